@@ -1,0 +1,1 @@
+"""Stage 3: checkpoint -> frame scores, benchmark metrics, spans, report."""

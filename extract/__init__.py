@@ -1,0 +1,1 @@
+"""Stage 1: videos -> DETR boxes and features, CLIP embeddings of the cropped boxes -> HDF5 shards."""

@@ -1,0 +1,1 @@
+"""Stage 2: shards -> multiscale temporal network, anomaly head, MIL-Align categorizer -> checkpoint."""

@@ -1,0 +1,1 @@
+"""Seeded synthetic scenes for the demo, the tests and the miniature models."""
