@@ -1,0 +1,66 @@
+"""CLIP, loaded through open_clip by name or from a folder. Needs neither transformers nor a video decoder."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import open_clip
+import torch
+from torch import nn
+
+from aadc.extract.hub import is_folder, loading, weights_hash
+from aadc.manifests.errors import UserError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A frozen CLIP in fp32: `model` (open_clip CLIP or CustomTextCLIP), its `tokenizer` (list[str] -> int64 (B, L)),
+    `preprocess_cfg` (size, mean, std, interpolation, resize_mode), embedding `width` C and SHA-256 of its weights."""
+
+    source: str
+    model: nn.Module
+    tokenizer: Callable
+    preprocess_cfg: dict
+    width: int
+    weights: str
+
+
+def load_clip(source: str) -> Clip:
+    """Load a CLIP on the CPU in fp32.
+
+    Args:
+        source: `NAME/TAG` as open_clip lists them (`ViT-B-16/openai`; OpenAI's weights get their quick-GELU config), or a
+            folder in open_clip's local-dir layout (open_clip_config.json + open_clip_model.safetensors), or `hf-hub:…`.
+    Raises:
+        UserError: not there, not reachable, no weights (never a random model in silence), or only a pickle.
+    """
+    logging.getLogger("open_clip").setLevel(logging.ERROR)
+    with loading("CLIP model", source, "--clip"):
+        name, tag = _name_and_tag(source)
+        model = open_clip.create_model(name, pretrained=tag, require_pretrained=True)
+        tokenizer = open_clip.get_tokenizer(name)
+    model.eval().requires_grad_(False)
+    config = open_clip.get_model_preprocess_cfg(model)
+    with torch.no_grad():
+        width = model.encode_text(tokenizer(["a"])).shape[-1]
+    return Clip(source, model, tokenizer, config, width, weights_hash(model))
+
+
+def _name_and_tag(source: str) -> tuple[str, str | None]:
+    """What open_clip calls the model that `source` names."""
+    if source.startswith("hf-hub:"):
+        return source, None
+    if is_folder(source):
+        folder = Path(source).expanduser()
+        if not any(folder.glob("*.safetensors")):
+            raise UserError(f"{folder}: no *.safetensors in it; a CLIP folder holds open_clip_config.json and "
+                            "open_clip_model.safetensors (pickled checkpoints are not read)")
+        return f"local-dir:{folder}", None
+    name, slash, tag = source.partition("/")
+    if not slash:
+        raise UserError(f"{source}: a CLIP model is named NAME/TAG, for example ViT-B-16/openai, or is a folder")
+    if name not in open_clip.list_models():
+        raise UserError(f"{name}: open_clip knows no such model; open_clip.list_models() lists them")
+    quick = f"{name}-quickgelu"
+    return (quick if tag == "openai" and quick in open_clip.list_models() else name), tag
