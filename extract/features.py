@@ -1,0 +1,81 @@
+"""From frames to features: boxes by DETR, embeddings of crops and frame by CLIP. Free of files: the live part calls it too."""
+
+import numpy as np
+import torch
+
+from aadc.extract.clip_model import load_clip
+from aadc.extract.crops import square_boxes
+from aadc.extract.detect import Detector
+from aadc.extract.encode import ClipEncoder
+from aadc.extract.settings import ExtractSettings, fingerprint
+from aadc.extract.shards import ShardHeader
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_FRAMES_AT_ONCE = 8
+
+
+class FrameEmbedder:
+    """Both frozen models, ready for frames.
+
+    Raises:
+        UserError: a model is not there or cannot be reached.
+    """
+
+    def __init__(self, settings: ExtractSettings, device: str = "cpu"):
+        dtype = _DTYPES[settings.precision]
+        clip = load_clip(settings.clip)
+        self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
+        self.encoder = ClipEncoder(clip, device, dtype)
+        self.settings = settings
+        self.device = device
+        self.models = {
+            "detector": {
+                "source": settings.detector,
+                "weights": self.detector.weights,
+                "preprocess": self.detector.preprocess,
+                "class_names": {str(key): name for key, name in self.detector.class_names.items()},
+            },
+            "clip": {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg},
+        }
+
+    @property
+    def header(self) -> ShardHeader:
+        """What shards made with this embedder say of themselves."""
+        return ShardHeader(fingerprint(self.models, self.settings), self.models, self.settings.sampling())
+
+    def __call__(self, rgb: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of the shard for frames of one video.
+
+        Args:
+            rgb: uint8 (n, H, W, 3).
+        Returns:
+            scene (n, C), detr (n, D), count (n,), box (n, N, 4), score (n, N), class (n, N), crop (n, N, C),
+            query (n, N, D), as in `shards`, float32 where the shard has floats.
+        """
+        blocks = [self._few(rgb[start : start + _FRAMES_AT_ONCE]) for start in range(0, len(rgb), _FRAMES_AT_ONCE)]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    def _few(self, rgb: np.ndarray) -> dict[str, np.ndarray]:
+        frames_BCHW = torch.from_numpy(np.ascontiguousarray(rgb)).permute(0, 3, 1, 2).to(self.device)
+        found = self.detector(frames_BCHW)
+        count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
+        height, width = rgb.shape[1:3]
+        pictures = []
+        for frame_CHW, kept, box_N4 in zip(frames_BCHW, count, box, strict=True):
+            pictures.append(frame_CHW)
+            pictures += [frame_CHW[:, y0:y1, x0:x1] for x0, y0, x1, y1 in square_boxes(box_N4[:kept], width, height)]
+        embedded = self.encoder(pictures).numpy()
+        crop = np.zeros((len(rgb), self.settings.boxes, embedded.shape[1]), np.float32)
+        first = np.cumsum(count + 1) - (count + 1)
+        for index, (start, kept) in enumerate(zip(first, count, strict=True)):
+            crop[index, :kept] = embedded[start + 1 : start + 1 + kept]
+        return {
+            "scene": embedded[first],
+            "detr": found.encoder.cpu().numpy(),
+            "count": count,
+            "box": box,
+            "score": found.score.cpu().numpy(),
+            "class": found.class_id.cpu().numpy(),
+            "crop": crop,
+            "query": found.query.cpu().numpy(),
+        }

@@ -1,0 +1,48 @@
+"""What a run was asked to do: models, sampling, precision, and the fingerprint that tells two runs apart."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PRESETS = {
+    "paper": {"detector": "facebook/detr-resnet-50", "clip": "ViT-B-16/openai"},
+    "miniature": {
+        "detector": str(Path(__file__).parent / "miniature" / "detr"),
+        "clip": str(Path(__file__).parent / "miniature" / "clip"),
+    },
+}
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class ExtractSettings(BaseModel):
+    """Everything that decides what the features of a video are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    detector: str = Field(PRESETS["paper"]["detector"], description="name or folder of a DETR-family detector")
+    clip: str = Field(PRESETS["paper"]["clip"], description="NAME/TAG or folder of an open_clip model")
+    stride: int = Field(16, ge=1, description="one frame in this many is looked at (frames)")
+    boxes: int = Field(5, ge=1, le=100, description="most boxes kept a frame (N)")
+    threshold: float = Field(0.5, ge=0, le=1, description="lowest confidence of a kept box")
+    precision: Precision = "fp32"
+
+    def sampling(self) -> dict:
+        """The part that says which frames and boxes were taken."""
+        return {"stride": self.stride, "boxes": self.boxes, "threshold": self.threshold, "crop": "square"}
+
+
+def fingerprint(models: dict, settings: ExtractSettings) -> str:
+    """Sixteen hex digits over the models' weights and preprocessing, sampling and precision.
+
+    Names and places of the models do not count: the same weights from a folder and from the hub are the same.
+    """
+    what = {
+        "detector": {key: models["detector"][key] for key in ("weights", "preprocess")},
+        "clip": {key: models["clip"][key] for key in ("weights", "preprocess")},
+        "sampling": settings.sampling(),
+        "precision": settings.precision,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
