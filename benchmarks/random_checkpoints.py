@@ -37,8 +37,7 @@ def write_clip(folder: Path, name: str = "ViT-B-16-quickgelu", seed: int = 0) ->
     preprocess = {key: value for key, value in open_clip.get_model_preprocess_cfg(model).items() if key != "size"}
     config = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2))
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()},
-              folder / "open_clip_model.safetensors")
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
 
 
 if __name__ == "__main__":

@@ -54,8 +54,10 @@ def _name_and_tag(source: str) -> tuple[str, str | None]:
     if is_folder(source):
         folder = Path(source).expanduser()
         if not any(folder.glob("*.safetensors")):
-            raise UserError(f"{folder}: no *.safetensors in it; a CLIP folder holds open_clip_config.json and "
-                            "open_clip_model.safetensors (pickled checkpoints are not read)")
+            raise UserError(
+                f"{folder}: no *.safetensors in it; a CLIP folder holds open_clip_config.json and "
+                "open_clip_model.safetensors (pickled checkpoints are not read)"
+            )
         return f"local-dir:{folder}", None
     name, slash, tag = source.partition("/")
     if not slash:

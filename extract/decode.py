@@ -79,7 +79,7 @@ def read_blocks(path: Path, stride: int, block_bytes: int = BLOCK_BYTES) -> Iter
                 if isinstance(item, VideoFacts):
                     return
                 rows_done += len(item.frame)
-        except _NotForDecord:
+        except _NotForDecordError:
             pass
     yield from _read_pyav(path, stride, facts, block_bytes, rows_done)
 
@@ -130,7 +130,7 @@ def _frame_times(path: Path) -> np.ndarray:
         try:
             times = [p.pts for p in container.demux(stream) if p.size and p.pts is not None and not p.is_discard]
         except av.error.FFmpegError:
-            raise _NotForDecord from None
+            raise _NotForDecordError from None
         return np.sort(np.array(times, np.float64)) * float(stream.time_base) - _start_s(container)
 
 
@@ -156,7 +156,7 @@ def _stated_frames(container: av.container.InputContainer, stream: av.VideoStrea
     return round(duration_s * fps)
 
 
-class _NotForDecord(Exception):
+class _NotForDecordError(Exception):
     """decord cannot be trusted with this file."""
 
 
@@ -171,7 +171,7 @@ def _read_decord(
     wanted = sampled_frames(frames, stride)
     rows = max(1, block_bytes // (facts.width * facts.height * 3))
     if frames + 1 < facts.frames_expected or len(wanted) > _DECORD_BLOCKS * rows or np.any(np.diff(times_s) <= 0):
-        raise _NotForDecord
+        raise _NotForDecordError
     for start in range(0, len(wanted), rows):
         frame = wanted[start : start + rows]
         try:
@@ -179,11 +179,11 @@ def _read_decord(
             same_frames = len(reader) == frames
             rgb = reader.get_batch(frame).asnumpy() if same_frames else None
         except (decord.DECORDError, decord._ffi.base.DECORDLimitReachedError, RuntimeError, IndexError):
-            raise _NotForDecord from None
+            raise _NotForDecordError from None
         finally:
             reader = None
         if rgb is None or rgb.shape[1:3] != (facts.height, facts.width):
-            raise _NotForDecord
+            raise _NotForDecordError
         yield FrameBlock(frame, times_s[frame], rgb)
     yield replace(facts, frames=frames)
 

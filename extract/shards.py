@@ -16,7 +16,7 @@ filters and shapes larger than the file itself are refused before anything is re
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
@@ -91,7 +91,11 @@ class VideoFeatures:
     def attributes(self) -> dict[str, object]:
         """Everything but the arrays, as stored on the video's group."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*DTYPES, "class_id")}
-        return {**named, "labels": json.dumps(self.labels, ensure_ascii=False)}
+        return {**named, "labels": _json(self.labels)}
+
+
+def _json(labels: Sequence[str]) -> str:
+    return json.dumps(list(labels), ensure_ascii=False)
 
 
 class ShardWriter:
@@ -118,11 +122,11 @@ class ShardWriter:
         """Set the attributes of a video whose rows are in."""
         self._videos[video.key].attrs.update(video.attributes())
 
-    def copy(self, source: Path, key: str, **attributes: object) -> None:
-        """Take the video `key` over from another shard file; `attributes` replace those of the same name."""
+    def copy(self, source: Path, key: str, split: str, labels: Sequence[str]) -> None:
+        """Take the video `key` over from another shard file, with the split and labels it has now."""
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key], self._videos, name=key)
-        self._videos[key].attrs.update(attributes)
+        self._videos[key].attrs.update(split=split, labels=_json(labels))
 
 
 @contextmanager
@@ -179,7 +183,9 @@ def verify_shard(path: Path) -> None:
                     for start in range(0, len(dataset), _CHUNK_ROWS):
                         dataset[start : start + _CHUNK_ROWS]
                 except OSError as error:
-                    raise UserError(f"{path}: videos/{key}/{name} is damaged ({error}); remove the shard and extract again") from error
+                    raise UserError(
+                        f"{path}: videos/{key}/{name} is damaged ({error}); remove the shard and extract again"
+                    ) from error
 
 
 @contextmanager
