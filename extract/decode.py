@@ -120,6 +120,11 @@ def _start_s(container: av.container.InputContainer) -> float:
     return (container.start_time or 0) / av.time_base
 
 
+def _has_times(container: av.container.InputContainer) -> bool:
+    """Whether frames carry times of presentation. AVI has a fixed rate and numbers its packets in coding order."""
+    return container.format.name != "avi"
+
+
 def _frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in seconds, ascending, float64, from the packets alone: nothing is decoded.
 
@@ -200,16 +205,18 @@ def _decoded_frames(
     """Every frame that decodes, in presentation order, with its index.
 
     The index is the rank of the frame's time among all packets seen, so that frames lost to damage still count and
-    later ones keep their number. Streams without times (raw H.264) are counted.
+    later ones keep their number. Where there are no times (raw H.264) or they follow the order of coding (AVI), frames
+    are counted.
     """
     stream.thread_type = "AUTO"
+    timed = _has_times(container)
     waiting: list[int] = []
     index = -1
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-            if packet.pts is not None and not packet.is_discard:
+            if timed and packet.pts is not None and not packet.is_discard:
                 heapq.heappush(waiting, packet.pts)
             frames = packet.decode()
         except StopIteration:
@@ -242,7 +249,10 @@ def _read_pyav(
     with _open(path) as container:
         stream = container.streams.video[0]
         for picture, index in _decoded_frames(container, stream, errors):
-            time_s = index / (facts.fps or 25) if picture.time is None else picture.time - _start_s(container)
+            if picture.time is not None and _has_times(container):
+                time_s = picture.time - _start_s(container)
+            else:
+                time_s = index / (facts.fps or 25)
             while index >= row * stride + stride // 2:
                 if row >= skip_rows:
                     rows.append((index, time_s, _upright(picture, facts)))
