@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.table import read_text
 
 
 class ClassEntry(BaseModel):
@@ -23,7 +24,9 @@ class ClassEntry(BaseModel):
     @classmethod
     def _free_of_separators(cls, name: str) -> str:
         if bad := sorted(set(name) & set("|;:")):
-            raise ValueError(f"a class name may not contain {' '.join(bad)} (they separate labels and segments)")
+            raise ValueError(f"{name!r} has {' '.join(bad)} in it, which separate labels and segments; rename the class")
+        if name != name.strip() or not name.isprintable():
+            raise ValueError(f"{name!r} begins or ends with a space or has an unprintable character; rename the class")
         return name
 
 
@@ -68,22 +71,28 @@ class Card(BaseModel):
 
 def problems_of(error: ValidationError) -> str:
     """A pydantic error as one line: `where: what`, separated by semicolons."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors()
-    )
+    problems = []
+    for item in error.errors():
+        where = " ".join(part if isinstance(part, str) else str(part + 1) for part in item["loc"])
+        what = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "int_parsing":
+            what = f"{item['input']!r} is not a whole number"
+        elif what.startswith("Input should"):
+            what += f", not {item['input']!r}"
+        problems.append(f"{where}: {what}" if where else what)
+    return "; ".join(problems)
 
 
 def read_card(path: Path) -> Card:
     """Read a class card. `UserError` names the file and every problem in it."""
-    try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         raise UserError(
-            f"{path}: there is no class card; every manifest needs one beside it (title and [[classes]] with name, "
-            f"kind = normal|abnormal, prompt)"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            f"{path}: there is no class card; every manifest needs one beside it: a title, and a [[classes]] entry a class "
+            'with name, kind = "normal" or "abnormal", and prompt'
+        )
+    try:
+        return Card.model_validate(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from None
     except ValidationError as error:
         raise UserError(f"{path}: {problems_of(error)}") from None

@@ -12,17 +12,19 @@ from aadc.manifests.errors import UserError
 def run_command(app: typer.Typer, name: str) -> NoReturn:
     """Run a typer app as the console script `name`.
 
-    Exit status: what the command asks for (0 all done, 1 some videos failed), 2 for a `UserError` or wrong usage,
-    130 after Ctrl-C. `AADC_DEBUG=1` lets the traceback of a `UserError` through.
+    Exit status: what the command asks for (0 all done, 1 some videos failed), 2 for wrong usage, a `UserError` or a
+    file system that refuses (no permission, no space), 130 after Ctrl-C. `AADC_DEBUG=1` lets the traceback through.
     """
     try:
         app(prog_name=name)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if os.environ.get("AADC_DEBUG"):
             raise
-        print(f"{name}: {error}", file=sys.stderr)
+        hint = "" if isinstance(error, UserError) else " (AADC_DEBUG=1 shows where)"
+        print(f"{name}: {error}{hint}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted; start it again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:  # typer ends every other way itself; Ctrl-C it turns into a silent 130
+        if stop.code == 130:
+            print(f"{name}: interrupted; start it again to go on", file=sys.stderr)
+        raise
     sys.exit(0)

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from aadc.manifests.card import Card, problems_of, read_card, write_card
 from aadc.manifests.errors import UserError
+from aadc.manifests.table import Problem, read_table, refuse
 
-COLUMNS = ("video", "split", "labels", "segments", "frames")
-_SEGMENT = re.compile(r"(\d+)-(\d*):(.+)")
+REQUIRED = ("video", "split", "labels")
+OPTIONAL = ("segments", "frames")
+_SEGMENT = re.compile(r"([0-9]{1,9})-([0-9]{0,9}):(.+)")
 
 
 class Segment(NamedTuple):
@@ -37,7 +39,7 @@ class Segment(NamedTuple):
 
 
 class Row(BaseModel):
-    """One video of a manifest."""
+    """One video of a manifest. Validated with a `Card` as context, its labels must be classes of that card."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +47,7 @@ class Row(BaseModel):
     split: Literal["train", "test"]
     labels: tuple[str, ...] = Field(min_length=1)
     segments: tuple[Segment, ...] = ()
-    frames: int | None = Field(None, ge=1)
+    frames: int | None = Field(None, ge=1, le=999_999_999)
 
     @property
     def key(self) -> str:
@@ -56,7 +58,7 @@ class Row(BaseModel):
     @classmethod
     def _stays_below_the_root(cls, video: str) -> str:
         path = PurePosixPath(video)
-        if not video or "\0" in video or path.is_absolute() or ".." in path.parts or str(path) != video:
+        if not path.parts or "\0" in video or path.is_absolute() or ".." in path.parts or str(path) != video:
             raise ValueError(
                 f"{video!r} is not a plain path below the video root; write it relative to that root, without .. or ./"
             )
@@ -79,20 +81,44 @@ class Row(BaseModel):
     def _empty_is_none(cls, frames: object) -> object:
         return None if frames == "" else frames
 
+    @field_validator("labels")
+    @classmethod
+    def _known_and_single(cls, labels: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        _check_known(labels, info.context)
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands there twice; name each class once")
+        return labels
+
+    @field_validator("segments")
+    @classmethod
+    def _segment_labels_known(cls, segments: tuple[Segment, ...], info: ValidationInfo) -> tuple[Segment, ...]:
+        _check_known(dict.fromkeys(segment.label for segment in segments), info.context)
+        return segments
+
     @model_validator(mode="after")
-    def _train_rows_have_no_segments(self) -> "Row":
+    def _segments_agree_with_the_rest(self, info: ValidationInfo) -> "Row":
         if self.split == "train" and self.segments:
             raise ValueError("segments: only test rows may have them (training is weakly supervised); leave it empty")
+        for segment in self.segments:
+            if self.frames is not None and segment.start_frame >= self.frames:
+                raise ValueError(f"segments: {segment} begins past the last of the {self.frames} frames")
+            if info.context and info.context.is_abnormal([segment.label]) > info.context.is_abnormal(self.labels):
+                raise ValueError(f"segments: {segment} is abnormal, but none of the video's labels is; correct one of them")
         return self
+
+
+def _check_known(names: Iterable[str], card: Card | None) -> None:
+    if card is not None and (unknown := [name for name in names if name not in card.names]):
+        raise ValueError(f"{', '.join(map(repr, unknown))} is not among the card's classes, which are {', '.join(card.names)}")
 
 
 def _parse_segment(text: str) -> Segment:
     match = _SEGMENT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not start-end:label, for example 165-240:Abuse")
-    start, end, label = int(match[1]), int(match[2]) if match[2] else None, match[3]
+        raise ValueError(f"{text!r} is not start-end:label in frames, for example 165-240:Abuse")
+    start, end, label = int(match[1]), int(match[2]) if match[2] else None, match[3].strip()
     if end is not None and end <= start:
-        raise ValueError(f"{text!r} ends before it starts; spans are half-open frames, start < end")
+        raise ValueError(f"{text!r} holds no frame; spans are half-open, so the end must be greater than the start")
     return Segment(start, end, label)
 
 
@@ -118,44 +144,21 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `UserError` that lists every bad row (line, column, what is wrong, what would be right) before any work starts.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such manifest; `aadc-manifest --help` shows how to make one") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a UTF-8 CSV file ({error})") from None
-    card = read_card(path.with_suffix(".toml"))
-    reader = csv.DictReader(text.splitlines(keepends=True), restkey="(extra)", restval="")
-    header = reader.fieldnames or []
-    if missing := [column for column in COLUMNS[:3] if column not in header]:
-        raise UserError(f"{path}: line 1: no column {', '.join(missing)}; the columns are {','.join(COLUMNS)}")
-    if unknown := [column for column in header if column not in COLUMNS]:
-        raise UserError(f"{path}: line 1: unknown column {', '.join(unknown)}; the columns are {','.join(COLUMNS)}")
+    if not path.exists():
+        raise UserError(f"{path}: there is no such manifest; `aadc-manifest --help` shows how to make one")
+    card = read_card(card_path(path))
+    table, problems = read_table(path, REQUIRED, OPTIONAL)
     rows: list[Row] = []
-    problems: list[str] = []
     first_line: dict[str, int] = {}
-    for cells in reader:
-        line = reader.line_num
-        if "(extra)" in cells:
-            problems.append(f"line {line}: more cells than columns; put quotes around a path with a comma in it")
-            continue
+    for line, cells in table:
         try:
-            row = Row.model_validate(cells)
+            rows.append(Row.model_validate(cells, context=card))
         except ValidationError as error:
-            problems.append(f"line {line}: {problems_of(error)}")
-            continue
-        names = dict.fromkeys((*row.labels, *(segment.label for segment in row.segments)))
-        problems += [
-            f"line {line}: labels: {name!r} is not a class of {path.with_suffix('.toml').name} ({', '.join(card.names)})"
-            for name in names
-            if name not in card.names
-        ]
-        if row.video in first_line:
-            problems.append(f"line {line}: video: {row.video} stands already in line {first_line[row.video]}; remove one")
-        first_line.setdefault(row.video, line)
-        rows.append(row)
-    if problems:
-        raise UserError(f"{path}: {len(problems)} bad row(s), nothing was started:\n  " + "\n  ".join(problems))
+            problems.append(Problem(line, problems_of(error)))
+        if first_line.setdefault(cells["video"], line) != line:
+            what = f"video: {cells['video']} stands already in line {first_line[cells['video']]}; remove one"
+            problems.append(Problem(line, what))
+    refuse(path, problems)
     if not rows:
         raise UserError(f"{path}: no videos in it; it needs one row a video below the header")
     return Manifest(path, card, tuple(rows))
@@ -163,14 +166,24 @@ def read_manifest(path: Path) -> Manifest:
 
 def write_manifest(rows: Iterable[Row], card: Card, path: Path) -> None:
     """Write `<name>.csv` and its card `<name>.toml`; `read_manifest` reads back equal rows."""
+    beside = card_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(REQUIRED + OPTIONAL)
         for row in rows:
             segments = ";".join(str(segment) for segment in row.segments)
-            writer.writerow([row.video, row.split, "|".join(row.labels), segments, row.frames or ""])
-    write_card(card, path.with_suffix(".toml"))
+            cells = [row.video, row.split, "|".join(row.labels), segments, str(row.frames or "")]
+            (quoted if "\r" in row.video else plain).writerow(cells)  # before Python 3.13 csv leaves a lone \r bare
+    write_card(card, beside)
+
+
+def card_path(path: Path) -> Path:
+    """Where the card of the manifest `path` lies. `UserError` where `path` is not named `.csv`."""
+    if path.suffix != ".csv":
+        raise UserError(f"{path}: a manifest is a .csv file, with its class card as .toml beside it")
+    return path.with_suffix(".toml")
 
 
 def video_root(manifest: Manifest, videos: Path | None) -> Path:
@@ -178,13 +191,13 @@ def video_root(manifest: Manifest, videos: Path | None) -> Path:
 
     Raises `UserError` when none is given or it is no folder.
     """
-    card_path = manifest.path.with_suffix(".toml")
+    card = card_path(manifest.path)
     if videos is not None:
         root, source = videos, "--videos"
     elif os.environ.get("AADC_VIDEOS"):
         root, source = Path(os.environ["AADC_VIDEOS"]), "AADC_VIDEOS"
-    elif manifest.card.videos is not None:
-        root, source = card_path.parent / manifest.card.videos, f"videos in {card_path}"
+    elif manifest.card.videos:
+        root, source = card.parent / manifest.card.videos, f"videos in {card}"
     else:
         raise UserError(f"{manifest.path}: where are the videos? Give --videos FOLDER, or set AADC_VIDEOS")
     if not root.is_dir():
@@ -195,6 +208,10 @@ def video_root(manifest: Manifest, videos: Path | None) -> Path:
 def video_path(root: Path, video: str) -> Path:
     """Where a row's video lies. `UserError` if a link would lead outside `root`."""
     path = root / video
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{video}: leads outside the video root {root}")
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except RuntimeError:  # a link to itself: what Python 3.11 and 3.12 raise
+        inside = False
+    if not inside:
+        raise UserError(f"{video}: a link leads outside the video root {root}; put the file itself there")
     return path
