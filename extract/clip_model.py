@@ -1,6 +1,5 @@
 """CLIP, loaded through open_clip by name or from a folder. Needs neither transformers nor a video decoder."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,6 @@ def load_clip(source: str) -> Clip:
     Raises:
         UserError: not there, not reachable, no weights (never a random model in silence), or only a pickle.
     """
-    logging.getLogger("open_clip").setLevel(logging.ERROR)
     with loading("CLIP model", source, "--clip"):
         name, tag = _name_and_tag(source)
         model = open_clip.create_model(name, pretrained=tag, require_pretrained=True)
@@ -64,5 +62,7 @@ def _name_and_tag(source: str) -> tuple[str, str | None]:
         raise UserError(f"{source}: a CLIP model is named NAME/TAG, for example ViT-B-16/openai, or is a folder")
     if name not in open_clip.list_models():
         raise UserError(f"{name}: open_clip knows no such model; open_clip.list_models() lists them")
+    if tag not in open_clip.list_pretrained_tags_by_model(name):
+        raise UserError(f"{source}: {name} has no weights called {tag}; open_clip.list_pretrained() lists them")
     quick = f"{name}-quickgelu"
     return (quick if tag == "openai" and quick in open_clip.list_models() else name), tag

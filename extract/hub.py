@@ -1,6 +1,7 @@
 """Where models come from: a folder, the local cache, or the model hub, and a clear word when none of them has it."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ def loading(what: str, source: str, option: str) -> Iterator[None]:
     """
     if is_folder(source) and not Path(source).is_dir():
         raise UserError(f"{source}: no such folder with a {what}; give the right one with {option}")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # what goes wrong is raised, and told below
     try:
         with _offline(is_folder(source) or not _hub_answers()):
             yield
@@ -38,6 +41,8 @@ def loading(what: str, source: str, option: str) -> Iterator[None]:
             f"once so that it can be downloaded, or copy its folder here and give it with {option} FOLDER "
             "(to try the program without downloads: --models miniature)"
         ) from error
+    finally:
+        logging.disable(disabled)
 
 
 def _hub_answers() -> bool:

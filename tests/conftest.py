@@ -1,0 +1,54 @@
+"""What all tests share: no network, small thread counts, and two tiny random models in the published layouts."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def tiny_detr(tmp_path_factory) -> Path:
+    """A DETR of transformers' own architecture with random weights, a few layers deep, its processor set to 64 px."""
+    import torch
+    from transformers import DetrConfig, DetrForObjectDetection, DetrImageProcessor
+
+    folder = tmp_path_factory.mktemp("models") / "detr"
+    backbone = {
+        "model_type": "timm_backbone", "backbone": "resnet10t", "features_only": True,
+        "use_pretrained_backbone": False, "out_indices": [1, 2, 3, 4],
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = DetrConfig(
+        backbone_config=backbone, num_queries=12, d_model=32, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, num_labels=4,
+    )  # fmt: skip
+    model = DetrForObjectDetection(config)
+    torch.nn.init.normal_(model.class_labels_classifier.weight, std=1.0)  # scores that differ between queries
+    model.save_pretrained(folder)
+    DetrImageProcessor(size={"shortest_edge": 64, "longest_edge": 100}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory) -> Path:
+    """A CLIP of open_clip's own architecture with random weights, in the local-dir layout."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("models") / "clip"
+    folder.mkdir()
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**model_cfg)
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model_cfg, "preprocess_cfg": {}}))
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return folder
