@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aadc.manifests.card import Card, ClassEntry
-from aadc.manifests.manifest import Row
+from aadc.manifests.manifest import Row, read_manifest
 from aadc.manifests.official_lists import Line, OfficialLists, Span, Video
 
 LICENCE = "the authors' own terms; the videos are not part of this project"
@@ -48,6 +48,12 @@ class Built(NamedTuple):
     rows: list[Row]
     card: Card
     notes: list[str]
+
+
+def shipped(name: str) -> Built:
+    """The manifest `ucf` or `xd` that comes with the project, made by the builders below."""
+    manifest = read_manifest(Path(__file__).parent / f"{name}.csv")
+    return Built(list(manifest.rows), manifest.card, [])
 
 
 def ucf_card() -> Card:
@@ -122,20 +128,15 @@ def build_xd(folder: Path) -> Built:
         for line in lists.lines(name)
     ]
     rows = lists.rows(videos, spans, xd_card())
+    notes: list[str] = []
     if not with_codes:
         several = sum(len(row.labels) > 1 for row in rows if row.split == "test")
         notes = [
             f"{several} test videos have several labels and the list does not say which of them a span shows: their spans "
             "stand once under each label, so frame-level AUC and AP hold and mAP@IoU does not"
         ]
-    else:
-        notes = [
-            f"{row.video} is labelled {'|'.join(row.labels)}, but has spans of {'|'.join(sorted(odd))}; kept as listed"
-            for row in rows
-            if (odd := {segment.label for segment in row.segments} - set(row.labels))
-        ]
-        if lists.has(*XD_TEMPORAL):
-            notes += _disagreement(spans, _xd_spans(lists, XD_TEMPORAL, with_codes=False))
+    elif lists.has(*XD_TEMPORAL):
+        notes = _disagreement(spans, _xd_spans(lists, XD_TEMPORAL, with_codes=False))
     lists.finish()
     return Built(rows, xd_card(), notes)
 

@@ -1,0 +1,177 @@
+"""`aadc-manifest`: make and check manifests."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aadc.manifests.command import run_command
+from aadc.manifests.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aadc.manifests.card import Card
+    from aadc.manifests.manifest import Row
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+Out = Annotated[
+    Path | None, typer.Option(help="CSV to write, its class card beside it as .toml [default: manifests/NAME.csv].")
+]
+Lists = Annotated[Path | None, typer.Argument(help="Folder of the official lists [default: copy the manifest of the project].")]
+
+
+@app.callback()
+def about() -> None:
+    """Make manifests: which videos to process, their classes and splits.
+
+    Every manifest is a CSV and, beside it, a class card (TOML) whose prompts are yours to edit.
+    """
+
+
+@app.command(epilog="Example:  aadc-manifest ucf, then aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+def ucf(lists: Lists = None, out: Out = None) -> None:
+    """UCF-Crime: 1,610 videos to train, 290 to test, 13 anomalies."""
+    from aadc.manifests.official import build_ucf, shipped
+
+    built = build_ucf(lists) if lists else shipped("ucf")
+    _write(built.rows, built.card, out or Path("manifests/ucf.csv"), built.notes)
+
+
+@app.command(epilog="Example:  aadc-manifest xd, then aadc-extract manifests/xd.csv --videos /data/XD-Violence/videos")
+def xd(lists: Lists = None, out: Out = None) -> None:
+    """XD-Violence: 3,954 videos to train, 800 to test, 6 anomalies."""
+    from aadc.manifests.official import build_xd, shipped
+
+    built = build_xd(lists) if lists else shipped("xd")
+    _write(built.rows, built.card, out or Path("manifests/xd.csv"), built.notes)
+
+
+@app.command(epilog="Example:  aadc-manifest folder /data/gym --normal walking,squat --test-share 0.3 --seed 0")
+def folder(
+    videos: Annotated[Path, typer.Argument(help="Folder that holds a folder of clips for each class: class/clip.mp4.")],
+    normal: Annotated[
+        list[str] | None, typer.Option(help="Normal classes, commas between them; without it you are asked.")
+    ] = None,
+    test_share: Annotated[float, typer.Option(min=0, max=1, help="Share of each class's clips that tests.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Another seed draws other test clips.")] = 0,
+    whole_clips: Annotated[
+        bool, typer.Option("--whole-clips", help="Abnormal test clips are anomalous from first frame to last.")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with columns video,split,label that settles both, whatever the folders say.")
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Your own videos, one folder of clips a class.
+
+    Every class is split into train and test with the same share, and you say (or are asked) which classes are normal.
+    """
+    from aadc.manifests.folder import (
+        class_names,
+        clips_of_folders,
+        clips_of_labels,
+        make_card,
+        make_rows,
+        root_for_card,
+        split_clips,
+    )
+
+    clips = clips_of_labels(labels, videos) if labels else clips_of_folders(videos)
+    classes = class_names(clips)
+    if len(classes) < 2:
+        raise UserError(f"{videos}: only one class, {classes[0]}; it takes a normal and an abnormal one at least")
+    chosen = _normal_classes(normal, classes)
+    out = out or Path("manifests") / f"{videos.resolve().name}.csv"
+    card = make_card(videos.resolve().name, classes, chosen, root_for_card(videos, out))
+    rows = make_rows(clips, split_clips(clips, test_share, seed), chosen, whole_clips)
+    _write(rows, card, out, [])
+
+
+@app.command(epilog="Example:  aadc-manifest demo --seed 0 --out demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
+    train: Annotated[int, typer.Option(min=1, help="Videos to train with.")] = 36,
+    test: Annotated[int, typer.Option(min=1, help="Videos to test with.")] = 18,
+) -> None:
+    """Synthetic scenes with known truth."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from aadc.manifests.scenes.demo import write_demo
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("drawing scenes", total=train + test)
+        path = write_demo(seed, out, train, test, lambda: bar.advance(task))
+    _tell(path, [])
+
+
+@app.command(epilog="Example:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+def check(
+    manifest: Annotated[Path, typer.Argument(help="The CSV; its class card lies beside it.")],
+    videos: Annotated[Path | None, typer.Option(help="Look for the videos below this folder.")] = None,
+) -> None:
+    """Find every bad row, count the videos.
+
+    Exit status: 0 all well, 1 some videos are not there, 2 the manifest or the folder cannot be used.
+    """
+    from aadc.manifests.manifest import read_manifest, video_root
+    from aadc.manifests.summary import missing_videos
+
+    listed = read_manifest(manifest)
+    missing = missing_videos(listed, video_root(listed, videos)) if videos or listed.card.videos else []
+    _tell(manifest, [f"{len(missing)} of {len(listed.rows)} videos cannot be read:", *missing] if missing else [], videos)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> list[str]:
+    from rich.console import Console
+
+    from aadc.manifests.folder import ask_normal, parse_normal
+
+    if given:
+        return parse_normal(given, classes)
+    if not sys.stdin.isatty():
+        raise UserError(f"which classes are normal? Say so with --normal, for example --normal {shlex.quote(classes[0])}")
+    console = Console(stderr=True, markup=False, highlight=False)
+    return ask_normal(classes, console.input, console.print)
+
+
+def _write(rows: "list[Row]", card: "Card", out: Path, notes: list[str]) -> None:
+    """Write a manifest unless another one stands in its place, perhaps with prompts that somebody has edited."""
+    from aadc.manifests.manifest import read_manifest, write_manifest
+
+    if out.exists():
+        there = read_manifest(out)
+        if (list(there.rows), there.card) != (rows, card):
+            raise UserError(f"{out}: there is another manifest already; remove it, or choose another name with --out")
+    else:
+        write_manifest(rows, card, out)
+    _tell(out, notes)
+
+
+def _tell(path: Path, notes: list[str], videos: Path | None = None) -> None:
+    """Print what a manifest holds, what to know about it, and the next step."""
+    from rich.console import Console
+
+    from aadc.manifests.manifest import read_manifest
+    from aadc.manifests.summary import count_table, remarks
+
+    manifest = read_manifest(path)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(count_table(manifest))
+    for note in [*notes, *remarks(manifest)]:
+        console.print(f"note: {note}")
+    root = shlex.quote(str(videos)) if videos else "FOLDER"
+    where = "" if manifest.card.videos and not videos else f" --videos {root}"
+    console.print(f"next: aadc-extract {shlex.quote(str(path))}{where}")
+
+
+def main() -> None:
+    """Console script."""
+    run_command(app, "aadc-manifest")
