@@ -1,0 +1,202 @@
+"""Who does what in a video: several normal kinds one after the other, passers-by, and anomalies somewhere in the middle."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from aadc.manifests.scenes.kinds import BY_NAME, NORMAL
+from aadc.manifests.scenes.look import random_look, random_paint
+from aadc.manifests.scenes.rooms import ROOMS, WIDTH, build_room
+from aadc.manifests.scenes.scene import FPS, Act, Actor, Bag, Scene, Station
+
+_WALK, _RUN = 0.85, 1.7  # figure heights a second
+_MARGIN = 34  # px: main actors stay this far from the picture's edge
+
+
+def build_scene(world: str, seed: int, frames: int, anomalies: tuple[str, ...] = ()) -> Scene:
+    """The scene number `seed` of a `world`. Worlds share no room, no figure and no course of events.
+
+    Args:
+        world: a name; `demo-train`, `demo-test`, `miniature-train` and `miniature-measure` are in use.
+        frames: length; about ten seconds are needed for each anomaly and as much for what goes on around it.
+        anomalies: names of the abnormal kinds that happen, in this order.
+    """
+    rng = np.random.default_rng([seed, *world.encode()])
+    room = build_room(str(rng.choice(ROOMS, p=[0.5, 0.25, 0.25])), rng)
+    story = _Story(room.name, room.horizon, frames, rng)
+    story.tell(anomalies)
+    story.add_passers_by()
+    hidden = rng.random() < 0.3
+    return Scene(
+        room=room,
+        actors=tuple(story.actors),
+        stations=tuple(story.stations),
+        frames=frames,
+        spans=tuple(sorted(story.spans)),
+        bag=story.bag,
+        occluder=(float(rng.uniform(20, WIDTH - 20)), random_paint(rng), bool(rng.random() < 0.6)) if hidden else None,
+        light=(float(rng.uniform(0, 0.12)), float(rng.uniform(0.03, 0.2)), float(rng.random())),
+        cast=tuple(float(channel) for channel in rng.normal(1, 0.03, 3)),
+        noise=float(rng.uniform(2, 7)),
+        seed=int(rng.integers(2**31)),
+        lamp=(int(rng.integers(frames)), float(rng.uniform(0.7, 1.15))) if rng.random() < 0.3 else None,
+    )
+
+
+class _Story:
+    """Builds the acts of one video from front to back."""
+
+    def __init__(self, room: str, horizon: int, frames: int, rng: np.random.Generator):
+        self.room, self.horizon, self.frames, self.rng = room, horizon, frames, rng
+        self.actors: list[Actor] = []
+        self.stations: list[Station] = []
+        self.spans: list[tuple[int, int, str]] = []
+        self.bag: Bag | None = None
+        self.floor_y = float(rng.uniform(200, 230))
+        self.scale = float(rng.uniform(96, 128))
+        self.places = list(rng.permutation([0.2, 0.5, 0.8]) * WIDTH + rng.uniform(-12, 12, 3))
+
+    def tell(self, anomalies: tuple[str, ...]) -> None:
+        """The main actor's day, and whoever else an anomaly needs."""
+        rng = self.rng
+        possible = [kind for kind in NORMAL if self.room in kind.rooms and kind.name != "walking"]
+        if self.room == "gym":
+            possible = [kind for kind in possible if kind.station or kind.held or rng.random() < 0.4]
+        count = min(len(possible), 2)
+        normal = [possible[i].name for i in rng.permutation(len(possible))[:count]]
+        place = dict(zip(normal, self.places, strict=False))
+        for name in normal:
+            self._set_up(name, place[name])
+        free = self.places[-1]
+        steps = [normal[0]] if normal else ["standing"]
+        for index, anomaly in enumerate(anomalies):
+            steps += [anomaly, normal[(index + 1) % len(normal)]]
+        if not anomalies:
+            steps += [*normal[1:], "walking", normal[0]]
+        self._perform(steps, place, free)
+
+    def _set_up(self, name: str, x: float) -> None:
+        if (station := BY_NAME[name].station) is not None:
+            facing = 1 if x < WIDTH / 2 else -1
+            self.stations.append(Station(station, x, self.floor_y, self.scale, facing, random_paint(self.rng)))
+
+    def _perform(self, steps: list[str], place: dict[str, float], free: float) -> None:
+        """Share the video's time out among the steps, walk from place to place between them."""
+        rng = self.rng
+        shares = np.array([rng.uniform(0.9, 1.3) if BY_NAME[step].kind == "normal" else 1.1 for step in steps])
+        ends = np.round(np.cumsum(shares) / shares.sum() * self.frames).astype(int).tolist()
+        acts: list[Act] = []
+        now, x = 0, place.get(steps[0], free)
+        for step, end in zip(steps, ends, strict=True):
+            goal = place.get(step, free)
+            if step == "walking":
+                goal = _MARGIN if x > WIDTH / 2 else WIDTH - _MARGIN
+                now, x = self._pace(acts, "walking", now, end, x, goal, _WALK)
+                continue
+            if step == "abandoned bag":
+                now = self._act(acts, str(rng.choice(["standing", "walking"])), now, end, x, x)
+                self._leave_bag(end - int(shares.min() / shares.sum() * self.frames), end)
+                continue
+            if abs(goal - x) > 4:
+                now, x = self._go(acts, now, x, goal)
+            if step == "running":
+                self.spans.append((now, end, step))
+                now, x = self._pace(acts, step, now, end, x, _MARGIN if x > WIDTH / 2 else WIDTH - _MARGIN, _RUN)
+                continue
+            if BY_NAME[step].kind == "abnormal":
+                self.spans.append((now, end, step))
+            if step == "fight":
+                self._fight(acts, now, end, x)
+                now = end
+                continue
+            now = self._act(acts, step, now, end, x, x)
+        self.actors.append(self._actor(tuple(acts)))
+
+    def _actor(self, acts: tuple[Act, ...], nearer: float = 0.0) -> Actor:
+        return Actor(random_look(self.rng), self.floor_y + nearer, self.scale, random_paint(self.rng), acts)
+
+    def _act(self, acts: list[Act], kind: str, start: int, end: int, from_x: float, to_x: float, **more) -> int:
+        """Append an act; returns the frame after it."""
+        rng = self.rng
+        if end <= start:
+            return start
+        facing = int(np.sign(to_x - from_x)) or (1 if from_x < WIDTH / 2 else -1)
+        manner = dict(tempo=float(rng.uniform(0.85, 1.15)), amount=float(rng.uniform(0.85, 1.1)), variant=float(rng.random()))
+        acts.append(Act(kind, start, end, float(from_x), float(to_x), more.pop("facing", facing), **manner, **more))
+        return end
+
+    def _go(self, acts: list[Act], start: int, from_x: float, to_x: float, speed: float = _WALK, **more) -> tuple[int, float]:
+        """Walk there; returns the frame and the place after it."""
+        frames = max(4, round(abs(to_x - from_x) / (speed * self.scale) * FPS))
+        return self._act(acts, more.pop("kind", "walking"), start, start + frames, from_x, to_x, **more), to_x
+
+    def _pace(
+        self, acts: list[Act], kind: str, start: int, end: int, x: float, goal: float, speed: float
+    ) -> tuple[int, float]:
+        """To and fro between the picture's margins until `end`."""
+        while start < end:
+            frames = max(1, round(abs(goal - x) / (speed * self.scale) * FPS))
+            share = min(1.0, (end - start) / frames)
+            stop = x + share * (goal - x)
+            start = self._act(acts, kind, start, min(end, start + frames), x, stop)
+            x, goal = stop, (_MARGIN if goal > WIDTH / 2 else WIDTH - _MARGIN)
+        return start, x
+
+    def _fight(self, acts: list[Act], start: int, end: int, x: float) -> None:
+        """Both face each other an arm's length apart; the other one comes from and goes to the nearer edge."""
+        side = 1 if x < WIDTH / 2 else -1
+        apart = 0.42 * self.scale * side
+        self._act(acts, "fight", start, end, x, x, facing=side)
+        edge = WIDTH + 30 if x + apart > WIDTH / 2 else -30
+        coming = round(abs(edge - x - apart) / (_WALK * self.scale) * FPS)
+        other: list[Act] = []
+        self._go(other, max(0, start - coming), edge, x + apart)
+        other = [replace(act, end_frame=start) for act in other if start > 0]
+        self._act(other, "fight", start, end, x + apart, x + apart, facing=-side)
+        self._go(other, end, x + apart, edge)
+        self.actors.append(self._actor(tuple(other), nearer=float(self.rng.choice([-2, 2]))))
+
+    def _leave_bag(self, start: int, end: int) -> None:
+        """Somebody comes in with a bag, puts it down, goes, comes back and takes it away; the span is the bag's presence."""
+        free = self.places[-1]
+        edge = WIDTH + 40 if free > WIDTH / 2 else -40
+        way = round(abs(edge - free) / (_WALK * self.scale) * FPS)
+        bow = round(1.6 * FPS)
+        shown = dict(shown="abandoned bag")
+        acts: list[Act] = []
+        rest = free + np.sign(free - edge) * 0.26 * self.scale
+        now, _ = self._go(acts, start, edge, free, bag="held", **shown)
+        inwards = int(np.sign(free - edge))
+        put = (2 * now + bow) // 2
+        now = self._act(acts, "abandoned bag", now, now + bow, free, free, bag="down", facing=inwards)
+        now, _ = self._go(acts, now, free, edge)
+        back = max(now, end - 2 * way - bow)
+        now, _ = self._go(acts, back, edge, free)
+        take = (2 * now + bow) // 2
+        now = self._act(acts, "abandoned bag", now, now + bow, free, free, bag="up", facing=inwards)
+        now, _ = self._go(acts, now, free, edge, bag="held", **shown)
+        acts = [replace(act, end_frame=min(act.end_frame, self.frames)) for act in acts if act.start_frame < self.frames]
+        carrier = self._actor(tuple(acts), nearer=4.0)
+        self.actors.append(carrier)
+        first, last = start + round(0.5 * way), now - round(0.5 * way)
+        self.spans.append((first, min(last, self.frames), "abandoned bag"))
+        self.bag = Bag(rest, carrier.floor_y, self.scale, put, min(take, self.frames), carrier.paint)
+
+    def add_passers_by(self) -> None:
+        """People farther away who cross the picture or stand there."""
+        rng = self.rng
+        for _ in range(int(rng.integers(0, 3))):
+            depth = float(rng.uniform(0.1, 0.5))
+            floor_y = self.horizon + 12 + depth * (self.floor_y - self.horizon - 12)
+            scale = self.scale * (0.55 + 0.45 * depth)
+            start = int(rng.integers(0, max(1, self.frames - 4 * FPS)))
+            acts: list[Act] = []
+            if rng.random() < 0.7:
+                ends = (-30.0, WIDTH + 30.0) if rng.random() < 0.5 else (WIDTH + 30.0, -30.0)
+                crossing = round((WIDTH + 60) / (_WALK * scale) * FPS)
+                self._act(acts, "walking", start, start + crossing, *ends)
+            else:
+                x = float(rng.uniform(30, WIDTH - 30))
+                self._act(acts, "standing", 0, self.frames, x, x)
+            actor = Actor(random_look(rng), floor_y, scale, random_paint(rng), tuple(acts))
+            self.actors.append(actor)
