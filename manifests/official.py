@@ -147,7 +147,8 @@ def _xd_labels(lists: OfficialLists, line: Line) -> list[str]:
     unknown = [code for code in codes if code not in XD_CLASSES]
     if unknown or not codes or ("A" in codes and codes != ["A"]):
         lists.fault(line, f"{line.text} does not end in _label_ and codes of {' '.join(XD_CLASSES)}, with A alone")
-    return [XD_CLASSES.get(code, "normal") for code in codes]
+        return ["normal"]
+    return [XD_CLASSES[code] for code in codes]
 
 
 def _xd_spans(lists: OfficialLists, names: tuple[str, ...], with_codes: bool) -> dict[str, list[Span]]:

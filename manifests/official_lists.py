@@ -97,8 +97,9 @@ class OfficialLists:
             except ValidationError as error:
                 self.fault(entry.line, problems_of(error))
                 continue
-            if row.split == "test" and card.is_abnormal(row.labels) and not segments:
-                self.fault(entry.line, f"{entry.name} is abnormal, but the temporal list has no span for it")
+            if row.split == "test" and card.is_abnormal(row.labels) != bool(segments):
+                what = "is normal, but has spans in" if segments else "is abnormal, but has no span in"
+                self.fault(entry.line, f"{entry.name} {what} the temporal list")
             rows.append(row)
         self.faults += [f"{name} has spans, but is in no line of the test list" for name in unused]
         return rows

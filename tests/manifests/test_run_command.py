@@ -1,0 +1,90 @@
+"""How commands end, seen from outside: exit status, one sentence, no traceback unless asked for."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import errno, sys, time, typer
+from aadc.manifests.command import run_command
+from aadc.manifests.errors import UserError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+@app.command()
+def go(how: str):
+    if how == "bad input":
+        raise UserError("gym.csv: line 3: no such class")
+    if how == "full disk":
+        raise OSError(errno.ENOSPC, "No space left on device", "shard.h5")
+    if how == "bug":
+        raise ValueError("oops")
+    if how == "some failed":
+        raise typer.Exit(1)
+    if how == "wait":
+        print("waiting", flush=True)
+        time.sleep(60)
+
+run_command(app, "aadc-x")
+"""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "stderr"),
+    [
+        ("nothing", 0, ""),
+        ("some failed", 1, ""),
+        ("bad input", 2, "aadc-x: gym.csv: line 3: no such class\n"),
+        ("full disk", 2, "aadc-x: [Errno 28] No space left on device: 'shard.h5' (AADC_DEBUG=1 shows where)\n"),
+    ],
+)
+def test_exit_status_and_what_is_said(how, status, stderr):
+    done = run(how, AADC_DEBUG="")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", stderr)
+
+
+def test_wrong_usage_is_2_and_shows_how():
+    done = run()
+    assert done.returncode == 2
+    assert "Usage: aadc-x" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("how", "error"), [("bad input", "UserError: gym.csv"), ("full disk", "OSError: [Errno 28]")])
+def test_debug_shows_the_traceback(how, error):
+    done = run(how, AADC_DEBUG="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert error in done.stderr
+
+
+def test_a_bug_keeps_its_traceback():
+    done = run("bug", AADC_DEBUG="")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ValueError: oops" in done.stderr
+
+
+def test_ctrl_c_is_130_and_says_so():
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == "aadc-x: interrupted; start it again to go on\n"
