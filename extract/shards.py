@@ -41,6 +41,7 @@ DTYPES = {
     "query": np.float16,
 }
 _CHUNK_ROWS = 64
+_SLACK = 2**20  # bytes for HDF5's own records
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,28 @@ def _json(labels: Sequence[str]) -> str:
 class ShardWriter:
     """Fills one shard video by video, block by block, so that memory stays flat however long a video is."""
 
-    def __init__(self, file: h5py.File):
+    def __init__(self, file: h5py.File, path: Path):
+        self._file, self._path = file, path
         self._videos = file.require_group("videos")
+
+    def _reserve(self, size: int) -> None:
+        """Claim room on the disk for `size` more bytes. `OSError` when it is full.
+
+        HDF5 notices a full disk only while it closes, and was seen to crash the process then; so it never meets one.
+        """
+        with self._path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, self._file.id.get_filesize() + size + _SLACK)
 
     def append(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
         """Add rows to the video `key`: every dataset of the table, the same number of rows each."""
         group = self._videos.require_group(key)
-        for name, dtype in DTYPES.items():
-            values = np.asarray(rows[name], dtype)
+        arrays = {name: np.asarray(rows[name], dtype) for name, dtype in DTYPES.items()}
+        self._reserve(sum(array.nbytes + _CHUNK_ROWS * array[:1].nbytes for array in arrays.values()))
+        for name, values in arrays.items():
             if name not in group:
                 tail = values.shape[1:]
                 group.create_dataset(
-                    name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_CHUNK_ROWS, *tail), fletcher32=True
+                    name, (0, *tail), values.dtype, maxshape=(None, *tail), chunks=(_CHUNK_ROWS, *tail), fletcher32=True
                 )
             dataset = group[name]
             dataset.resize(len(dataset) + len(values), axis=0)
@@ -124,6 +135,7 @@ class ShardWriter:
 
     def copy(self, source: Path, key: str, split: str, labels: Sequence[str]) -> None:
         """Take the video `key` over from another shard file, with the split and labels it has now."""
+        self._reserve(source.stat().st_size)
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key], self._videos, name=key)
         self._videos[key].attrs.update(split=split, labels=_json(labels))
@@ -146,8 +158,10 @@ def new_shard(path: Path, header: ShardHeader) -> Iterator[ShardWriter]:
                 sampling=json.dumps(header.sampling),
                 created_by=f"aadc-net {version('aadc-net')}",
             )
-            yield ShardWriter(file)
+            yield ShardWriter(file, beside)
             file.flush()
+            size = file.id.get_filesize()
+        os.truncate(beside, size)  # gives back what was reserved and not needed
         _sync(beside)
         verify_shard(beside)
         os.replace(beside, path)

@@ -1,18 +1,19 @@
 """The pictures both miniatures learn from: frames of many scenes with their truth, rendered once, kept in one HDF5 file.
 
-    frame     uint8 (F, H, W, 3)   after a round trip through H.264
-    first     int64 (F + 1,)       truth of frame i is rows first[i] to first[i + 1] of the following
-    box       f32   (R, 4)         x0 y0 x1 y1, px
-    category  int8  (R,)           0 person, 1 bag
-    kind      int8  (R,)           index into the attribute `kinds`
-    shirt, trousers  int8 (R,)     index into the attribute `colours`, -1 for a bag
-    room      int8  (F,)           index into the attribute `rooms`
+frame     uint8 (F, H, W, 3)   after a round trip through H.264
+first     int64 (F + 1,)       truth of frame i is rows first[i] to first[i + 1] of the following
+box       f32   (R, 4)         x0 y0 x1 y1, px
+category  int8  (R,)           0 person, 1 bag
+kind      int8  (R,)           index into the attribute `kinds`
+shirt, trousers  int8 (R,)     index into the attribute `colours`, -1 for a bag
+room      int8  (F,)           index into the attribute `rooms`
 """
 
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,7 @@ import numpy as np
 
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.look import COLOURS
-from aadc.manifests.scenes.rooms import ROOMS
+from aadc.manifests.scenes.rooms import HEIGHT, ROOMS, WIDTH
 from aadc.manifests.scenes.scene import Seen
 from aadc.manifests.scenes.story import build_scene
 from aadc.manifests.scenes.video import read_video, write_video
@@ -77,8 +78,8 @@ def make_pool(path: Path, world: str, seeds: range, progress=lambda done, total:
         return
     partial = path.with_suffix(".partial")
     rows: list[tuple] = []
-    first, rooms, shape = [0], [], (len(seeds) * FRAMES_A_SCENE, 240, 320, 3)
-    with h5py.File(partial, "w") as file, ProcessPoolExecutor(os.cpu_count()) as workers:
+    first, rooms, shape = [0], [], (len(seeds) * FRAMES_A_SCENE, HEIGHT, WIDTH, 3)
+    with h5py.File(partial, "w") as file, ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
         frames = file.create_dataset("frame", shape, np.uint8)
         for done, (pictures, truth, room) in enumerate(workers.map(sample_scene, [world] * len(seeds), seeds, chunksize=4)):
             frames[done * FRAMES_A_SCENE : (done + 1) * FRAMES_A_SCENE] = np.stack(pictures)

@@ -1,0 +1,183 @@
+"""A DETR of transformers' own architecture, small: a ResNet down to stride 16, encoder, decoder, 12 queries.
+
+Two things help a detector of this size that starts from nothing, both left behind after training: real batch
+normalisation in the backbone (the library freezes it, which supposes a backbone that was trained before), and a
+second task for the encoder's tokens, each of which says whether it lies on an object and where that object's edges are.
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import DetrConfig, DetrForObjectDetection, DetrImageProcessor, ResNetConfig
+
+from aadc.extract.miniature.pool import CATEGORIES, Pool
+from aadc.extract.miniature.training import Resumable, batch_rng, groups, half, steps_to_go
+
+SHORT_SIDE, LONG_SIDE, STRIDE = 160, 266, 16
+BATCH, PEAK_RATE, DECAY = 16, 5e-4, 1e-3
+
+
+def build_config() -> DetrConfig:
+    """The miniature's configuration."""
+    backbone = ResNetConfig(
+        embedding_size=24, hidden_sizes=[32, 64, 128], depths=[1, 1, 2], layer_type="basic", out_features=["stage3"]
+    )
+    return DetrConfig(
+        backbone_config=backbone,
+        num_queries=12,
+        d_model=128,
+        encoder_layers=2,
+        decoder_layers=3,
+        encoder_ffn_dim=256,
+        decoder_ffn_dim=256,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        dropout=0.0,
+        auxiliary_loss=True,
+        eos_coefficient=0.3,
+        id2label=dict(enumerate(CATEGORIES)),
+        label2id={name: index for index, name in enumerate(CATEGORIES)},
+    )
+
+
+def build_processor() -> DetrImageProcessor:
+    """The miniature's own preprocessing: 160 px on the short side."""
+    return DetrImageProcessor(size={"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE})
+
+
+class TrainedDetr(nn.Module):
+    """The detector while it learns: batch normalisation alive, and the encoder's second task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detr = DetrForObjectDetection(build_config())
+        _thaw(self.detr.model.backbone)
+        self.detr.requires_grad_(True)
+        self.dense = nn.Linear(self.detr.config.d_model, len(CATEGORIES) + 4)
+
+    def forward(self, pixels_BCHW: Tensor, labels: list[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and its parts; `labels` as transformers wants them: class_labels (R,), boxes (R, 4) cx cy w h relative."""
+        outputs = self.detr(pixel_values=pixels_BCHW, labels=labels)
+        rows, columns = -(-pixels_BCHW.shape[2] // STRIDE), -(-pixels_BCHW.shape[3] // STRIDE)
+        dense = dense_loss(self.dense(outputs.encoder_last_hidden_state), labels, rows, columns)
+        return outputs.loss + dense, {**outputs.loss_dict, "dense": dense}
+
+
+def dense_loss(said_BTX: Tensor, labels: list[dict[str, Tensor]], rows: int, columns: int) -> Tensor:
+    """What the encoder's tokens say of the place they look at: on an object (cross-entropy), and the object's box (L1)."""
+    y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(columns) + 0.5) / columns, indexing="ij")
+    centre_T2 = torch.stack([x, y], -1).reshape(-1, 2)
+    kinds = len(CATEGORIES)
+    is_on = torch.zeros(*said_BTX.shape[:2], kinds)
+    box_loss = said_BTX.new_zeros(())
+    for picture, truth in enumerate(labels):
+        for kind, box in zip(truth["class_labels"], truth["boxes"], strict=True):
+            # At least one token's worth each way: flat and narrow boxes would lie between the centres.
+            half_size = torch.maximum(box[2:], torch.tensor([1 / columns, 1 / rows])) / 2
+            inside_T = ((centre_T2 - box[:2]).abs() <= half_size).all(-1)
+            is_on[picture, inside_T, kind] = 1.0
+            if inside_T.any():
+                where = torch.cat([box[:2] - centre_T2[inside_T], box[2:].expand(int(inside_T.sum()), 2)], -1)
+                box_loss = box_loss + (said_BTX[picture, inside_T, kinds:] - where).abs().mean() / len(labels)
+    return nn.functional.binary_cross_entropy_with_logits(said_BTX[..., :kinds], is_on) * 2 + 2 * box_loss
+
+
+def _thaw(module: nn.Module) -> None:
+    """Frozen batch normalisation -> a living one of the same values, in place."""
+    for name, child in module.named_children():
+        if type(child).__name__ == "DetrFrozenBatchNorm2d":
+            setattr(module, name, nn.BatchNorm2d(child.weight.shape[0]))
+        else:
+            _thaw(child)
+
+
+class Pictures:
+    """A pool as the detector's processor makes it small, in memory: uint8 (F, 3, H, W), boxes relative."""
+
+    def __init__(self, pool: Pool):
+        height, width = pool.frame.shape[1:3]
+        short = build_processor()
+        resized = [
+            short(images=torch.from_numpy(pool.frame[i : i + 64].copy()).permute(0, 3, 1, 2), do_rescale=False,
+                  do_normalize=False, return_tensors="pt")["pixel_values"].to(torch.uint8)
+            for i in range(0, len(pool), 64)
+        ]  # fmt: skip
+        self.pixels = torch.cat(resized)
+        scale = torch.tensor([width, height, width, height])
+        corners = torch.from_numpy(pool.box) / scale
+        self.box = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], -1)
+        self.category = torch.from_numpy(pool.category).long()
+        self.pool = pool
+        self.mean = torch.tensor(short.image_mean)[:, None, None] * 255
+        self.std = torch.tensor(short.image_std)[:, None, None] * 255
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Random pictures, mirrored, moved, zoomed and tinted at random."""
+        chosen = rng.integers(0, len(self.pool), size)
+        pixels = (self.pixels[chosen].float() - self.mean) / self.std
+        tint = torch.from_numpy(rng.normal(1, 0.08, (size, 3, 1, 1)).astype(np.float32))
+        mirror = torch.from_numpy(rng.choice([-1.0, 1.0], size).astype(np.float32))
+        zoom = torch.from_numpy(rng.uniform(0.75, 1.1, size).astype(np.float32))  # part of the picture that is seen
+        shift = torch.from_numpy(rng.uniform(-1, 1, (size, 2)).astype(np.float32)) * (1 - zoom).abs()[:, None]
+        theta = torch.zeros(size, 2, 3)
+        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
+        grid = nn.functional.affine_grid(theta, list(pixels.shape), align_corners=False)
+        pixels = nn.functional.grid_sample(pixels * tint, grid, align_corners=False)
+        labels = []
+        for index, picture in enumerate(chosen):
+            rows = self.pool.rows(int(picture))
+            centre, extent = self.box[rows, :2] * 2 - 1, self.box[rows, 2:]
+            centre = (centre - shift[index]) / zoom[index]
+            centre[:, 0] *= mirror[index]
+            centre, extent = (centre + 1) / 2, extent / zoom[index]
+            low, high = (centre - extent / 2).clamp(0, 1), (centre + extent / 2).clamp(0, 1)
+            seen = (high - low).prod(-1) >= 0.35 * extent.prod(-1)
+            boxes = torch.cat([(low + high) / 2, high - low], -1)[seen]
+            labels.append({"class_labels": self.category[rows][seen], "boxes": boxes})
+        return pixels.contiguous(memory_format=torch.channels_last), labels
+
+
+def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say=print) -> None:
+    """Train for `steps` steps and write the model's folder `out`; goes on from `work` if it was stopped."""
+    torch.manual_seed(seed)
+    model = TrainedDetr().to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(groups(model, DECAY), PEAK_RATE)
+    pictures = Pictures(pool)
+    began, mean = time.monotonic(), None
+    resumable = Resumable(work, model, optimiser, {"steps": steps, "seed": seed, "pictures": len(pool)})
+    for step in steps_to_go(resumable, steps, PEAK_RATE, save_every=500):
+        pixels, labels = pictures.batch(batch_rng(seed, step), BATCH)
+        loss, parts = model(pixels, labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        mean = float(loss) if mean is None else 0.99 * mean + 0.01 * float(loss)
+        if step % 100 == 0:
+            some = " ".join(f"{name[5:] if name.startswith('loss_') else name} {float(parts[name]):.3f}"
+                            for name in ("loss_ce", "loss_bbox", "loss_giou", "dense"))  # fmt: skip
+            say(f"step {step}/{steps} loss {mean:.3f} ({some}) {time.monotonic() - began:.0f} s")
+        if (step + 1) % 1000 == 0 or step + 1 == steps:
+            export(model, out)
+
+
+def export(model: TrainedDetr, out: Path) -> None:
+    """Write what `AutoModelForObjectDetection` and `AutoImageProcessor` load from `out`."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    config = build_config()
+    config.architectures = ["DetrForObjectDetection"]
+    config.save_pretrained(out)
+    build_processor().save_pretrained(out)
+    state = {name: tensor for name, tensor in model.detr.state_dict().items() if not name.endswith("num_batches_tracked")}
+    expected = DetrForObjectDetection(config).state_dict()
+    if state.keys() != expected.keys():
+        raise RuntimeError(f"weights do not fit the published layout: {sorted(state.keys() ^ expected.keys())[:4]}")
+    save_file(half(state), out / "model.safetensors", metadata={"format": "pt"})
+    json.loads((out / "config.json").read_text())

@@ -1,0 +1,189 @@
+"""A shard is whole or not there, tells when it is damaged, and cannot be made to lead anywhere else."""
+
+import dataclasses
+import os
+import resource
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from aadc.extract.shards import DTYPES, ShardHeader, ShardSet, VideoFeatures, new_shard, open_shard, verify_shard, write_shard
+from aadc.manifests.errors import UserError
+
+HEADER = ShardHeader("0123456789abcdef", {"clip": {"source": "x"}}, {"stride": 16})
+
+
+def features(video: str = "a/b.mp4", snippets: int = 3, seed: int = 0, labels=("Normal",)) -> VideoFeatures:
+    """Random features of a video, T = snippets, N = 2, C = 4, D = 6."""
+    random = np.random.default_rng(seed)
+    tails = {"frame": (), "time": (), "scene": (4,), "detr": (6,), "count": (), "box": (2, 4), "score": (2,), "class": (2,),
+             "crop": (2, 4), "query": (2, 6)}  # fmt: skip
+    data = {name: (random.normal(size=(snippets, *tail)) * 9).astype(DTYPES[name]) for name, tail in tails.items()}
+    data["class_id"] = data.pop("class")
+    return VideoFeatures(video, "train", labels, frames=snippets * 16, fps=25.0, sha256="00", **data)
+
+
+def assert_equal(ours: VideoFeatures, theirs: VideoFeatures) -> None:
+    assert ours.attributes() == theirs.attributes()
+    for name, array in ours.arrays().items():
+        np.testing.assert_array_equal(array, theirs.arrays()[name])
+        assert array.dtype == DTYPES[name]
+
+
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(videos=st.lists(names, unique=True, min_size=1, max_size=4), snippets=st.sampled_from([1, 2, 63, 64, 65, 130]))
+def test_round_trip(tmp_path_factory, videos, snippets):
+    """Any name (slashes, dots, percent signs, spaces, any alphabet) and any length come back as they were."""
+    folder = tmp_path_factory.mktemp("shards")
+    written = [features(f"{name}.mp4", snippets, seed) for seed, name in enumerate(videos)]
+    write_shard(folder / "00000.h5", HEADER, written)
+    shards = ShardSet(folder)
+    assert sorted(shards.keys) == sorted(video.key for video in written) and shards.fingerprint == HEADER.fingerprint
+    for video in written:
+        assert_equal(shards.read(video.key), video)
+        assert shards.entries[video.key].snippets == snippets
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, 130), max_size=5))
+def test_appending_in_blocks_is_writing_at_once(tmp_path_factory, cuts):
+    folder = tmp_path_factory.mktemp("shards")
+    video = features(snippets=130)
+    edges = [0, *sorted(cuts), 130]
+    with new_shard(folder / "00000.h5", HEADER) as shard:
+        for start, end in zip(edges, edges[1:], strict=False):
+            shard.append(video.key, {name: array[start:end] for name, array in video.arrays().items()})
+        shard.describe(video)
+    assert_equal(ShardSet(folder).read(video.key), video)
+
+
+def test_reading_a_few_datasets_leaves_the_others_out(tmp_path):
+    write_shard(tmp_path / "00000.h5", HEADER, [features()])
+    part = ShardSet(tmp_path).read("a%2Fb.mp4", ("scene", "count"))
+    assert part.scene is not None and part.count is not None and part.crop is None and part.frame is None
+
+
+def test_five_lines_with_h5py_alone(tmp_path):
+    """The reader that docs/shards.md shows."""
+    write_shard(tmp_path / "00000.h5", HEADER, [features()])
+    with h5py.File(tmp_path / "00000.h5") as shard:
+        for video in shard["videos"].values():
+            assert video.attrs["video"] == "a/b.mp4"
+            assert video["crop"][:].shape == (3, 2, 4) and video["time"][:].dtype == np.float64
+
+
+def test_a_failure_midway_leaves_what_was_there(tmp_path):
+    path = tmp_path / "00000.h5"
+    write_shard(path, HEADER, [features(seed=1)])
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match="midway"), new_shard(path, HEADER) as shard:
+        shard.append("x", features().arrays())
+        raise RuntimeError("midway")
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["00000.h5"]
+
+
+def test_a_full_disk_is_told_and_publishes_nothing(tmp_path):
+    """The write itself succeeds; only flushing fails. A limit on the file size stands in for the full disk."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_shards import HEADER, features
+from aadc.extract.shards import write_shard
+from aadc.manifests.errors import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    write_shard(Path({str(tmp_path)!r}) / "00000.h5", HEADER, [features(snippets=5000)])
+except UserError as error:
+    print("told:", error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "told:" in done.stdout and "could not be written" in done.stdout, done.stderr
+    assert os.listdir(tmp_path) == []
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20000
+
+
+def test_every_flipped_bit_in_the_data_is_found(tmp_path):
+    path = tmp_path / "00000.h5"
+    video = features(snippets=200)
+    write_shard(path, HEADER, [video])
+    data = bytearray(path.read_bytes())
+    place = data.index(np.ascontiguousarray(video.crop[100:102]).tobytes())
+    data[place + 7] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="crop is damaged"):
+        verify_shard(path)
+
+
+def test_a_cut_shard_is_named(tmp_path):
+    path = tmp_path / "00000.h5"
+    write_shard(path, HEADER, [features()])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="00000.h5.*not a readable shard"):
+        ShardSet(tmp_path)
+
+
+def test_shards_of_two_fingerprints_and_a_video_twice_are_refused(tmp_path):
+    write_shard(tmp_path / "00000.h5", HEADER, [features()])
+    write_shard(tmp_path / "00001.h5", HEADER, [features()])
+    with pytest.raises(UserError, match="a/b.mp4 is also in"):
+        ShardSet(tmp_path)
+    write_shard(tmp_path / "00001.h5", dataclasses.replace(HEADER, fingerprint="f" * 16), [features("c.mp4")])
+    with pytest.raises(UserError, match="ffffffffffffffff.*0123456789abcdef"):
+        ShardSet(tmp_path)
+
+
+def hostile(path, change) -> None:
+    write_shard(path, HEADER, [features()])
+    with h5py.File(path, "a") as file:
+        video = file["videos/a%2Fb.mp4"]
+        change(file, video)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file, video: (
+            video.pop("scene"),
+            video.create_dataset("scene", (3, 4), "f2", external=[("/etc/passwd", 0, 24)]),
+        ),
+        lambda file, video: (video.pop("scene"), video.__setitem__("scene", h5py.ExternalLink("/etc/passwd", "/x"))),
+        lambda file, video: (video.pop("scene"), video.__setitem__("scene", h5py.SoftLink("/videos/a%2Fb.mp4/crop"))),
+        lambda file, video: file["videos"].__setitem__("other", h5py.ExternalLink("other.h5", "/videos/x")),
+        lambda file, video: (video.pop("crop"), video.create_dataset("crop", (10**9, 2, 4), "f2", chunks=(64, 2, 4))),
+        lambda file, video: (video.pop("scene"), video.create_dataset("scene", (3, 4), "f8")),
+        lambda file, video: (video.pop("scene"), video.create_dataset("scene", (3, 4), "f2", compression="gzip")),
+        lambda file, video: (video.pop("scene"), video.create_dataset("scene", (2, 4), "f2")),
+        lambda file, video: video.create_dataset("surprise", data=[1]),
+        lambda file, video: file.attrs.__setitem__("format", "something else"),
+    ],
+)
+def test_foreign_files_are_refused_before_anything_is_read(tmp_path, change):
+    hostile(tmp_path / "00000.h5", change)
+    with pytest.raises(UserError, match="not a shard that aadc-extract wrote"):
+        ShardSet(tmp_path)
+
+
+def test_newer_versions_are_told_apart(tmp_path):
+    hostile(tmp_path / "00000.h5", lambda file, video: file.attrs.__setitem__("version", 99))
+    with pytest.raises(UserError, match="version 99"), open_shard(tmp_path / "00000.h5"):
+        pass
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=arrays.arrays(np.float32, (3, 4), elements=st.floats(-1000, 1000, width=32)))
+def test_half_precision_is_what_is_lost_and_no_more(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("shards")
+    write_shard(folder / "0.h5", HEADER, [dataclasses.replace(features(), scene=values)])
+    read = ShardSet(folder).read("a%2Fb.mp4").scene
+    np.testing.assert_array_equal(read, values.astype(np.float16))
