@@ -56,7 +56,7 @@ class FrameEmbedder:
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def _few(self, rgb: np.ndarray) -> dict[str, np.ndarray]:
-        frames_BCHW = torch.from_numpy(np.ascontiguousarray(rgb)).permute(0, 3, 1, 2).to(self.device)
+        frames_BCHW = torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).to(self.device)
         found = self.detector(frames_BCHW)
         count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
         height, width = rgb.shape[1:3]
