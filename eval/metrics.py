@@ -1,0 +1,168 @@
+"""The figures of the field, over frames and over videos; `docs/metrics.md` defines each.
+
+Undefined figures (a test set of one kind only) are None: never zero, never a crash.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+
+@dataclass(frozen=True)
+class ScoredVideo:
+    """A test video with its scores: frame scores float (F,), frame truth bool (F,) or None where unknown, abnormal or not,
+    labels, and the class probabilities of its snippets float (T, C)."""
+
+    video: str
+    labels: tuple[str, ...]
+    abnormal: bool
+    fps: float
+    score: np.ndarray
+    truth: np.ndarray | None
+    classes: np.ndarray
+
+
+def roc_auc(truth: np.ndarray, score: np.ndarray) -> float | None:
+    """Area under the ROC curve, or None where only one kind is there."""
+    return float(roc_auc_score(truth, score)) if 0 < np.count_nonzero(truth) < len(truth) else None
+
+
+def average_precision(truth: np.ndarray, score: np.ndarray) -> float | None:
+    """Average precision, the step-wise sum that scikit-learn and VadCLIP use, or None without positives."""
+    return float(average_precision_score(truth, score)) if np.any(truth) else None
+
+
+def trapezoid_precision(truth: np.ndarray, score: np.ndarray) -> float | None:
+    """Area under the precision-recall curve by trapezoids, as RTFM and XDVioDet compute XD-Violence's AP."""
+    if not np.any(truth):
+        return None
+    precision, recall, _ = precision_recall_curve(truth, score)
+    return float(auc(recall, precision))
+
+
+def recall_at_false_positives(truth: np.ndarray, score: np.ndarray, rate: float = 0.02) -> float | None:
+    """Largest share of anomalous frames found while at most `rate` of the normal frames are called anomalous."""
+    if not 0 < np.count_nonzero(truth) < len(truth):
+        return None
+    false_rate, true_rate, _ = roc_curve(truth, score, drop_intermediate=False)
+    return float(true_rate[false_rate <= rate].max())
+
+
+def flat_floor(videos: Sequence[ScoredVideo]) -> dict[str, float | None]:
+    """What a perfect video classifier gets that gives every frame of a video the same score: localisation must beat it."""
+    truth = np.concatenate([video.truth for video in videos])
+    flat = np.concatenate([np.full(len(video.truth), float(video.abnormal)) for video in videos])
+    return {"auc": roc_auc(truth, flat), "ap": average_precision(truth, flat)}
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Half-open index ranges in which a bool array is True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, float | None]:
+    """What an operator meets at the highest threshold that finds `recall` of the true events.
+
+    An event is a true span; it is found when a frame of it scores at or above the threshold. A false alarm is a run of
+    frames at or above the threshold that touches no true event. The delay runs from an event's start to its first alarm
+    frame, mean over found events.
+
+    Returns:
+        threshold, false_alarms_per_hour, detection_delay_s; None where there are no events or no time base.
+    """
+    nothing = {"threshold": None, "false_alarms_per_hour": None, "detection_delay_s": None}
+    peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.truth)]
+    if not peaks or any(video.fps <= 0 for video in videos):
+        return nothing
+    threshold = sorted(peaks, reverse=True)[int(np.ceil(recall * len(peaks))) - 1]
+    false_alarms, delays = 0, []
+    for video in videos:
+        over = video.score >= threshold
+        false_alarms += sum(not video.truth[start:end].any() for start, end in runs(over))
+        delays += [int(np.argmax(over[start:end])) / video.fps for start, end in runs(video.truth) if over[start:end].any()]
+    hours = sum(len(video.score) / video.fps for video in videos) / 3600
+    return {
+        "threshold": threshold,
+        "false_alarms_per_hour": false_alarms / hours,
+        "detection_delay_s": float(np.mean(delays)),
+    }
+
+
+def frame_figures(videos: Sequence[ScoredVideo]) -> dict:
+    """All frame-level figures over the concatenated frames of `videos`; every video must have frame truth."""
+    truth = np.concatenate([video.truth for video in videos])
+    score = np.concatenate([video.score for video in videos])
+    abnormal = [video for video in videos if video.abnormal]
+    truth_abnormal = np.concatenate([video.truth for video in abnormal]) if abnormal else np.zeros(0, bool)
+    score_abnormal = np.concatenate([video.score for video in abnormal]) if abnormal else np.zeros(0)
+    return {
+        "auc": roc_auc(truth, score),
+        "ap": average_precision(truth, score),
+        "ap_trapezoid": trapezoid_precision(truth, score),
+        "auc_abnormal_videos": roc_auc(truth_abnormal, score_abnormal),
+        "ap_abnormal_videos": average_precision(truth_abnormal, score_abnormal),
+        "recall_at_2_percent_fpr": recall_at_false_positives(truth, score),
+        "at_80_percent_of_events": alarms(videos, 0.8),
+        "flat_floor": flat_floor(videos),
+        "frames": len(truth),
+        "anomalous_frames": int(truth.sum()),
+    }
+
+
+def class_figures(videos: Sequence[ScoredVideo]) -> dict[str, dict[str, float | None]]:
+    """AUC and AP by abnormal class: videos with that label together with all normal videos."""
+    normal = [video for video in videos if not video.abnormal]
+    labels = sorted({label for video in videos if video.abnormal for label in video.labels})
+    figures = {}
+    for label in labels:
+        chosen = [video for video in videos if video.abnormal and label in video.labels] + normal
+        truth = np.concatenate([video.truth for video in chosen])
+        score = np.concatenate([video.score for video in chosen])
+        figures[label] = {"auc": roc_auc(truth, score), "ap": average_precision(truth, score)}
+    return figures
+
+
+def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:
+    """AUC and AP over videos; a video's score is the mean over its k highest snippets, as in training (eq. 7)."""
+    abnormal = np.array([video.abnormal for video in videos])
+    score = np.array([np.sort(video.score[::stride])[::-1][:k].mean() for video in videos])
+    return {"auc": roc_auc(abnormal, score), "ap": average_precision(abnormal, score), "videos": len(videos)}
+
+
+def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:
+    """Class probabilities of each video (V, C): per class the mean of the k highest snippets, as MIL-Align (eq. 9)."""
+    return np.stack([np.sort(video.classes, axis=0)[::-1][:k].mean(0) for video in videos])
+
+
+def category_figures(videos: Sequence[ScoredVideo], names: Sequence[str], kinds: Sequence[str], k: int) -> dict:
+    """How often the predicted category is among a video's labels, and the confusion matrices (Fig. 5).
+
+    For an abnormal video the prediction is the best abnormal class, for a normal one the best normal class: whether it is
+    abnormal at all is what AUC measures. With one normal class, its accuracy says nothing and is left out (None).
+    """
+    probability = video_classes(videos, k)
+    figures: dict = {}
+    right: list[bool] = []
+    for kind in ("normal", "abnormal"):
+        columns = [index for index, found in enumerate(kinds) if found == kind]
+        chosen = [index for index, video in enumerate(videos) if video.abnormal == (kind == "abnormal")]
+        own = [names[column] for column in columns]
+        matrix = np.zeros((len(columns), len(columns)), int)
+        hits = []
+        for index in chosen:
+            predicted = int(np.argmax(probability[index, columns])) if columns else 0
+            true = [label for label in videos[index].labels if label in own]
+            hits.append(own[predicted] in true)
+            matrix[own.index(own[predicted] if hits[-1] else true[0]), predicted] += 1
+        told = len(columns) > 1 and hits
+        right += hits if told else []
+        figures[kind] = {
+            "accuracy": float(np.mean(hits)) if told else None,
+            "classes": own,
+            "confusion": matrix.tolist(),
+        }
+    figures["accuracy"] = float(np.mean(right)) if right else None
+    return figures

@@ -1,0 +1,85 @@
+"""When it happened, and what: spans of a video from its scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aadc.eval.metrics import runs
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames [start_frame, end_frame), shown from start_s to end_s (seconds), the most likely abnormal class there, its
+    share among the abnormal classes, and the highest score."""
+
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    category: str
+    confidence: float
+    peak: float
+
+    def __str__(self) -> str:
+        return f"{clock(self.start_s)}-{clock(self.end_s)} {self.category}"
+
+
+def clock(seconds: float) -> str:
+    """`mm:ss`, or `h:mm:ss` from an hour on."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
+
+
+def find_spans(
+    anomaly: np.ndarray,
+    classes: np.ndarray,
+    names: Sequence[str],
+    kinds: Sequence[str],
+    frame: np.ndarray,
+    time: np.ndarray,
+    frames: int,
+    stride: int,
+    threshold: float = 0.5,
+) -> list[Span]:
+    """Runs of snippets that score at least `threshold`; a single snippet below it does not split a run.
+
+    Args:
+        anomaly: float (T,) in [0, 1]; classes: float (T, C) probabilities; names and kinds: of the C classes.
+        frame, time: index and presentation time (seconds) of the sampled frame of each snippet.
+        frames: of the video; stride: frames a snippet.
+    """
+    abnormal = [index for index, kind in enumerate(kinds) if kind == "abnormal"]
+    over = anomaly >= threshold
+    over[1:-1] |= over[:-2] & over[2:]
+    spans = []
+    for start, end in runs(over):
+        share = classes[start:end, abnormal].mean(0)
+        best = int(np.argmax(share))
+        start_frame, end_frame = start * stride, min(end * stride, frames)
+        spans.append(
+            Span(
+                start_frame,
+                end_frame,
+                _seconds(start_frame, frame, time),
+                _seconds(end_frame, frame, time),
+                names[abnormal[best]],
+                float(share[best] / max(share.sum(), 1e-12)),
+                float(anomaly[start:end].max()),
+            )
+        )
+    return spans
+
+
+def _seconds(at_frame: int, frame: np.ndarray, time: np.ndarray) -> float:
+    """When a frame is shown, from the true times of the sampled frames, extended at both ends at their own rate."""
+    if len(frame) == 1 or frame[-1] == frame[0]:
+        return max(0.0, float(time[0]) if at_frame <= frame[0] else float(time[-1]))
+    if at_frame < frame[0]:
+        rate = (time[1] - time[0]) / max(frame[1] - frame[0], 1)
+        return max(0.0, float(time[0] - (frame[0] - at_frame) * rate))
+    if at_frame > frame[-1]:
+        rate = (time[-1] - time[0]) / (frame[-1] - frame[0])
+        return float(time[-1] + (at_frame - frame[-1]) * rate)
+    return float(np.interp(at_frame, frame, time))

@@ -1,0 +1,74 @@
+"""From pixels to answer: one video through extraction and head, with a curve, spans and JSON."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from aadc.eval.plot import plot_scores
+from aadc.eval.scores import Scored, score_features
+from aadc.extract.decode_child import DecodeChild
+from aadc.extract.features import FrameEmbedder
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.settings import ExtractSettings
+from aadc.extract.video import video_features
+from aadc.head.checkpoint import LoadedHead
+from aadc.manifests.errors import UserError
+
+SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".ts", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".h264"}
+
+
+def list_videos(given: list[Path]) -> list[Path]:
+    """The files named, and all videos below the folders named. `UserError` if one is not there or a folder has none."""
+    found = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(child for child in path.rglob("*") if child.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise UserError(f"{path}: no videos in this folder")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"{path}: no such video")
+    return found
+
+
+class VideoScorer:
+    """A trained run, ready for videos of no manifest: its own models and sampling, its own head.
+
+    Raises:
+        UserError: the models are not there, or are not those the head was trained with.
+    """
+
+    def __init__(self, run: RunFolder, head: LoadedHead, device: str, threshold: float):
+        self.head, self.threshold = head, threshold
+        self.embedder = FrameEmbedder(ExtractSettings(**run.record()["settings"]), device)
+        if self.embedder.header.fingerprint != head.fingerprint:
+            raise UserError(
+                f"{run.path}: its models and settings now have fingerprint {self.embedder.header.fingerprint}, the head was "
+                f"trained on {head.fingerprint}; extract and train again"
+            )
+        self.decoder = DecodeChild()
+
+    def __call__(self, path: Path) -> Scored:
+        """Score one video. `VideoError` if it cannot be used."""
+        features = video_features(path, self.embedder, self.decoder)
+        return score_features(self.head, features, self.embedder.settings.stride, self.threshold)
+
+
+def write_answer(scored: Scored, threshold: float, folder: Path) -> None:
+    """`scores.png` and `scores.json` of one video in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    features, snippets = scored.features, scored.snippets
+    plot_scores(features.time, snippets.anomaly, scored.spans, threshold, features.video, folder / "scores.png")
+    answer = {
+        "video": features.video,
+        "sha256": features.sha256,
+        "frames": features.frames,
+        "fps": features.fps,
+        "threshold": threshold,
+        "spans": [{**asdict(span), "text": str(span)} for span in scored.spans],
+        "time_s": features.time.round(3).tolist(),
+        "score": [round(float(value), 4) for value in snippets.anomaly],
+    }
+    (folder / "scores.json").write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
