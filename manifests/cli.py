@@ -96,17 +96,31 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
     train: Annotated[int, typer.Option(min=1, help="Videos to train with.")] = 36,
-    test: Annotated[int, typer.Option(min=1, help="Videos to test with.")] = 18,
+    test: Annotated[int, typer.Option(min=1, help="Videos to test with.")] = 24,
 ) -> None:
     """Synthetic scenes with known truth."""
+    import time
+
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from aadc.manifests.scenes.demo import write_demo
 
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("drawing scenes", total=train + test)
-        path = write_demo(seed, out, train, test, lambda: bar.advance(task))
+    columns = (
+        TextColumn("drawing videos"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=train + test, rate="")
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, rate=f"{done / (time.monotonic() - began):.1f} videos/s,")
+
+        path = write_demo(seed, out, train, test, progress)
     _tell(path, [])
 
 

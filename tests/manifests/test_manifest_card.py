@@ -1,7 +1,7 @@
 """The class card: what is written comes back, and every fault is told."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadc.manifests.card import Card, ClassEntry, read_card, write_card
@@ -21,6 +21,7 @@ cards = st.builds(
 GOOD = 'title = "t"\n[[classes]]\nname = "a"\nkind = "normal"\nprompt = "a"\n'
 
 
+@settings(deadline=None)
 @given(card=cards)
 def test_any_card_comes_back_as_it_was_written(tmp_path_factory, card):
     """Quotes, backslashes, newlines and unprintable characters in titles and prompts included."""
@@ -29,6 +30,7 @@ def test_any_card_comes_back_as_it_was_written(tmp_path_factory, card):
     assert read_card(path) == card
 
 
+@settings(deadline=None)
 @given(text=st.text(st.sampled_from('[]="\n\\ta{}#\r'), max_size=40) | st.text(max_size=20))
 def test_rubbish_is_refused_in_words(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("c") / "gym.toml"

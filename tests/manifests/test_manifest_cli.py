@@ -223,3 +223,13 @@ def test_check_counts_and_remarks(gym):
         "note: 1 abnormal test videos have no segments, so only video-level figures can count them",
         "note: b is labelled walking|fall, but has segments of squash",
     ]
+
+
+def test_demo_writes_scenes_that_the_next_step_finds(tmp_path):
+    done = run(tmp_path, "demo", "--seed", "3", "--out", "my demo", "--train", "1", "--test", "1")
+    assert done.returncode == 0
+    assert "2/2" in done.stderr
+    assert done.stdout.endswith("next: aadc-extract 'my demo/demo.csv'\n")
+    manifest = read_manifest(tmp_path / "my demo" / "demo.csv")
+    assert [row.split for row in manifest.rows] == ["train", "test"]
+    assert run(tmp_path, "check", "my demo/demo.csv").returncode == 0

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadc.manifests.errors import UserError
@@ -162,6 +162,7 @@ def test_every_bad_row_of_the_labels_is_told(tmp_path):
         assert told.startswith(f"  line {line}: {what}")
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     share=st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]),
@@ -182,6 +183,7 @@ def test_every_class_is_split_with_the_same_share(counts, share, seed):
             assert 1 <= tests <= count - 1
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 5), order=st.randoms(use_true_random=False))
 def test_the_split_hangs_on_names_and_seed_alone(seed, order):
     """Not on the order in which the file system lists the clips, nor on the other classes."""
