@@ -1,0 +1,237 @@
+"""Every figure against scikit-learn, a slow clear loop, or a case small enough for paper."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from aadc.eval.bootstrap import _auc_ap, _counts, intervals
+from aadc.eval.metrics import (
+    ScoredVideo,
+    alarms,
+    average_precision,
+    category_figures,
+    class_figures,
+    flat_floor,
+    frame_figures,
+    recall_at_false_positives,
+    roc_auc,
+    runs,
+    video_figures,
+)
+from aadc.eval.spans import clock, find_spans
+from aadc.eval.truth import expand, frame_truth, has_frame_truth, label_spans
+from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.manifest import Row
+
+CARD = Card(
+    title="Test",
+    classes=[
+        ClassEntry(name="walk", kind="normal", prompt="walking"),
+        ClassEntry(name="sit", kind="normal", prompt="sitting"),
+        ClassEntry(name="fall", kind="abnormal", prompt="falling"),
+        ClassEntry(name="fight", kind="abnormal", prompt="fighting"),
+    ],
+)
+
+
+def video(score, truth, labels=("fall",), fps=10.0, classes=None, name="v") -> ScoredVideo:
+    score, truth = np.asarray(score, float), np.asarray(truth, bool)
+    classes = np.full((len(score), 4), 0.25) if classes is None else np.asarray(classes, float)
+    return ScoredVideo(name, labels, CARD.is_abnormal(labels), fps, score, truth, classes)
+
+
+def some_videos(seed: int, count: int = 12) -> list[ScoredVideo]:
+    """Snippet-constant scores with ties, anomalous spans in two thirds of the videos."""
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        frames = int(random.integers(20, 200))
+        truth = np.zeros(frames, bool)
+        if number % 3:
+            start = random.integers(0, frames - 10)
+            truth[start : start + random.integers(5, 60)] = True
+        score = expand(random.normal(size=(-(-frames // 16),)).round(1), frames, 16) + truth * 0.5
+        made.append(video(score.round(1), truth, ("fall" if number % 2 else "fight",) if number % 3 else ("walk",)))
+    return made
+
+
+@given(frames=st.integers(1, 3000), stride=st.integers(1, 40))
+def test_every_frame_has_the_score_of_its_own_snippet(frames, stride):
+    snippets = np.arange(-(-frames // stride))
+    expanded = expand(snippets, frames, stride)
+    assert expanded.tolist() == [frame // stride for frame in range(frames)]
+
+
+def test_an_official_count_beyond_or_below_what_decodes():
+    assert expand(np.array([1.0, 2.0]), 40, 16).tolist() == [1.0] * 16 + [2.0] * 24
+    assert expand(np.array([1.0, 2.0]), 10, 16).tolist() == [1.0] * 10
+
+
+def test_truth_is_half_open_cut_at_the_end_and_abnormal_only():
+    row = Row(video="a", split="test", labels="walk|fall", segments="0-3:walk;4-6:fall;8-:fall;20-30:fight")
+    assert frame_truth(row, 10, CARD).tolist() == [False] * 4 + [True] * 2 + [False] * 2 + [True] * 2
+    assert label_spans(row, 10, CARD) == [(4, 6, "fall"), (8, 10, "fall")]
+    assert has_frame_truth(row, CARD)
+    assert has_frame_truth(Row(video="b", split="test", labels="walk"), CARD)
+    assert not has_frame_truth(Row(video="c", split="test", labels="fall"), CARD)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_frame_figures_are_scikit_learns_over_all_frames(seed):
+    videos = some_videos(seed)
+    found = frame_figures(videos)
+    truth, score = np.concatenate([v.truth for v in videos]), np.concatenate([v.score for v in videos])
+    assert found["auc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    assert found["ap"] == pytest.approx(average_precision_score(truth, score), abs=1e-12)
+    assert (found["frames"], found["anomalous_frames"]) == (len(truth), truth.sum())
+    abnormal = [v for v in videos if v.abnormal]
+    truth, score = np.concatenate([v.truth for v in abnormal]), np.concatenate([v.score for v in abnormal])
+    assert found["auc_abnormal_videos"] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    for label in ("fall", "fight"):
+        chosen = [v for v in videos if not v.abnormal or label in v.labels]
+        truth, score = np.concatenate([v.truth for v in chosen]), np.concatenate([v.score for v in chosen])
+        assert class_figures(videos)[label]["auc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+
+
+def test_the_two_precisions_differ_on_ties():
+    """Published code computes XD-Violence's AP in both ways; on repeated scores they are not the same number."""
+    found = frame_figures(some_videos(0))
+    assert abs(found["ap"] - found["ap_trapezoid"]) > 1e-4
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60), st.sampled_from([0.0, 0.02, 0.1, 0.5]))
+def test_recall_at_false_positives_by_trying_every_threshold(pairs, rate):
+    truth, score = np.array([t for t, _ in pairs]), np.array([s for _, s in pairs], float)
+    found = recall_at_false_positives(truth, score, rate)
+    if truth.all() or not truth.any():
+        assert found is None
+        return
+    tried = [0.0]
+    for threshold in np.unique(score):
+        called = score >= threshold
+        if called[~truth].mean() <= rate:
+            tried.append(called[truth].mean())
+    assert found == pytest.approx(max(tried))
+
+
+def test_perfect_none_and_undefined():
+    truth = np.array([0, 0, 1, 1], bool)
+    assert roc_auc(truth, truth.astype(float)) == 1 and roc_auc(truth, 1.0 - truth) == 0
+    assert roc_auc(truth, np.zeros(4)) == 0.5
+    assert roc_auc(np.zeros(4, bool), np.arange(4)) is None and average_precision(np.zeros(4, bool), np.arange(4)) is None
+    only_normal = [video([0.1, 0.2], [0, 0], ("walk",))]
+    found = frame_figures(only_normal)
+    assert (
+        found["auc"] is None
+        and found["recall_at_2_percent_fpr"] is None
+        and found["at_80_percent_of_events"]["threshold"] is None
+    )
+
+
+def test_flat_floor_by_hand():
+    """Two of four frames of the abnormal video and six normal frames: AUC (1 + 6/8) / 2, precision 1/2."""
+    videos = [video([0] * 4, [0, 1, 1, 0]), video([0] * 6, [0] * 6, ("walk",))]
+    assert flat_floor(videos) == {"auc": pytest.approx(0.875), "ap": pytest.approx(0.5)}
+
+
+def test_alarms_by_hand():
+    """At the threshold of the lower event: one false alarm in 20 s of video, delays of 1 frame and 0 frames at 10 fps."""
+    score = np.zeros(100)
+    score[10:14] = [0.3, 0.9, 0.9, 0.3]
+    score[50:52] = 0.8
+    score[70:75] = 0.85
+    truth = np.zeros(100, bool)
+    truth[10:14] = truth[50:52] = True
+    found = alarms([video(score, truth), video(np.zeros(100), np.zeros(100), ("walk",))], recall=1.0)
+    assert found["threshold"] == 0.8
+    assert found["false_alarms_per_hour"] == pytest.approx(1 / 20 * 3600)
+    assert found["detection_delay_s"] == pytest.approx(0.05)
+    assert alarms([video(score, truth)], recall=0.5)["threshold"] == 0.9
+    assert alarms([video(score, truth)], recall=0.5)["false_alarms_per_hour"] == 0
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_runs_cover_exactly_what_is_true(flags):
+    covered = np.zeros(len(flags), bool)
+    for start, end in runs(np.array(flags, bool)):
+        assert start < end and not covered[start:end].any()
+        covered[start:end] = True
+    assert covered.tolist() == flags
+
+
+def test_video_level():
+    videos = [video([0.9, 0.1, 0.1], [1, 0, 0]), video([0.4, 0.4, 0.4], [0, 0, 0], ("walk",))]
+    assert video_figures(videos, k=1, stride=1)["auc"] == 1
+    assert video_figures(videos, k=3, stride=1)["auc"] == 0
+    assert video_figures(videos, k=99, stride=1)["auc"] == 0  # K is capped by the length
+
+
+def test_categories_by_hand():
+    """Prediction among classes of the video's own kind; two normal kinds and two abnormal ones, one mistake each."""
+    column = {name: np.eye(4)[index] for index, name in enumerate(CARD.names)}
+    videos = [
+        video([0], [0], ("walk",), classes=[column["walk"]]),
+        video([0], [0], ("sit",), classes=[column["walk"]]),
+        video([0], [1], ("walk", "fall"), classes=[0.6 * column["walk"] + 0.4 * column["fall"]]),
+        video([0], [1], ("fight",), classes=[column["fall"]]),
+        video([0], [1], ("fall", "fight"), classes=[column["fight"]]),
+    ]
+    kinds = [CARD.kind(name) for name in CARD.names]
+    found = category_figures(videos, CARD.names, kinds, k=5)
+    assert found["normal"] == {"accuracy": 0.5, "classes": ["walk", "sit"], "confusion": [[1, 0], [1, 0]]}
+    assert found["abnormal"] == {"accuracy": pytest.approx(2 / 3), "classes": ["fall", "fight"], "confusion": [[1, 0], [1, 1]]}
+    assert found["accuracy"] == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bootstrap_is_that_of_whole_videos(seed):
+    """One draw, computed the slow way: repeat the drawn videos' frames and ask scikit-learn."""
+    videos = some_videos(seed)
+    draw = np.random.default_rng(seed).integers(0, len(videos), len(videos))
+    truth = np.concatenate([videos[index].truth for index in draw])
+    score = np.concatenate([videos[index].score for index in draw])
+    parts = [_counts(videos[index]) for index in draw]
+    scores = np.concatenate([part[0] for part in parts])
+    order = np.argsort(-scores)
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    cumulated = [np.cumsum(np.concatenate([part[i] for part in parts])[order])[last] for i in (1, 2)]
+    area, precision = _auc_ap(*cumulated)
+    assert area == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    assert precision == pytest.approx(average_precision_score(truth, score), abs=1e-12)
+
+
+def test_intervals_hold_the_figure_and_shrink_with_more_videos():
+    few, many = some_videos(1, 9), some_videos(1, 90)
+    for videos in (few, many):
+        low, high = intervals(videos, 300)["auc"]
+        assert low < frame_figures(videos)["auc"] < high
+    width = [np.diff(intervals(videos, 300)["auc"])[0] for videos in (few, many)]
+    assert width[1] < 0.6 * width[0]
+    assert intervals(few, 50) == intervals(few, 50)
+    assert intervals([video([0.1], [0], ("walk",))], 20) == {"auc": None, "ap": None}
+
+
+def test_spans_by_hand():
+    anomaly = np.array([0.1, 0.9, 0.4, 0.8, 0.1, 0.1, 0.7])
+    classes = np.tile([0.5, 0.1, 0.3, 0.1], (7, 1))
+    classes[6] = [0.5, 0.1, 0.1, 0.3]
+    frame = np.array([8, 24, 40, 56, 72, 88, 99])
+    spans = find_spans(
+        anomaly, classes, CARD.names, [CARD.kind(name) for name in CARD.names], frame, frame / 10, frames=100, stride=16
+    )
+    assert [(s.start_frame, s.end_frame, s.category) for s in spans] == [(16, 64, "fall"), (96, 100, "fight")]
+    assert [(s.start_s, s.end_s) for s in spans] == [
+        (pytest.approx(1.6), pytest.approx(6.4)),
+        (pytest.approx(9.6), pytest.approx(10.0)),
+    ]
+    assert spans[0].confidence == pytest.approx(0.75) and spans[0].peak == 0.9
+    assert str(spans[0]) == "00:01-00:06 fall" and clock(3725) == "1:02:05"
+
+
+def test_a_video_of_one_snippet_has_a_span_too():
+    kinds = [CARD.kind(name) for name in CARD.names]
+    spans = find_spans(np.array([0.9]), np.full((1, 4), 0.25), CARD.names, kinds, np.array([4]), np.array([0.4]), 5, 16)
+    assert [(s.start_frame, s.end_frame) for s in spans] == [(0, 5)]
