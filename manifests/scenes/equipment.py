@@ -119,10 +119,12 @@ def draw_bag(draw: ImageDraw.ImageDraw, box: np.ndarray, zoom: float, colour) ->
     """A travel bag with a handle that fills its box."""
     x0, y0, x1, y1 = box * zoom
     wide, high = x1 - x0, y1 - y0
-    draw.arc([x0 + 0.25 * wide, y0, x1 - 0.25 * wide, y0 + 0.7 * high], 180, 360, fill=shade(colour, 0.5), width=max(2, round(0.07 * wide)))
+    handle = [x0 + 0.25 * wide, y0, x1 - 0.25 * wide, y0 + 0.7 * high]
+    draw.arc(handle, 180, 360, fill=shade(colour, 0.5), width=max(2, round(0.07 * wide)))
     draw.rounded_rectangle([x0, y0 + 0.3 * high, x1, y1], 0.12 * wide, fill=colour)
     draw.rectangle([x0 + 0.02 * wide, y0 + 0.52 * high, x1 - 0.02 * wide, y0 + 0.60 * high], fill=shade(colour, 0.6))
-    draw.rounded_rectangle([x0 + 0.3 * wide, y0 + 0.66 * high, x1 - 0.3 * wide, y1 - 0.1 * high], 0.06 * wide, fill=shade(colour, 0.75))
+    pocket = [x0 + 0.3 * wide, y0 + 0.66 * high, x1 - 0.3 * wide, y1 - 0.1 * high]
+    draw.rounded_rectangle(pocket, 0.06 * wide, fill=shade(colour, 0.75))
 
 
 HELD_BEHIND = {"barbell": draw_barbell}

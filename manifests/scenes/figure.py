@@ -115,10 +115,25 @@ class Placed:
 
     def box(self) -> np.ndarray:
         """The body's extent x0 y0 x1 y1 in px, float64: without what it holds, not cut at the picture's edge."""
-        reach = {"head": HEAD_RADIUS, "pelvis": 0.075 * self.look.build, "neck": 0.06 * self.look.build}
-        points = np.array(list(self.at.values()))
-        radii = np.array([reach.get(name, SUPPORT_RADIUS * self.look.build) for name in self.at])[:, None] * self.scale
+        joint = {name: name.removeprefix("near_").removeprefix("far_") for name in self.at}
+        reach = {name: self.look.build * _REACH[part] for name, part in joint.items() if part != "head"}
+        reach |= {"head": 1.1 * HEAD_RADIUS, "near_toe": 0.030 * self.look.build, "far_toe": 0.030 * self.look.build}
+        at = self.at | {f"{side}_toe": self.toe(side) for side in ("near", "far")}
+        points = np.array([at[name] for name in reach])
+        radii = self.scale * np.array(list(reach.values()))[:, None]
         return np.concatenate([(points - radii).min(0), (points + radii).max(0)])
+
+    def toe(self, side: str) -> np.ndarray:
+        """Tip of a shoe, px: forwards from the foot, or a little down for somebody seen from the front."""
+        foot = self.at[f"{side}_foot"]
+        shin = foot - self.at[f"{side}_knee"]
+        ahead = np.array([shin[1], -shin[0]]) / (np.linalg.norm(shin) + 1e-9) * self.facing
+        return foot + 0.055 * self.scale * (np.array([0, 0.3]) if self.pose.front > 0.5 else ahead)
+
+
+# How far the drawing reaches beyond each joint, in figure heights.
+_REACH = {"pelvis": 0.072, "neck": 0.06, "shoulder": 0.045, "elbow": 0.041, "hand": 0.036, "hip": 0.052, "knee": 0.052,
+          "foot": 0.040}  # fmt: skip
 
 
 def place(pose: Pose, look: Look, x: float, floor_y: float, scale: float, facing: int) -> Placed:
@@ -150,10 +165,7 @@ def draw_limbs(draw: ImageDraw.ImageDraw, figure: Placed, side: str, zoom: float
         trousers = shade(look.trousers, dark)
         capsule(draw, hip, knee, 0.052 * thick, trousers)
         capsule(draw, knee, foot, 0.040 * thick, trousers)
-        sole = foot - knee
-        toe = np.array([-sole[1], sole[0]]) / (np.linalg.norm(sole) + 1e-9) * -figure.facing
-        toe = np.array([0, 0.3]) if figure.pose.front > 0.5 else toe
-        capsule(draw, foot, foot + 0.055 * thick / look.build * toe, 0.030 * thick, shade(look.shoes, dark))
+        capsule(draw, foot, figure.toe(side) * zoom, 0.030 * thick, shade(look.shoes, dark))
     if arms:
         shoulder, elbow, hand = (at[f"{side}_{part}"] for part in ("shoulder", "elbow", "hand"))
         capsule(draw, shoulder, elbow, 0.041 * thick, shade(look.shirt, 0.88 * dark))

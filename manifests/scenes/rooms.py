@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from aadc.manifests.scenes.figure import shade
 
 WIDTH, HEIGHT, ZOOM = 320, 240, 2  # px of the video; everything is drawn ZOOM times larger and reduced (antialiasing)
+PILLAR = 11  # px: half the width of a pillar that stands in the way
 _W, _H = WIDTH * ZOOM, HEIGHT * ZOOM
 _WALLS = {
     "gym": ((196, 198, 204), (170, 182, 190), (206, 196, 176), (150, 160, 172), (188, 176, 170)),
@@ -47,12 +48,12 @@ def draw_occluder(draw: ImageDraw.ImageDraw, x: float, colour: tuple[int, int, i
     """Something near the camera that hides a strip of the picture: a pillar, or a plant from below."""
     x *= ZOOM
     if not leafy:
-        draw.rectangle([x - 11 * ZOOM, 0, x + 11 * ZOOM, _H], fill=colour)
-        draw.rectangle([x - 11 * ZOOM, 0, x - 7 * ZOOM, _H], fill=shade(colour, 1.2))
+        draw.rectangle([x - PILLAR * ZOOM, 0, x + PILLAR * ZOOM, _H], fill=colour)
+        draw.rectangle([x - PILLAR * ZOOM, 0, x - 7 * ZOOM, _H], fill=shade(colour, 1.2))
         return
     for step in range(9):
-        tip = x + (step - 4) * 9 * ZOOM
-        draw.line([x, _H, tip, _H - (78 - 5 * abs(step - 4)) * ZOOM], fill=shade((40, 96, 44), 0.8 + 0.06 * step), width=5 * ZOOM)
+        tip = (x + (step - 4) * 9 * ZOOM, _H - (78 - 5 * abs(step - 4)) * ZOOM)
+        draw.line([(x, _H), tip], fill=shade((40, 96, 44), 0.8 + 0.06 * step), width=5 * ZOOM)
 
 
 def _pick(options: tuple, rng: np.random.Generator):
@@ -134,7 +135,8 @@ def _clutter(draw: ImageDraw.ImageDraw, name: str, level: int, rng: np.random.Ge
     if name == "street" and rng.random() < 0.5:
         x, colour = float(rng.uniform(60, _W - 240)), _varied((140, 60, 60) if rng.random() < 0.5 else (90, 104, 130), rng)
         draw.rounded_rectangle([x, level - 36, x + 190, level + 10], 14, fill=colour)
-        draw.polygon([(x + 36, level - 36), (x + 62, level - 70), (x + 134, level - 70), (x + 160, level - 36)], fill=shade(colour, 0.7))
+        roof = [(x + 36, level - 36), (x + 62, level - 70), (x + 134, level - 70), (x + 160, level - 36)]
+        draw.polygon(roof, fill=shade(colour, 0.7))
         for wheel in (x + 40, x + 150):
             draw.ellipse([wheel - 17, level - 8, wheel + 17, level + 26], fill=(30, 30, 32))
 

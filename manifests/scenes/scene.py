@@ -9,7 +9,7 @@ from aadc.manifests.scenes import equipment
 from aadc.manifests.scenes.figure import Look, Placed, draw_figure, place
 from aadc.manifests.scenes.kinds import BY_NAME
 from aadc.manifests.scenes.motions import Moment
-from aadc.manifests.scenes.rooms import HEIGHT, WIDTH, ZOOM, Room, draw_occluder
+from aadc.manifests.scenes.rooms import HEIGHT, PILLAR, WIDTH, ZOOM, Room, draw_occluder
 
 FPS = 20
 
@@ -123,15 +123,23 @@ class Scene:
         return found
 
     def truth(self, frame: int) -> list[Seen]:
-        """Figures and bags of which a good part is inside the picture."""
+        """Figures and bags that can be seen: a good part is inside the picture and not behind a pillar or somebody nearer."""
+        figures = self.figures(frame)
         seen = []
-        for actor, act, figure in self.figures(frame):
-            seen += _inside("person", act.shown or act.kind, figure.box(), actor.look.shirt_name, actor.look.trousers_name)
+        for index, (actor, act, figure) in enumerate(figures):
+            hiding = [_trunk(nearer.box()) for _, _, nearer in figures[index + 1 :]]
+            if self.occluder is not None and not self.occluder[2]:
+                hiding.append(np.array([self.occluder[0] - PILLAR, 0, self.occluder[0] + PILLAR, HEIGHT]))
+            kind, look = act.shown or act.kind, actor.look
+            seen += _visible("person", kind, figure.box(), hiding, look.shirt_name, look.trousers_name)
             if (box := _held_bag(actor, act, figure, frame)) is not None:
-                seen += _inside("bag", "abandoned bag", box)
-        if self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame:
-            seen += _inside("bag", "abandoned bag", equipment.bag_box(self.bag.x, self.bag.floor_y, self.bag.scale))
+                seen += _visible("bag", "abandoned bag", box, hiding)
+        if self._bag_lies(frame):
+            seen += _visible("bag", "abandoned bag", equipment.bag_box(self.bag.x, self.bag.floor_y, self.bag.scale), [])
         return seen
+
+    def _bag_lies(self, frame: int) -> bool:
+        return self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame
 
     def render(self, frame: int) -> np.ndarray:
         """The frame, RGB uint8 (HEIGHT, WIDTH, 3)."""
@@ -139,7 +147,7 @@ class Scene:
         draw = ImageDraw.Draw(canvas, "RGBA")
         drawings = [(station.floor_y - 0.5, _draw_station, station) for station in self.stations]
         drawings += [(actor.floor_y, _draw_actor, (actor, act, figure, frame)) for actor, act, figure in self.figures(frame)]
-        if self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame:
+        if self._bag_lies(frame):
             drawings.append((self.bag.floor_y + 0.5, _draw_lone_bag, self.bag))
         for _, draw_one, what in sorted(drawings, key=lambda item: item[0]):
             draw_one(draw, what)
@@ -185,10 +193,26 @@ def _held_bag(actor: Actor, act: Act, figure: Placed, frame: int) -> np.ndarray 
     return equipment.bag_box(x, bottom, actor.scale)
 
 
-def _inside(category: str, kind: str, box: np.ndarray, shirt: str = "", trousers: str = "") -> list[Seen]:
+def _trunk(box: np.ndarray) -> np.ndarray:
+    """The part of a figure's box that hides what is behind it."""
+    margin = 0.2 * (box[2] - box[0])
+    return box + (margin, 0, -margin, 0)
+
+
+def _visible(
+    category: str, kind: str, box: np.ndarray, hiding: list[np.ndarray], shirt: str = "", trousers: str = ""
+) -> list[Seen]:
+    """One entry of the truth, or none where less than two fifths of the box are to be seen."""
     cut = np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
-    share = np.prod(np.maximum(cut[2:] - cut[:2], 0)) / np.prod(box[2:] - box[:2])
-    return [Seen(category, kind, tuple(round(float(edge), 2) for edge in cut), shirt, trousers)] if share >= 0.4 else []
+    visible = _area(cut) / _area(box)
+    for other in hiding:
+        shared = np.concatenate([np.maximum(cut[:2], other[:2]), np.minimum(cut[2:], other[2:])])
+        visible *= 1 - _area(shared) / max(_area(cut), 1e-9)
+    return [Seen(category, kind, tuple(round(float(edge), 2) for edge in cut), shirt, trousers)] if visible >= 0.4 else []
+
+
+def _area(box: np.ndarray) -> float:
+    return float(np.prod(np.maximum(box[2:] - box[:2], 0)))
 
 
 def _draw_station(draw: ImageDraw.ImageDraw, station: Station) -> None:
@@ -203,10 +227,8 @@ def _draw_lone_bag(draw: ImageDraw.ImageDraw, bag: Bag) -> None:
 def _draw_actor(draw: ImageDraw.ImageDraw, what: tuple[Actor, Act, Placed, int]) -> None:
     actor, act, figure, frame = what
     box, held = figure.box(), BY_NAME[act.kind].held
-    wide, middle = 0.5 * (box[2] - box[0]), 0.5 * (box[0] + box[2])
-    draw.ellipse(
-        [(middle - wide) * ZOOM, (actor.floor_y - 3) * ZOOM, (middle + wide) * ZOOM, (actor.floor_y + 4) * ZOOM], fill=(0, 0, 0, 60)
-    )
+    shadow = np.array([box[0], actor.floor_y - 3, box[2], actor.floor_y + 4])
+    draw.ellipse([*(shadow * ZOOM)], fill=(0, 0, 0, 60))
     if held in equipment.HELD_BEHIND:
         equipment.HELD_BEHIND[held](draw, figure, ZOOM, actor.paint)
     draw_figure(draw, figure, ZOOM)

@@ -11,6 +11,7 @@ from aadc.manifests.scenes.scene import FPS, Act, Actor, Bag, Scene, Station
 
 _WALK, _RUN = 0.85, 1.7  # figure heights a second
 _MARGIN = 34  # px: main actors stay this far from the picture's edge
+_OUTSIDE = 40  # px beyond the edge, where nothing of somebody with a bag is to be seen
 
 
 def build_scene(world: str, seed: int, frames: int, anomalies: tuple[str, ...] = ()) -> Scene:
@@ -18,9 +19,13 @@ def build_scene(world: str, seed: int, frames: int, anomalies: tuple[str, ...] =
 
     Args:
         world: a name; `demo-train`, `demo-test`, `miniature-train` and `miniature-measure` are in use.
-        frames: length; about ten seconds are needed for each anomaly and as much for what goes on around it.
-        anomalies: names of the abnormal kinds that happen, in this order.
+        frames: length, at least 15 s and 10 s for each anomaly past the first.
+        anomalies: names of the abnormal kinds that happen, in this order, each at most once.
+    Raises:
+        ValueError: too short for what is to happen.
     """
+    if frames < (needed := (15 + 10 * max(0, len(anomalies) - 1)) * FPS):
+        raise ValueError(f"{frames} frames are too short for {len(anomalies)} anomalies; at least {needed} are needed")
     rng = np.random.default_rng([seed, *world.encode()])
     room = build_room(str(rng.choice(ROOMS, p=[0.5, 0.25, 0.25])), rng)
     story = _Story(room.name, room.horizon, frames, rng)
@@ -83,19 +88,20 @@ class _Story:
     def _perform(self, steps: list[str], place: dict[str, float], free: float) -> None:
         """Share the video's time out among the steps, walk from place to place between them."""
         rng = self.rng
-        shares = np.array([rng.uniform(0.9, 1.3) if BY_NAME[step].kind == "normal" else 1.1 for step in steps])
+        shares = np.array([rng.uniform(*((0.7, 1.6) if BY_NAME[step].kind == "normal" else (0.9, 1.2))) for step in steps])
         ends = np.round(np.cumsum(shares) / shares.sum() * self.frames).astype(int).tolist()
         acts: list[Act] = []
         now, x = 0, place.get(steps[0], free)
-        for step, end in zip(steps, ends, strict=True):
+        for before, step, end in zip(["", *steps], steps, ends, strict=False):
             goal = place.get(step, free)
             if step == "walking":
                 goal = _MARGIN if x > WIDTH / 2 else WIDTH - _MARGIN
                 now, x = self._pace(acts, "walking", now, end, x, goal, _WALK)
                 continue
             if step == "abandoned bag":
-                now = self._act(acts, str(rng.choice(["standing", "walking"])), now, end, x, x)
-                self._leave_bag(end - int(shares.min() / shares.sum() * self.frames), end)
+                began = now
+                now = self._act(acts, before, now, end, x, x)  # the main actor has nothing to do with it
+                self._leave_bag(began, end)
                 continue
             if abs(goal - x) > 4:
                 now, x = self._go(acts, now, x, goal)
@@ -159,7 +165,7 @@ class _Story:
     def _leave_bag(self, start: int, end: int) -> None:
         """Somebody comes in with a bag, puts it down, goes, comes back and takes it away; the span is the bag's presence."""
         free = self.places[-1]
-        edge = WIDTH + 40 if free > WIDTH / 2 else -40
+        edge = WIDTH + _OUTSIDE if free > WIDTH / 2 else -_OUTSIDE
         way = round(abs(edge - free) / (_WALK * self.scale) * FPS)
         bow = round(1.6 * FPS)
         shown = dict(shown="abandoned bag")
@@ -178,8 +184,8 @@ class _Story:
         acts = [replace(act, end_frame=min(act.end_frame, self.frames)) for act in acts if act.start_frame < self.frames]
         carrier = self._actor(tuple(acts), nearer=4.0)
         self.actors.append(carrier)
-        first, last = start + round(0.5 * way), now - round(0.5 * way)
-        self.spans.append((first, min(last, self.frames), "abandoned bag"))
+        unseen = round(_OUTSIDE / (_WALK * self.scale) * FPS)
+        self.spans.append((start + unseen, min(now - unseen, self.frames), "abandoned bag"))
         self.bag = Bag(rest, carrier.floor_y, self.scale, put, min(take, self.frames), carrier.paint)
 
     def add_passers_by(self) -> None:

@@ -11,7 +11,10 @@ from aadc.manifests.scenes.scene import FPS
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], crf: int = 26) -> None:
-    """Write RGB uint8 frames (HEIGHT, WIDTH, 3) as an mp4 at `FPS`; a higher `crf` compresses harder. The same frames give the same bytes."""
+    """Write RGB uint8 frames (HEIGHT, WIDTH, 3) as an mp4 at `FPS`; a higher `crf` compresses harder.
+
+    The same frames give the same bytes.
+    """
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "ultrafast", "g": "50"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
