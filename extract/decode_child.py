@@ -1,9 +1,9 @@
 """A decoder that may crash or hang without taking anybody along: it runs in a child process that can be killed."""
 
 import contextlib
-import multiprocessing
-import os
-import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +20,7 @@ class DecodeChild:
 
     def __init__(self, deadline_s: float = 300.0):
         self.deadline_s = deadline_s
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen | None = None
         self._pipe: Connection | None = None
 
     def __enter__(self) -> "DecodeChild":
@@ -46,36 +46,40 @@ class DecodeChild:
                 if finished:
                     return
         except (EOFError, ConnectionError):
-            self._process.join(5)
-            code = self._process.exitcode
+            code = self._process.wait(5)
             raise VideoError("crashed", f"the decoder crashed on it (exit code {code})") from None
         finally:
             if not finished:
                 self.kill()
 
     def _start(self) -> None:
-        if self._process is not None and self._process.is_alive():
+        if self._process is not None and self._process.poll() is None:
             return
-        # spawn: a fork would copy the models and any open decoder, which then hangs.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True, name="aadc-decode")
-        self._process.start()
-        theirs.close()
+        # A program of its own: a fork would copy the models and any open decoder, which then hangs, and workers of a
+        # cluster may not have children of the multiprocessing kind. A session of its own keeps Ctrl-C from it; it ends
+        # when its end of the line is cut. ffmpeg's complaints would drown the progress bar; what matters is counted.
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "aadc.extract.decode_child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._pipe = Connection(ours.detach())
 
     def kill(self) -> None:
         """End the child at once."""
         if self._process is not None:
             self._process.kill()
-            self._process.join()
+            self._process.wait()
             self._pipe.close()
             self._process = None
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # ffmpeg's own complaints would drown the progress bar; what matters is counted and reported.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             path, stride = pipe.recv()
@@ -88,3 +92,7 @@ def _serve(pipe: Connection) -> None:
                 pipe.send(VideoError("too_large", "a frame of it does not fit into memory"))
             except Exception as error:  # an unknown fault of one file must not end the run
                 pipe.send(VideoError("unreadable", f"{type(error).__name__}: {error}"))
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))
