@@ -31,6 +31,12 @@ def extract(
     boxes: Annotated[int, typer.Option(min=1, max=100, help="Most boxes kept a frame.")] = 5,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest confidence of a kept box.")] = 0.5,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    gate: Annotated[
+        float,
+        typer.Option(min=0, help="Carry features over while no part of the picture changes by this many grey levels (0: off)."),
+    ] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, help="Local processes that share the work, one a GPU if there are GPUs.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT, instead.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Reject videos of which only a part decodes.")] = False,
 ) -> None:
@@ -57,32 +63,32 @@ def extract(
             stride=stride,
             boxes=boxes,
             threshold=threshold,
+            gate=gate,
             precision=precision,
         )
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
     try:
         with folder.lock():
-            status = _extract(listed, root, folder, settings, device, strict)
+            status = _extract(listed, root.resolve(), folder, settings, device, strict, workers, scheduler)
     except PermissionError as error:
         raise UserError(f"{folder.path}: cannot be written ({error.strerror}); choose another folder with --run") from None
     raise typer.Exit(status)
 
 
-def _extract(listed, root: Path, folder, settings, device: str, strict: bool) -> int:
-    from aadc.extract.pipeline import check_fingerprint, extract, make_plan
+def _extract(listed, root: Path, folder, settings, device: str, strict: bool, workers: int, scheduler: str | None) -> int:
+    from aadc.extract.pipeline import check_fingerprint, extract, here, make_plan, prepare
     from aadc.extract.progress import ExtractProgress
 
-    plan = make_plan(listed, folder)
-    if not any((root / row.video).exists() for row in plan.rows) and plan.rows and not plan.finished:
+    plan = make_plan(listed, root, folder, strict)
+    sizes = {video: _size(root / video) for video in plan.videos}
+    if sizes and not plan.already and not any((root / video).exists() for video in sizes):
         raise UserError(
-            f"{root}: not one of the {len(plan.rows)} videos of {listed.path} is there, {plan.rows[0].video} for one; "
+            f"{root}: not one of the {len(sizes)} videos of {listed.path} is there, {plan.videos[0]} for one; "
             "give the right folder with --videos"
         )
-    typer.echo(
-        f"{listed.name}: {len(listed.rows)} videos, {len(plan.finished)} done before, {len(plan.rows)} to do -> {folder.path}"
-    )
-    if not plan.to_publish and folder.record()["settings"] == settings.model_dump():
+    typer.echo(f"{listed.name}: {len(listed.rows)} videos, {plan.already} done before, {len(sizes)} to do -> {folder.path}")
+    if not plan.tasks and folder.record()["settings"] == settings.model_dump():
         folder.keep_manifest(listed)
         typer.echo("nothing is left to do; next: aadc-train-head")
         return 0
@@ -103,12 +109,22 @@ def _extract(listed, root: Path, folder, settings, device: str, strict: bool) ->
             "device": device,
         }
     )
-    sizes = {row.video: _size(root / row.video) for row in plan.rows}
+    prepare(folder)
     with ExtractProgress(sizes) as progress:
-        summary = extract(listed, root, folder, plan, embedder, strict, progress)
+        if workers == 1 and not scheduler:
+            summary = extract(folder, here(plan, embedder, progress))
+        else:
+            from aadc.extract.cluster import connect, spread
+
+            header = embedder.header
+            del embedder  # the workers load their own
+            with connect(workers, scheduler) as client:
+                results = spread(plan.tasks, client, settings, device, header.fingerprint, progress)
+                summary = extract(folder, results)
+    rates = progress.rates()
     typer.echo(
-        f"{summary.done} videos done, {summary.already} were done before, {len(summary.rejected)} rejected; "
-        f"{summary.sampled_frames} sampled frames, {summary.objects} objects; {progress.rates()}"
+        f"{summary.done} videos done, {plan.already} were done before, {len(summary.rejected)} rejected; {rates}\n"
+        f"all shards: {summary.stats}"
     )
     for line in summary.truncated:
         typer.echo(f"cut off, kept: {line}")
@@ -116,7 +132,7 @@ def _extract(listed, root: Path, folder, settings, device: str, strict: bool) ->
         typer.echo(f"rejected: {video}: {reason}: {what}")
     if summary.rejected:
         typer.echo(f"all rejected videos: {folder.rejected}; mend them and start the same command again")
-    if summary.done or summary.already:
+    if summary.done or plan.already:
         typer.echo("next: aadc-train-head")
     return 1 if summary.rejected else 0
 

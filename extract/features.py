@@ -9,6 +9,7 @@ from aadc.extract.detect import Detector
 from aadc.extract.encode import ClipEncoder
 from aadc.extract.settings import ExtractSettings, fingerprint
 from aadc.extract.shards import ShardHeader
+from aadc.extract.stats import Stats
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _FRAMES_AT_ONCE = 8
@@ -43,28 +44,32 @@ class FrameEmbedder:
         """What shards made with this embedder say of themselves."""
         return ShardHeader(fingerprint(self.models, self.settings), self.models, self.settings.sampling())
 
-    def __call__(self, rgb: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, rgb: np.ndarray, stats: Stats | None = None) -> dict[str, np.ndarray]:
         """Rows of the shard for frames of one video.
 
         Args:
             rgb: uint8 (n, H, W, 3).
+            stats: told how long detecting and encoding took.
         Returns:
             scene (n, C), detr (n, D), count (n,), box (n, N, 4), score (n, N), class (n, N), crop (n, N, C),
             query (n, N, D), as in `shards`, float32 where the shard has floats.
         """
-        blocks = [self._few(rgb[start : start + _FRAMES_AT_ONCE]) for start in range(0, len(rgb), _FRAMES_AT_ONCE)]
+        stats = stats or Stats()
+        blocks = [self._few(rgb[start : start + _FRAMES_AT_ONCE], stats) for start in range(0, len(rgb), _FRAMES_AT_ONCE)]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
-    def _few(self, rgb: np.ndarray) -> dict[str, np.ndarray]:
-        frames_BCHW = torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).to(self.device)
-        found = self.detector(frames_BCHW)
-        count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
-        height, width = rgb.shape[1:3]
-        pictures = []
-        for frame_CHW, kept, box_N4 in zip(frames_BCHW, count, box, strict=True):
-            pictures.append(frame_CHW)
-            pictures += [frame_CHW[:, y0:y1, x0:x1] for x0, y0, x1, y1 in square_boxes(box_N4[:kept], width, height)]
-        embedded = self.encoder(pictures).numpy()
+    def _few(self, rgb: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
+        with stats.timed("detect"):
+            frames_BCHW = torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).to(self.device)
+            found = self.detector(frames_BCHW)
+            count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
+        with stats.timed("encode"):
+            height, width = rgb.shape[1:3]
+            pictures = []
+            for frame_CHW, kept, box_N4 in zip(frames_BCHW, count, box, strict=True):
+                pictures.append(frame_CHW)
+                pictures += [frame_CHW[:, y0:y1, x0:x1] for x0, y0, x1, y1 in square_boxes(box_N4[:kept], width, height)]
+            embedded = self.encoder(pictures).numpy()
         crop = np.zeros((len(rgb), self.settings.boxes, embedded.shape[1]), np.float32)
         first = np.cumsum(count + 1) - (count + 1)
         for index, (start, kept) in enumerate(zip(first, count, strict=True)):

@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "shards"
 
     @property
+    def parts(self) -> Path:
+        """Finished videos whose shard is not complete yet; gone when the extraction is."""
+        return self.path / "parts"
+
+    @property
     def rejected(self) -> Path:
         return self.path / "rejected.csv"
 

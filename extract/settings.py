@@ -27,11 +27,20 @@ class ExtractSettings(BaseModel):
     stride: int = Field(16, ge=1, description="one frame in this many is looked at (frames)")
     boxes: int = Field(5, ge=1, le=100, description="most boxes kept a frame (N)")
     threshold: float = Field(0.5, ge=0, le=1, description="lowest confidence of a kept box")
+    gate: float = Field(
+        0.0, ge=0, description="grey levels of change below which a frame is carried over; 0 computes every one"
+    )
     precision: Precision = "fp32"
 
     def sampling(self) -> dict:
         """The part that says which frames and boxes were taken."""
-        return {"stride": self.stride, "boxes": self.boxes, "threshold": self.threshold, "crop": "square"}
+        return {
+            "stride": self.stride,
+            "boxes": self.boxes,
+            "threshold": self.threshold,
+            "crop": "square",
+            "gate": self.gate,
+        }
 
 
 def fingerprint(models: dict, settings: ExtractSettings) -> str:

@@ -7,6 +7,7 @@
       scene  float16 (T, C)   CLIP embedding of the whole frame     detr   float16 (T, D)   mean encoder feature
       count  int16 (T,)       boxes kept; rows past it are zero     box    float32 (T, N, 4) cx cy w h, relative
       score  float16 (T, N)   confidence                            class  int16 (T, N)     detector's class id
+      carried bool (T,)       taken over from the row before, the frame being still (see `gate`)
       crop   float16 (T, N, C) CLIP embedding of the box's crop     query  float16 (T, N, D) decoder embedding of the box
 
 A shard appears under its own name only when it is whole: written beside, flushed, closed, synced, opened again and
@@ -31,6 +32,7 @@ FORMAT, VERSION = "aadc-shard", 1
 DTYPES = {
     "frame": np.int32,
     "time": np.float64,
+    "carried": np.bool_,
     "scene": np.float16,
     "detr": np.float16,
     "count": np.int16,
@@ -70,6 +72,7 @@ class VideoFeatures:
     sha256: str = ""
     frame: np.ndarray | None = field(default=None, repr=False)
     time: np.ndarray | None = field(default=None, repr=False)
+    carried: np.ndarray | None = field(default=None, repr=False)
     scene: np.ndarray | None = field(default=None, repr=False)
     detr: np.ndarray | None = field(default=None, repr=False)
     count: np.ndarray | None = field(default=None, repr=False)
@@ -115,7 +118,8 @@ class ShardWriter:
             os.posix_fallocate(file.fileno(), 0, self._file.id.get_filesize() + size + _SLACK)
 
     def append(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
-        """Add rows to the video `key`: every dataset of the table, the same number of rows each."""
+        """Add rows to the video `key`: every dataset of the table, the same number of rows each (`carried` may be missing)."""
+        rows = {"carried": np.zeros(len(rows["frame"]), bool), **rows}
         group = self._videos.require_group(key)
         arrays = {name: np.asarray(rows[name], dtype) for name, dtype in DTYPES.items()}
         self._reserve(sum(array.nbytes + _CHUNK_ROWS * array[:1].nbytes for array in arrays.values()))

@@ -87,7 +87,7 @@ def models(tiny_detr, tiny_clip) -> tuple[Path, Path]:
 def contents(folder: Path) -> dict:
     """Every dataset and attribute of all shards of a run, by shard and video."""
     found = {}
-    for path in sorted((folder / "shards").iterdir()):
+    for path in sorted((folder / "shards").glob("*.h5")):
         with h5py.File(path) as shard:
             for key, video in shard["videos"].items():
                 found[path.name, key] = ({name: video[name][:] for name in DTYPES}, dict(video.attrs))
@@ -126,6 +126,10 @@ def test_what_comes_out(tmp_path, models):
     assert record["fingerprint"] == shards.fingerprint and record["settings"]["stride"] == 16
     assert read_manifest(folder / "manifest.csv").rows == read_manifest(manifest).rows
     assert list(csv.reader((folder / "rejected.csv").open())) == [["video", "reason", "what"]]
+    stats = json.loads((folder / "shards/00000.json").read_text())
+    assert (stats["videos"], stats["rejected"], stats["sampled_frames"], stats["computed_frames"]) == (3, 0, 8, 8)
+    assert set(stats["seconds"]) == {"decode", "detect", "encode", "write"} and min(stats["seconds"].values()) > 0
+    assert stats["objects"] == sum(int(shards.read(key, ("count",)).count.sum()) for key in shards.keys)  # noqa: SIM118
     assert sorted(path.name for path in folder.iterdir()) == [
         ".lock", "manifest.csv", "manifest.toml", "rejected.csv", "run.json", "shards",
     ]  # fmt: skip
@@ -161,7 +165,8 @@ def test_bad_videos_are_recorded_and_the_rest_goes_on(tmp_path, models):
     assert done.returncode == 1, done.stderr
     rejected = {row["video"]: row for row in csv.DictReader((tmp_path / "runs/set/rejected.csv").open())}
     assert {video: row["reason"] for video, row in rejected.items()} == {
-        "half.mp4": "unreadable", "gone.mp4": "missing", "sound.mp4": "no_video_stream", "empty.mp4": "empty", "link.mp4": "outside",
+        "half.mp4": "unreadable", "gone.mp4": "missing", "sound.mp4": "no_video_stream", "empty.mp4": "empty",
+        "link.mp4": "outside",
     }  # fmt: skip
     assert all(row["what"] for row in rejected.values())
     shards = ShardSet(tmp_path / "runs/set/shards")

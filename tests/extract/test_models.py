@@ -141,8 +141,8 @@ def test_other_families_of_detr(tmp_path, family):
             "encoder_attention_heads": 2, "decoder_attention_heads": 2,
         },
         "Yolos": {
-            "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "image_size": [64, 96],
-            "num_detection_tokens": 10, "num_labels": 3,
+            "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+            "image_size": [64, 96], "num_detection_tokens": 10, "num_labels": 3,
         },
     }[family]  # fmt: skip
     torch.manual_seed(0)

@@ -22,8 +22,10 @@ HEADER = ShardHeader("0123456789abcdef", {"clip": {"source": "x"}}, {"stride": 1
 def features(video: str = "a/b.mp4", snippets: int = 3, seed: int = 0, labels=("Normal",)) -> VideoFeatures:
     """Random features of a video, T = snippets, N = 2, C = 4, D = 6."""
     random = np.random.default_rng(seed)
-    tails = {"frame": (), "time": (), "scene": (4,), "detr": (6,), "count": (), "box": (2, 4), "score": (2,), "class": (2,),
-             "crop": (2, 4), "query": (2, 6)}  # fmt: skip
+    tails = {
+        "frame": (), "time": (), "carried": (), "scene": (4,), "detr": (6,), "count": (), "box": (2, 4), "score": (2,),
+        "class": (2,), "crop": (2, 4), "query": (2, 6),
+    }  # fmt: skip
     data = {name: (random.normal(size=(snippets, *tail)) * 9).astype(DTYPES[name]) for name, tail in tails.items()}
     data["class_id"] = data.pop("class")
     return VideoFeatures(video, "train", labels, frames=snippets * 16, fps=25.0, sha256="00", **data)

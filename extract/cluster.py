@@ -1,0 +1,157 @@
+"""More than one worker: Dask gives each a shard at a time, and sorts out which video killed a worker.
+
+Workers need the package and the files, at the same paths. Models are loaded once a worker and stay. Only as many tasks are
+handed out as there are workers, so that a dying worker takes down no task but its own.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from aadc.extract.progress import ExtractProgress
+from aadc.extract.settings import ExtractSettings
+from aadc.extract.shard_task import ShardResult, ShardTask, mark_path, run_task
+from aadc.manifests.errors import UserError
+
+_loaded: dict = {}
+
+
+@contextmanager
+def connect(workers: int, scheduler: str | None) -> Iterator:
+    """A Dask client: of `workers` local processes, or of the cluster at `scheduler` (tcp://…).
+
+    Raises:
+        UserError: nobody answers at `scheduler`, or it has no workers.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    # A worker that dies fails its task at once: which video to blame is found out here, from the mark it left.
+    dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout="10s")
+        except (OSError, ValueError, TimeoutError) as error:
+            raise UserError(f"--scheduler {scheduler}: nobody answers there ({type(error).__name__}); is it running?") from None
+        if not client.scheduler_info()["workers"]:
+            client.close()
+            raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def work(task: ShardTask, settings: ExtractSettings, device: str, fingerprint: str, workers: int) -> ShardResult:
+    """What a worker does with a task. Its models must be those of the run.
+
+    Raises:
+        UserError: the models on the worker have another fingerprint.
+    """
+    from distributed import get_worker
+
+    name = get_worker().name
+    embedder, decoder = _models(settings, _device_of(device, name if isinstance(name, int) else 0), workers)
+    if embedder.header.fingerprint != fingerprint:
+        raise UserError(
+            f"the worker at {get_worker().address} has other models: {embedder.header.fingerprint}, not {fingerprint}"
+        )
+    return run_task(task, embedder, decoder, _Nobody())
+
+
+class _Nobody:
+    """Progress is told by whoever handed the task out."""
+
+    def advance(self, sampled_frames: int) -> None:
+        pass
+
+    def finish(self, video: str, video_s: float) -> None:
+        pass
+
+
+def _models(settings: ExtractSettings, device: str, workers: int):
+    import torch
+
+    from aadc.extract.decode_child import DecodeChild
+    from aadc.extract.features import FrameEmbedder
+
+    key = (settings, device)
+    if key not in _loaded:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        _loaded.clear()
+        _loaded[key] = FrameEmbedder(settings, device), DecodeChild()
+    return _loaded[key]
+
+
+def _device_of(device: str, worker: int) -> str:
+    """One GPU a worker, in turn, where `cuda` was asked for without a number. (Untested: no machine with GPUs was there.)"""
+    if device != "cuda":
+        return device
+    import torch
+
+    return f"cuda:{worker % torch.cuda.device_count()}"
+
+
+def spread(
+    tasks: list[ShardTask], client, settings: ExtractSettings, device: str, fingerprint: str, progress: ExtractProgress
+) -> Iterator[ShardResult]:
+    """Results of tasks as they are done, by the workers of `client`.
+
+    A task whose worker died is handed out again; a video that was in work when a worker died twice is rejected.
+
+    Raises:
+        UserError: the cluster went away; what is finished counts.
+    """
+    from distributed import as_completed
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker
+
+    waiting = list(reversed(tasks))
+    killed: dict[str, int] = {}
+    blamed: dict[int, list[tuple[str, str, str]]] = {}
+    workers = max(1, len(client.scheduler_info()["workers"]))
+
+    def submit():
+        task = waiting.pop()
+        future = client.submit(work, task, settings, device, fingerprint, workers, pure=False, retries=0)
+        future.task = task
+        return future
+
+    flying = as_completed([submit() for _ in range(min(workers, len(waiting)))])
+    try:
+        for future in flying:
+            task = future.task
+            try:
+                result = future.result()
+            except KilledWorker:
+                video = _at_work(task)
+                killed[video] = killed.get(video, 0) + 1
+                if killed[video] > 1:
+                    sentence = "a worker died over it twice and it was set aside"
+                    blamed.setdefault(task.number, []).append((video, "killed_worker", sentence))
+                    task = replace(task, todo=tuple(row for row in task.todo if row.video != video))
+                    progress.finish(video, 0.0)
+                waiting.append(task)
+            else:
+                result.rejected = [*blamed.pop(task.number, []), *result.rejected]
+                for video, video_s in result.video_s.items():
+                    progress.finish(video, video_s)
+                progress.advance(result.stats.sampled_frames)
+                yield result
+            if waiting:
+                flying.add(submit())
+    except (OSError, FutureCancelledError) as error:
+        raise UserError(
+            f"the cluster went away ({type(error).__name__}); what is finished counts: start the same command again"
+        ) from error
+
+
+def _at_work(task: ShardTask) -> str:
+    """The video a task's worker had in hands when it died."""
+    mark = mark_path(task.run, task.number)
+    return mark.read_text(encoding="utf-8") if mark.exists() else task.todo[0].video

@@ -1,0 +1,65 @@
+"""Where the time went: figures of a video, of a shard, of a run, as JSON beside the shard."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from pydantic import BaseModel, Field
+
+STAGES = ("decode", "detect", "encode", "write")
+
+
+class Stats(BaseModel):
+    """Counts and seconds. Adding two gives those of both; `decode` is the time spent waiting for frames."""
+
+    videos: int = 0
+    rejected: int = 0
+    sampled_frames: int = 0
+    computed_frames: int = 0
+    objects: int = 0
+    video_s: float = 0.0
+    seconds: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    precision: str = ""
+    device: str = ""
+    hosts: list[str] = Field(default_factory=list)
+
+    def add(self, other: "Stats") -> None:
+        """Take the figures of `other` in."""
+        for name in ("videos", "rejected", "sampled_frames", "computed_frames", "objects", "video_s"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.seconds = {stage: self.seconds[stage] + other.seconds[stage] for stage in STAGES}
+        self.precision, self.device = other.precision or self.precision, other.device or self.device
+        self.hosts = sorted({*self.hosts, *other.hosts})
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a block under one of the stages."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += perf_counter() - began
+
+    def __str__(self) -> str:
+        total = sum(self.seconds.values()) or 1.0
+        shares = ", ".join(f"{stage} {100 * self.seconds[stage] / total:.0f} %" for stage in STAGES)
+        return f"{self.sampled_frames} sampled frames ({self.computed_frames} computed), {self.objects} objects; time: {shares}"
+
+
+def write_stats(stats: Stats, path: Path) -> None:
+    """Write as JSON in one step."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text(json.dumps(stats.model_dump(), indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_stats(paths: Iterable[Path]) -> Stats:
+    """Sum over those of `paths` that are there."""
+    total = Stats()
+    for path in paths:
+        if path.exists():
+            total.add(Stats.model_validate_json(path.read_text(encoding="utf-8")))
+    return total
