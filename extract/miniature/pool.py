@@ -19,6 +19,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.look import COLOURS
 from aadc.manifests.scenes.rooms import HEIGHT, ROOMS, WIDTH
@@ -68,7 +69,7 @@ def sample_scene(world: str, seed: int) -> tuple[list[np.ndarray], list[list[See
     ]))  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scene.mp4"
-        write_video(path, (scene.render(int(frame)) for frame in chosen), crf=int(rng.integers(20, 34)))
+        write_video(path, map(Camera(scene), chosen.tolist()), crf=int(rng.integers(20, 34)))
         return read_video(path), [scene.truth(int(frame)) for frame in chosen], scene.room.name
 
 

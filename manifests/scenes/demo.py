@@ -15,13 +15,14 @@ import numpy as np
 
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, Segment, write_manifest
+from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.scene import FPS, Scene
 from aadc.manifests.scenes.story import build_scene
 from aadc.manifests.scenes.video import write_video
 
 NORMAL_SHARE = {"train": 0.4, "test": 0.4}
-SECONDS = (20.0, 30.0)  # length of a video; a second anomaly adds half as much again
+SECONDS = (18.0, 26.0)  # length of a video; a second anomaly adds half as much again
 TWICE = 0.2  # share of abnormal videos with two different anomalies
 
 
@@ -69,7 +70,7 @@ def plan(seed: int, train: int, test: int) -> list[Planned]:
 
 
 def write_demo(
-    seed: int, out: Path, train: int = 36, test: int = 24, progress: Callable[[int, int], None] = lambda done, total: None
+    seed: int, out: Path, train: int, test: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Path:
     """Write a set of scenes below `out` and return its manifest, `out/demo.csv`.
 
@@ -95,7 +96,7 @@ def write_demo(
 def write_one(planned: Planned, out: Path) -> Row:
     """Render one video with its truth; returns its row of the manifest."""
     scene = planned.scene()
-    write_video(out / "videos" / f"{planned.name}.mp4", map(scene.render, range(scene.frames)), planned.crf)
+    write_video(out / "videos" / f"{planned.name}.mp4", map(Camera(scene), range(scene.frames)), planned.crf)
     (out / "truth" / f"{planned.name}.json").write_text(json.dumps(truth_of(scene)) + "\n", encoding="utf-8")
     segments = tuple(Segment(*span) for span in scene.spans) if planned.split == "test" else ()
     return Row(

@@ -5,6 +5,7 @@ from straight down, positive towards +x, so that mirroring a figure is changing 
 """
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from PIL import ImageDraw
@@ -100,6 +101,10 @@ def joints(pose: Pose) -> dict[str, np.ndarray]:
         }
     lowest = max(point[1] + (HEAD_RADIUS if name == "head" else SUPPORT_RADIUS) for name, point in at.items())
     drop = -lowest if pose.pelvis is None else -pose.pelvis
+    for side in ("near", "far"):
+        shin_x, shin_y = (at[f"{side}_foot"] - at[f"{side}_knee"]) / SHIN
+        ahead = np.array([0, 0.3]) if pose.front > 0.5 else np.array([shin_y, -shin_x])
+        at[f"{side}_toe"] = at[f"{side}_foot"] + 0.055 * ahead
     return {name: point + (0, drop) for name, point in at.items()}
 
 
@@ -113,27 +118,19 @@ class Placed:
     scale: float
     facing: int
 
+    @cached_property
     def box(self) -> np.ndarray:
         """The body's extent x0 y0 x1 y1 in px, float64: without what it holds, not cut at the picture's edge."""
-        joint = {name: name.removeprefix("near_").removeprefix("far_") for name in self.at}
-        reach = {name: self.look.build * _REACH[part] for name, part in joint.items() if part != "head"}
-        reach |= {"head": 1.1 * HEAD_RADIUS, "near_toe": 0.030 * self.look.build, "far_toe": 0.030 * self.look.build}
-        at = self.at | {f"{side}_toe": self.toe(side) for side in ("near", "far")}
-        points = np.array([at[name] for name in reach])
-        radii = self.scale * np.array(list(reach.values()))[:, None]
+        points = np.array(list(self.at.values()))
+        build = self.look.build
+        reach = [1.1 * HEAD_RADIUS if part == "head" else build * _REACH[part.split("_")[-1]] for part in self.at]
+        radii = self.scale * np.array(reach)[:, None]
         return np.concatenate([(points - radii).min(0), (points + radii).max(0)])
-
-    def toe(self, side: str) -> np.ndarray:
-        """Tip of a shoe, px: forwards from the foot, or a little down for somebody seen from the front."""
-        foot = self.at[f"{side}_foot"]
-        shin = foot - self.at[f"{side}_knee"]
-        ahead = np.array([shin[1], -shin[0]]) / (np.linalg.norm(shin) + 1e-9) * self.facing
-        return foot + 0.055 * self.scale * (np.array([0, 0.3]) if self.pose.front > 0.5 else ahead)
 
 
 # How far the drawing reaches beyond each joint, in figure heights.
 _REACH = {"pelvis": 0.072, "neck": 0.06, "shoulder": 0.045, "elbow": 0.041, "hand": 0.036, "hip": 0.052, "knee": 0.052,
-          "foot": 0.040}  # fmt: skip
+          "foot": 0.040, "toe": 0.030}  # fmt: skip
 
 
 def place(pose: Pose, look: Look, x: float, floor_y: float, scale: float, facing: int) -> Placed:
@@ -165,7 +162,7 @@ def draw_limbs(draw: ImageDraw.ImageDraw, figure: Placed, side: str, zoom: float
         trousers = shade(look.trousers, dark)
         capsule(draw, hip, knee, 0.052 * thick, trousers)
         capsule(draw, knee, foot, 0.040 * thick, trousers)
-        capsule(draw, foot, figure.toe(side) * zoom, 0.030 * thick, shade(look.shoes, dark))
+        capsule(draw, foot, at[f"{side}_toe"], 0.030 * thick, shade(look.shoes, dark))
     if arms:
         shoulder, elbow, hand = (at[f"{side}_{part}"] for part in ("shoulder", "elbow", "hand"))
         capsule(draw, shoulder, elbow, 0.041 * thick, shade(look.shirt, 0.88 * dark))

@@ -1,15 +1,14 @@
-"""One video as data: who does what, where and when, and the truth of every frame; and how a frame is drawn from it."""
+"""One video as data: who does what, where and when; and the truth of every frame. `camera.py` draws it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from aadc.manifests.scenes import equipment
-from aadc.manifests.scenes.figure import Look, Placed, draw_figure, place
+from aadc.manifests.scenes.figure import Look, Placed, place
 from aadc.manifests.scenes.kinds import BY_NAME
 from aadc.manifests.scenes.motions import Moment
-from aadc.manifests.scenes.rooms import HEIGHT, PILLAR, WIDTH, ZOOM, Room, draw_occluder
+from aadc.manifests.scenes.rooms import HEIGHT, PILLAR, WIDTH, Room
 
 FPS = 20
 
@@ -100,7 +99,6 @@ class Scene:
     noise: float = 4.0
     seed: int = 0
     lamp: tuple[int, float] | None = None  # from this frame on the light is this factor
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -127,50 +125,20 @@ class Scene:
         figures = self.figures(frame)
         seen = []
         for index, (actor, act, figure) in enumerate(figures):
-            hiding = [_trunk(nearer.box()) for _, _, nearer in figures[index + 1 :]]
+            hiding = [_trunk(nearer.box) for _, _, nearer in figures[index + 1 :]]
             if self.occluder is not None and not self.occluder[2]:
                 hiding.append(np.array([self.occluder[0] - PILLAR, 0, self.occluder[0] + PILLAR, HEIGHT]))
             kind, look = act.shown or act.kind, actor.look
-            seen += _visible("person", kind, figure.box(), hiding, look.shirt_name, look.trousers_name)
-            if (box := _held_bag(actor, act, figure, frame)) is not None:
+            seen += _visible("person", kind, figure.box, hiding, look.shirt_name, look.trousers_name)
+            if (box := held_bag(actor, act, figure, frame)) is not None:
                 seen += _visible("bag", "abandoned bag", box, hiding)
-        if self._bag_lies(frame):
+        if self.bag_lies(frame):
             seen += _visible("bag", "abandoned bag", equipment.bag_box(self.bag.x, self.bag.floor_y, self.bag.scale), [])
         return seen
 
-    def _bag_lies(self, frame: int) -> bool:
+    def bag_lies(self, frame: int) -> bool:
+        """Whether the bag is on the floor."""
         return self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame
-
-    def render(self, frame: int) -> np.ndarray:
-        """The frame, RGB uint8 (HEIGHT, WIDTH, 3)."""
-        canvas = self.room.background.copy()
-        draw = ImageDraw.Draw(canvas, "RGBA")
-        drawings = [(station.floor_y - 0.5, _draw_station, station) for station in self.stations]
-        drawings += [(actor.floor_y, _draw_actor, (actor, act, figure, frame)) for actor, act, figure in self.figures(frame)]
-        if self._bag_lies(frame):
-            drawings.append((self.bag.floor_y + 0.5, _draw_lone_bag, self.bag))
-        for _, draw_one, what in sorted(drawings, key=lambda item: item[0]):
-            draw_one(draw, what)
-        if self.occluder is not None:
-            draw_occluder(draw, *self.occluder)
-        return self._filmed(canvas.reduce(ZOOM), frame)
-
-    def _filmed(self, image: Image.Image, frame: int) -> np.ndarray:
-        """Light of the moment and the sensor's noise."""
-        strength, hertz, phase = self.light
-        gain = 1 + strength * np.sin(2 * np.pi * (hertz * frame / FPS + phase))
-        if self.lamp is not None and frame >= self.lamp[0]:
-            gain *= self.lamp[1]
-        # Whole numbers of 1/128 and rows of W * 3 values: three times as fast as colours one by one.
-        factor = np.tile(np.round(128 * gain * np.array(self.cast)).astype(np.uint16), WIDTH)
-        pixels = np.asarray(image).reshape(HEIGHT, WIDTH * 3) * factor
-        pixels = (pixels >> 7).view(np.int16).reshape(HEIGHT, WIDTH, 3)
-        if "noise" not in self._cache:
-            rng = np.random.default_rng(self.seed)
-            self._cache["noise"] = np.round(rng.normal(0, self.noise, (HEIGHT + 64, WIDTH + 64, 3))).astype(np.int16)
-        down, across = (frame * 37) % 64, (frame * 23) % 64
-        pixels += self._cache["noise"][down : down + HEIGHT, across : across + WIDTH]
-        return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
 
 def _placed(actor: Actor, act: Act, frame: int) -> Placed:
@@ -183,8 +151,8 @@ def _placed(actor: Actor, act: Act, frame: int) -> Placed:
     return place(pose, actor.look, x, actor.floor_y - lift, actor.scale, act.facing)
 
 
-def _held_bag(actor: Actor, act: Act, figure: Placed, frame: int) -> np.ndarray | None:
-    """Box of the bag in the figure's hand, if it holds one now."""
+def held_bag(actor: Actor, act: Act, figure: Placed, frame: int) -> np.ndarray | None:
+    """Box x0 y0 x1 y1 in px of the bag in the figure's hand, if it holds one now."""
     middle = (act.start_frame + act.end_frame) / 2
     if act.bag is None or (act.bag == "down" and frame >= middle) or (act.bag == "up" and frame < middle):
         return None
@@ -213,26 +181,3 @@ def _visible(
 
 def _area(box: np.ndarray) -> float:
     return float(np.prod(np.maximum(box[2:] - box[:2], 0)))
-
-
-def _draw_station(draw: ImageDraw.ImageDraw, station: Station) -> None:
-    at = equipment.Spot(station.x, station.floor_y, station.scale, station.facing, ZOOM)
-    equipment.STATIONS[station.name](draw, at, station.paint)
-
-
-def _draw_lone_bag(draw: ImageDraw.ImageDraw, bag: Bag) -> None:
-    equipment.draw_bag(draw, equipment.bag_box(bag.x, bag.floor_y, bag.scale), ZOOM, bag.paint)
-
-
-def _draw_actor(draw: ImageDraw.ImageDraw, what: tuple[Actor, Act, Placed, int]) -> None:
-    actor, act, figure, frame = what
-    box, held = figure.box(), BY_NAME[act.kind].held
-    shadow = np.array([box[0], actor.floor_y - 3, box[2], actor.floor_y + 4])
-    draw.ellipse([*(shadow * ZOOM)], fill=(0, 0, 0, 60))
-    if held in equipment.HELD_BEHIND:
-        equipment.HELD_BEHIND[held](draw, figure, ZOOM, actor.paint)
-    draw_figure(draw, figure, ZOOM)
-    if held in equipment.HELD_IN_FRONT:
-        equipment.HELD_IN_FRONT[held](draw, figure, ZOOM, actor.paint)
-    if (bag := _held_bag(actor, act, figure, frame)) is not None:
-        equipment.draw_bag(draw, bag, ZOOM, actor.paint)

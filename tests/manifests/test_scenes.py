@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aadc.manifests.manifest import read_manifest, video_path, video_root
+from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.demo import plan, write_demo
 from aadc.manifests.scenes.figure import place
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS, NORMAL
@@ -27,7 +28,7 @@ def bare(scene):
 def changed(scene, frame):
     """Where the picture differs from the same picture without anybody, bool (H, W)."""
     empty = replace(scene, actors=(), bag=None)
-    return (np.abs(scene.render(frame).astype(int) - empty.render(frame)) > 12).any(-1)
+    return (np.abs(Camera(scene)(frame).astype(int) - Camera(empty)(frame)) > 12).any(-1)
 
 
 def test_there_are_enough_kinds_of_both_sorts():
@@ -38,8 +39,9 @@ def test_there_are_enough_kinds_of_both_sorts():
 def test_a_seed_gives_the_same_frames_and_another_one_different_frames():
     first, again = (build_scene("test", 5, FRAMES, ("fall",)) for _ in range(2))
     assert first.spans == again.spans and first.labels == again.labels
-    np.testing.assert_array_equal(first.render(200), again.render(200))
-    assert np.abs(first.render(200).astype(int) - build_scene("test", 6, FRAMES, ("fall",)).render(200)).mean() > 5
+    np.testing.assert_array_equal(Camera(first)(200), Camera(again)(200))
+    other = build_scene("test", 6, FRAMES, ("fall",))
+    assert np.abs(Camera(first)(200).astype(int) - Camera(other)(200)).mean() > 5
 
 
 def test_worlds_do_not_share_scenes():
@@ -47,6 +49,22 @@ def test_worlds_do_not_share_scenes():
     here, there = (build_scene(world, 1, FRAMES) for world in ("demo-train", "demo-test"))
     assert here.actors[0].look != there.actors[0].look
     assert np.abs(np.asarray(here.room.background, int) - np.asarray(there.room.background)).mean() > 5
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in ABNORMAL])
+def test_a_frame_does_not_depend_on_the_frames_before_it(name):
+    """Only a part of the picture is drawn again from frame to frame: nothing may be left behind outside of it."""
+    scene = build_scene("test", 21, FRAMES, (name,))
+    camera = Camera(scene)
+    for frame in range(0, FRAMES, 37):
+        np.testing.assert_array_equal(camera(frame), everything_drawn(scene, frame))
+
+
+def everything_drawn(scene, frame):
+    """The frame with the whole picture drawn."""
+    camera = Camera(scene)
+    camera._region = lambda figures, frame: (0, 0, 2 * 320, 2 * 240)
+    return camera(frame)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -76,7 +94,7 @@ def test_figures_change_the_picture_inside_their_boxes_only():
     for frame in range(5, FRAMES, 60):
         inside = np.zeros((240, 320), bool)
         for actor, _, figure in scene.figures(frame):
-            x0, y0, x1, y1 = figure.box()
+            x0, y0, x1, y1 = figure.box
             reach = 0.55 * actor.scale
             x0, y0, x1, y1 = (max(0, round(edge)) for edge in (x0 - reach, y0 - reach, x1 + reach, y1 + 6))
             inside[y0:y1, x0:x1] = True
@@ -124,7 +142,7 @@ def test_standing_figures_are_tall_and_lying_ones_are_wide():
     look = random_look(np.random.default_rng(0))
     size = {}
     for kind in KINDS:
-        x0, y0, x1, y1 = place(kind.motion(Moment(2.0, 2.0)), look, 100, 200, 100, 1).box()
+        x0, y0, x1, y1 = place(kind.motion(Moment(2.0, 2.0)), look, 100, 200, 100, 1).box
         size[kind.name] = (x1 - x0) / (y1 - y0)
         if kind.station is None:
             assert y1 == pytest.approx(200, abs=6), f"{kind.name} stands on the floor"
@@ -134,14 +152,14 @@ def test_standing_figures_are_tall_and_lying_ones_are_wide():
 
 def test_a_figure_mirrored_is_the_mirror_image():
     look, pose = random_look(np.random.default_rng(1)), KINDS[0].motion(Moment(0.4, 9.0))
-    right, left = (place(pose, look, 100, 200, 100, facing).box() for facing in (1, -1))
+    right, left = (place(pose, look, 100, 200, 100, facing).box for facing in (1, -1))
     np.testing.assert_allclose(left[[0, 2]], 200 - right[[2, 0]])
     np.testing.assert_allclose(left[[1, 3]], right[[1, 3]])
 
 
 def test_a_video_comes_back_frame_by_frame(tmp_path):
     scene = build_scene("test", 4, FRAMES)
-    frames = [scene.render(frame) for frame in range(0, 60)]
+    frames = list(map(Camera(scene), range(60)))
     write_video(tmp_path / "a.mp4", frames, crf=20)
     found = read_video(tmp_path / "a.mp4")
     assert len(found) == 60
