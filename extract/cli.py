@@ -33,7 +33,9 @@ def extract(
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     gate: Annotated[
         float,
-        typer.Option(min=0, help="Carry features over while no part of the picture changes by this many grey levels (0: off)."),
+        typer.Option(
+            min=0, help="Carry features over while no part of the picture changes by this many of 256 levels (0: off)."
+        ),
     ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Local processes that share the work, one a GPU if there are GPUs.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT, instead.")] = None,

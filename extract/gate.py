@@ -2,21 +2,20 @@
 
 import numpy as np
 
-_CELL = 4  # px of the small grey image that are averaged into one, against noise
-_LONG_SIDE = 160  # px of the small grey image
-_TILE = 5  # cells a tile is wide and high: 20 small px, an eighth of the picture's length
+_CELLS = 40  # along the picture's long side; a cell averages its pixels, which takes the camera's noise out
+_TILE = 3  # cells a tile is wide and high: large enough to be calm, small enough for a small person to fill
 
 
 class Gate:
     """Tells which frames of a video have to be computed.
 
     Every frame is compared with the last one *computed*, so that slow change adds up instead of slipping through. Both are
-    made grey and small and averaged over cells; the picture's overall brightness change is taken out; the measure is the
-    largest mean absolute difference of any tile, in grey levels (0 to 255), so that one small moving person counts as much
-    as a full picture of change.
+    averaged over cells; the change of the whole picture's brightness and tint is taken out; the measure is the largest mean
+    absolute difference of any tile, in levels of 0 to 255, so that one small moving person counts as much as a full picture
+    of change.
 
     Args:
-        level: grey levels of difference from which a frame is computed. What is carried over differs from its source by less
+        level: levels of difference from which a frame is computed. What is carried over differs from its source by less
             than this in every tile: the bound that the option documents.
     """
 
@@ -36,17 +35,17 @@ class Gate:
 
 
 def _cells(frame: np.ndarray) -> np.ndarray:
-    """A frame (H, W, 3) as averages of grey cells, float32 (h, w)."""
-    step = max(1, max(frame.shape[:2]) // _LONG_SIDE) * _CELL
-    height, width = (max(1, size // step) for size in frame.shape[:2])
-    rows, columns = min(step, frame.shape[0]), min(step, frame.shape[1])
+    """A frame (H, W, 3) as averages of its cells, float32 (h, w, 3)."""
+    side = max(1, max(frame.shape[:2]) // _CELLS)
+    rows, columns = (min(side, size) for size in frame.shape[:2])
+    height, width = frame.shape[0] // rows, frame.shape[1] // columns
     cut = frame[: height * rows, : width * columns]
-    return cut.reshape(height, rows, width, columns * 3).mean((1, 3), dtype=np.float32)
+    return cut.reshape(height, rows, width, columns, 3).mean((1, 3), dtype=np.float32)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest mean absolute difference of any tile of two cell pictures (h, w), brightness change aside, in grey levels."""
+    """Largest mean absolute difference of any tile of two cell pictures (h, w, 3), the common change aside."""
     change = one - other
-    change = np.abs(change - np.median(change))
-    rows = [change[start : start + _TILE] for start in range(0, change.shape[0], _TILE)]
-    return max(float(row[:, start : start + _TILE].mean()) for row in rows for start in range(0, change.shape[1], _TILE))
+    change = np.abs(change - np.median(change, axis=(0, 1))).mean(2)
+    starts = [range(0, max(1, size - _TILE // 2), _TILE) for size in change.shape]
+    return max(float(change[y : y + _TILE, x : x + _TILE].mean()) for y in starts[0] for x in starts[1])

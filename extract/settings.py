@@ -28,7 +28,7 @@ class ExtractSettings(BaseModel):
     boxes: int = Field(5, ge=1, le=100, description="most boxes kept a frame (N)")
     threshold: float = Field(0.5, ge=0, le=1, description="lowest confidence of a kept box")
     gate: float = Field(
-        0.0, ge=0, description="grey levels of change below which a frame is carried over; 0 computes every one"
+        0.0, ge=0, description="levels (of 256) of change below which a frame is carried over; 0 computes every one"
     )
     precision: Precision = "fp32"
 

@@ -115,6 +115,7 @@ def _extract_video(
         part.describe(describe(facts, path, video=row.video, split=row.split, labels=row.labels))
         stats.video_s = facts.frames / facts.fps if facts.fps else 0.0
         write_stats(stats, part_file.with_suffix(".json"))
+    result.stats.add(stats)
     return stats.video_s
 
 

@@ -1,0 +1,112 @@
+"""Several workers: the same shards, and a video that kills its worker takes no other with it. A real cluster, real kills."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import videos
+from test_extract import assert_same_shards, make_set, run_here
+
+from aadc.extract.cluster import connect, spread
+from aadc.extract.features import FrameEmbedder
+from aadc.extract.pipeline import extract, here, make_plan, prepare
+from aadc.extract.progress import ExtractProgress
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.settings import ExtractSettings
+from aadc.extract.shards import ShardSet
+from aadc.manifests.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with connect(2, None) as client:
+        yield client
+
+
+def settings_of(models: tuple[Path, Path]) -> ExtractSettings:
+    return ExtractSettings(detector=str(models[0]), clip=str(models[1]), threshold=0.3)
+
+
+def spread_over(cluster, manifest: Path, run: RunFolder, settings: ExtractSettings, fingerprint: str):
+    plan = make_plan(read_manifest(manifest), manifest.parent / "videos", run, strict=False)
+    prepare(run)
+    progress = ExtractProgress(dict.fromkeys(plan.videos, 1))
+    return extract(run, spread(plan.tasks, cluster, settings, "cpu", fingerprint, progress)), progress
+
+
+@pytest.fixture(scope="module")
+def models(tiny_detr, tiny_clip) -> tuple[Path, Path]:
+    return tiny_detr, tiny_clip
+
+
+def test_workers_write_the_same_shards(tmp_path, models, cluster):
+    """Byte for byte in their datasets, as one process does; a bad video is rejected on a worker as it is here."""
+    manifest = make_set(tmp_path, {f"{number:02d}.mp4": {"frames": 20 + number} for number in range(36)})
+    (tmp_path / "videos/07.mp4").write_bytes(b"")
+    settings = settings_of(models)
+    embedder = FrameEmbedder(settings)
+    alone, spread_out = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "spread")
+    plan = make_plan(read_manifest(manifest), tmp_path / "videos", alone, strict=False)
+    assert len(plan.tasks) == 3
+    prepare(alone)
+    one = extract(alone, here(plan, embedder, ExtractProgress(dict.fromkeys(plan.videos, 1))))
+    two, progress = spread_over(cluster, manifest, spread_out, settings, embedder.header.fingerprint)
+    assert_same_shards(alone.path, spread_out.path)
+    assert (one.done, one.rejected) == (two.done, two.rejected) and [row[:2] for row in two.rejected] == [("07.mp4", "empty")]
+    assert two.stats.sampled_frames == one.stats.sampled_frames == progress.frames and two.stats.videos == 35
+    assert progress.videos == 36 and not spread_out.parts.exists()
+
+
+def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, killed: list[int]) -> None:
+    """SIGKILL the worker that has `video` in hands, so many times."""
+    until = time.monotonic() + 300
+    while len(killed) < times and time.monotonic() < until:
+        for mark in run.parts.glob("*.working") if run.parts.exists() else ():
+            try:
+                if mark.read_text() != video:
+                    continue
+            except FileNotFoundError:
+                continue
+            try:
+                pids = cluster.run(os.getpid)
+            except OSError:  # the last one killed is not back yet
+                continue
+            for address, keys in cluster.processing().items():
+                if keys and address in pids and pids[address] not in killed:
+                    killed.append(pids[address])
+                    os.kill(pids[address], signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def test_a_video_that_kills_its_worker_is_set_aside_alone(tmp_path, models, cluster):
+    clips = {f"{number:02d}.mp4": {"frames": 20} for number in range(4)}
+    clips["02.mp4"] = {"frames": 6000}
+    manifest = make_set(tmp_path, clips)
+    run, settings, killed = RunFolder(tmp_path / "run"), settings_of(models), []
+    killer = threading.Thread(target=kill_whoever_works_on, args=("02.mp4", run, cluster, 2, killed), daemon=True)
+    killer.start()
+    summary, _ = spread_over(cluster, manifest, run, settings, FrameEmbedder(settings).header.fingerprint)
+    killer.join(5)
+    assert len(killed) == 2
+    assert [row[:2] for row in summary.rejected] == [("02.mp4", "killed_worker")] and summary.done == 3
+    assert {entry.video for entry in ShardSet(run.shards).entries.values()} == {"00.mp4", "01.mp4", "03.mp4"}
+    assert "02.mp4,killed_worker" in run.rejected.read_text()
+
+
+def test_nobody_at_the_scheduler_is_told(tmp_path, models):
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}})
+    done = run_here(manifest, models, "--scheduler", "tcp://127.0.0.1:9")
+    assert done.returncode == 2 and "nobody answers there" in done.stderr
+
+
+def test_the_workers_option_of_the_command(tmp_path, models):
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}, "b.mp4": {"frames": 40}})
+    videos.write_ramp(tmp_path / "videos/b.mp4", frames=33)
+    done = run_here(manifest, models, "--workers", "2")
+    assert done.returncode == 0 and "2 videos done" in done.stdout
