@@ -37,7 +37,7 @@ def test_a_person_counts_wherever_they_stand(place):
 
 def test_slow_change_adds_up():
     """A person creeping one pixel a frame is compared with the last computed frame, not with the last frame."""
-    fresh = Gate(LEVEL)(np.stack([scene(0, (100, 50 + step)) for step in range(30)]))
+    fresh = Gate(12.0)(np.stack([scene(0, (100, 50 + step)) for step in range(30)]))
     assert fresh[0] and not fresh[1] and 2 <= fresh[1:].sum() < 20
 
 
