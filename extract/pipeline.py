@@ -108,7 +108,7 @@ def extract(run: RunFolder, results: Iterable[ShardResult]) -> Summary:
     for result in results:
         summary.rejected += result.rejected
         summary.truncated += result.truncated
-        summary.done += len(result.video_s) - len(result.rejected)
+        summary.done += len(result.video_s.keys() - {video for video, _, _ in result.rejected})
         if result.rejected:
             _write_rejected(run, summary.rejected)
     shutil.rmtree(run.parts)
