@@ -1,0 +1,236 @@
+"""`aadc-eval` on a run of its own: figures that follow from the scores, refusals, single videos from pixels to answer."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "extract"))
+import videos
+
+from aadc.eval.cli import main
+from aadc.extract import cli as extract_cli
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
+from aadc.head.checkpoint import load_head, save_head
+from aadc.head.config import HeadConfig
+from aadc.head.model import AnomalyHead
+from aadc.head.scoring import score_video
+from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.manifest import Row, write_manifest
+
+C, D = 8, 6
+CARD = Card(
+    title="Test",
+    videos="videos",
+    classes=[
+        ClassEntry(name="walk", kind="normal", prompt="walking"),
+        ClassEntry(name="sit", kind="normal", prompt="sitting"),
+        ClassEntry(name="fall", kind="abnormal", prompt="falling"),
+        ClassEntry(name="fight", kind="abnormal", prompt="fighting"),
+    ],
+)
+ROWS = [
+    Row(video="a.mp4", split="train", labels="walk"),
+    Row(video="n/1.mp4", split="test", labels="walk"),
+    Row(video="n/2.mp4", split="test", labels="sit", frames=70),
+    Row(video="p/1.mp4", split="test", labels="walk|fall", segments="20-50:fall"),
+    Row(video="p/2.mp4", split="test", labels="fight", segments="0-:fight"),
+    Row(video="p/3.mp4", split="test", labels="fall", segments="3-4:fall;30-99:fall"),
+]
+
+
+def call(program, *arguments: str) -> tuple[int, str, str]:
+    """A command's own `main`: exit status, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", ["aadc", *arguments]),
+        pytest.raises(SystemExit) as left,
+    ):
+        program()
+    assert "Traceback" not in err.getvalue()
+    return left.value.code or 0, out.getvalue(), err.getvalue()
+
+
+def features(video: str, split: str, labels, frames: int, seed: int) -> VideoFeatures:
+    random = np.random.default_rng(seed)
+    snippets = -(-frames // 16)
+    frame = np.minimum(np.arange(snippets) * 16 + 8, frames - 1)
+    return VideoFeatures(
+        video, split, labels, frames, frames, fps=25.0, frame=frame, time=frame / 25,
+        scene=random.normal(size=(snippets, C)), detr=random.normal(size=(snippets, D)),
+        count=np.ones(snippets), box=np.full((snippets, 2, 4), 0.5), score=np.ones((snippets, 2)),
+        class_id=np.zeros((snippets, 2)), crop=random.normal(size=(snippets, 2, C)), query=random.normal(size=(snippets, 2, D)),
+    )  # fmt: skip
+
+
+def head_for(run: RunFolder, fingerprint: str, width: int = C, detr_width: int = D) -> None:
+    """An untrained head with some texts: its scores are arbitrary, and that is enough here."""
+    torch.manual_seed(0)
+    config = HeadConfig(n_ctx=1)
+    model = AnomalyHead(config, width, detr_width, 4, CARD.names)
+    model.set_classes(CARD.names, torch.randn(4, width))
+    torch.nn.init.normal_(list(model.score.parameters())[-2], std=2.0)
+    save_head(run.head, model, config, CARD, fingerprint, {"source": "none", "weights": "0"}, {})
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    run = RunFolder(tmp_path / "runs" / "set")
+    run.shards.mkdir(parents=True)
+    write_manifest(ROWS, CARD, run.manifest_csv)
+    run.write_record({"settings": {}})
+    made = [features(row.video, row.split, row.labels, 60 + 9 * seed, seed) for seed, row in enumerate(ROWS)]
+    write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, {}, {"stride": 16}), made)
+    head_for(run, "f" * 16)
+    return run
+
+
+def test_figures_follow_from_the_scores(run):
+    """The AUC in metrics.json, computed again from scratch: shards, head, manifest, scikit-learn."""
+    status, out, _ = call(main, "--run", str(run.path), "--metric", "all")
+    assert status == 0 and "frame AUC" in out and "mAP@IoU" in out and "next:" in out
+    metrics = json.loads((run.eval / "metrics.json").read_text())
+    head, shards = load_head(run.head), ShardSet(run.shards)
+    truth, score = [], []
+    for row in ROWS[1:]:
+        anomaly = score_video(head.model, shards.read(row.key)).anomaly
+        frames = row.frames or shards.entries[row.key].frames
+        own = np.zeros(frames, bool)
+        for segment in row.segments:
+            own[segment.start_frame : segment.end_frame] = True
+        truth.append(own)
+        score.append([anomaly[min(frame // 16, len(anomaly) - 1)] for frame in range(frames)])
+    truth, score = np.concatenate(truth), np.concatenate(score)
+    assert metrics["frame"]["auc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-9)
+    assert metrics["frame"]["anomalous_frames"] == truth.sum() and metrics["frame"]["frames"] == len(truth)
+    assert metrics["videos"] == 5 and metrics["notes"] == [] and len(metrics["map"]["clean"]["map"]) == 5
+    low, high = metrics["interval"]["auc"]
+    assert low <= metrics["frame"]["auc"] <= high
+    with h5py.File(run.eval / "scores.h5") as scores:
+        assert list(scores.attrs["classes"]) == CARD.names and len(scores) == 5
+        np.testing.assert_allclose(scores["n%2F1.mp4"]["score"][:], score[: len(scores["n%2F1.mp4"]["score"])], atol=1e-6)
+        assert scores["p%2F1.mp4"]["classes"].shape == (-(-87 // 16), 4)
+        np.testing.assert_allclose(scores["p%2F1.mp4"]["classes"][:].sum(1), 1, atol=1e-5)
+
+
+def test_the_table_shows_the_asked_figure_first(run):
+    _, auc, _ = call(main, "--run", str(run.path))
+    _, ap, _ = call(main, "--run", str(run.path), "--metric", "ap")
+    assert auc.index("frame AUC") < auc.index("frame AP") and ap.index("frame AP") < ap.index("frame AUC")
+    assert "mAP@IoU" not in auc
+
+
+def test_the_latest_run_is_taken_and_named(run, monkeypatch):
+    monkeypatch.chdir(run.path.parent.parent)
+    status, out, _ = call(main)
+    assert status == 0 and "run: runs/set (latest)" in out
+
+
+def test_without_segments_there_are_video_figures_and_a_reason(run):
+    rows = [row if row.split == "train" else Row(video=row.video, split="test", labels=row.labels) for row in ROWS]
+    write_manifest(rows, CARD, run.manifest_csv)
+    status, out, _ = call(main, "--run", str(run.path), "--metric", "all")
+    metrics = json.loads((run.eval / "metrics.json").read_text())
+    assert status == 0 and metrics["frame"] is None and metrics["map"] is None and metrics["video"]["auc"] is not None
+    assert "3 abnormal videos have no segments" in out and "frame AUC" not in out
+
+
+def test_missing_videos_and_odd_counts_are_named(run):
+    rows = [*ROWS, Row(video="gone.mp4", split="test", labels="walk")]
+    rows[1] = Row(video="n/1.mp4", split="test", labels="walk", frames=500)
+    write_manifest(rows, CARD, run.manifest_csv)
+    _, out, _ = call(main, "--run", str(run.path))
+    out = " ".join(out.split())
+    assert "1 of 6 videos have no features" in out and "gone.mp4" in out
+    assert "1 videos decode to a frame count more than a snippet off" in out and "n/1.mp4" in out
+
+
+def test_a_split_of_one_kind_is_undefined_and_no_crash(run):
+    write_manifest([row for row in ROWS if not CARD.is_abnormal(row.labels)], CARD, run.manifest_csv)
+    status, out, _ = call(main, "--run", str(run.path), "--metric", "all")
+    metrics = json.loads((run.eval / "metrics.json").read_text())
+    assert status == 0 and metrics["frame"]["auc"] is None and "AUC is undefined" in out
+
+
+def test_train_split_has_no_frame_truth(run):
+    status, _, _ = call(main, "--run", str(run.path), "--split", "train")
+    assert status == 0 and json.loads((run.eval / "metrics.json").read_text())["videos"] == 1
+
+
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [
+        (lambda run: head_for(run, "0" * 16), "fingerprint ffffffffffffffff.*0000000000000000"),
+        (lambda run: (run.head / "config.json").unlink(), "run aadc-train-head"),
+        (lambda run: [path.unlink() for path in run.shards.glob("*.h5")], "run aadc-extract"),
+        (lambda run: run.run_json.unlink(), "not a run folder"),
+        (lambda run: write_manifest(ROWS[:1], CARD, run.manifest_csv), "no test rows"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(run, breaks, words):
+    breaks(run)
+    status, _, err = call(main, "--run", str(run.path))
+    assert status == 2 and len(err.strip().splitlines()) == 1
+    import re
+
+    assert re.search(words, err), err
+
+
+def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, monkeypatch):
+    """A run extracted for real: same features, hence same scores, as its shards; one bad file does not stop the rest."""
+    monkeypatch.chdir(tmp_path)
+    for name, frames in (("one.mp4", 90), ("two.ts", 40), ("short.mp4", 3)):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        videos.write_ramp(tmp_path / "videos" / name, frames=frames)
+    rows = [Row(video=name, split="test", labels="walk") for name in ("one.mp4", "two.ts", "short.mp4")]
+    write_manifest(rows, CARD, tmp_path / "set.csv")
+    models = ["--detector", str(tiny_detr), "--clip", str(tiny_clip), "--threshold", "0.3"]
+    assert call(extract_cli.main, "set.csv", *models)[0] == 0
+    run = RunFolder(Path("runs/set"))
+    shards = ShardSet(run.shards)
+    head_for(run, shards.fingerprint, width=16, detr_width=32)
+    (tmp_path / "videos" / "bad.mp4").write_text("no video")
+    status, out, err = call(main, "--video", "videos", "--threshold", "0.4")
+    assert status == 1 and "bad.mp4: not_video" in err
+    answers = {path.parent.name: json.loads(path.read_text()) for path in run.eval.glob("videos/*/scores.json")}
+    assert len(answers) == 3
+    head = load_head(run.head)
+    for answer in answers.values():
+        stored = shards.read(answer["video"])
+        expected = score_video(head.model, stored).anomaly
+        np.testing.assert_allclose(answer["score"], expected, atol=2e-3)
+        assert answer["time_s"] == pytest.approx(stored.time.round(3).tolist(), abs=2e-3)
+        for span in answer["spans"]:
+            assert 0 <= span["start_frame"] < span["end_frame"] <= answer["frames"] and span["category"] in ("fall", "fight")
+        inside = np.zeros(answer["frames"], bool)
+        for span in answer["spans"]:
+            inside[span["start_frame"] : span["end_frame"]] = True
+        for snippet, value in enumerate(expected):
+            if value >= 0.41:
+                assert inside[snippet * 16 : (snippet + 1) * 16].all()
+    for picture in run.eval.glob("videos/*/scores.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert call(main, "--video", "nowhere.mp4")[0] == 2
+    assert out.count("highest score") == 3
+
+
+def test_help_is_quick_and_shows_an_example():
+    program = Path(sys.executable).with_name("aadc-eval")
+    done = subprocess.run([str(program), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "aadc-eval --video clip.mp4" in done.stdout
+    code = (
+        "import sys, aadc.eval.cli\nprint([name for name in ('torch', 'sklearn', 'matplotlib', 'av') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
