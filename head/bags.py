@@ -1,0 +1,121 @@
+"""Bags: every training video's features, pooled and kept in memory (half precision), and batches of them.
+
+Shapes: B videos, T snippets, D detector width, C CLIP width (or O objects x C with attention pooling).
+"""
+
+# ruff: noqa: N815  shape suffixes name the fields too
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aadc.extract.shards import ShardSet, VideoFeatures, open_shard, read_video
+from aadc.head.config import HeadConfig
+from aadc.head.fusion import visual_features
+from aadc.manifests.card import Card
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row
+
+FIELDS = ("scene", "detr", "count", "crop")
+
+
+@dataclass(frozen=True)
+class Bag:
+    """One video as training sees it: at most `HeadConfig.snippets` rows, float16."""
+
+    video: str
+    labels: tuple[str, ...]
+    abnormal: bool
+    detr: Tensor
+    vis: Tensor
+
+
+class Batch(NamedTuple):
+    """Padded bags, float32. `valid_BT` is False where a bag is padded; `labels_BC` is 1 for the classes of a video."""
+
+    detr_BTD: Tensor
+    vis_BTC: Tensor
+    valid_BT: Tensor
+    abnormal_B: Tensor
+    labels_BC: Tensor
+
+
+def snippet_features(features: VideoFeatures, pooling: str) -> tuple[Tensor, Tensor]:
+    """What the head reads of a video, at full length: detector (T, D) and visual features, both float32.
+
+    Raises:
+        UserError: the video has no snippet, or something in it is not a finite number.
+    """
+    if len(features.count) == 0:
+        raise UserError(f"{features.video}: has no snippet in its shard; extract it again, or take it out of the manifest")
+    detr, vis = torch.from_numpy(features.detr).float(), visual_features(features, pooling)
+    if not (detr.isfinite().all() and vis.isfinite().all()):
+        raise UserError(
+            f"{features.video}: its features are not all finite numbers; extract it again, in fp32 if it was not, or take it "
+            "out of the manifest"
+        )
+    return detr, vis
+
+
+def pool_snippets(x_TF: Tensor, snippets: int) -> Tensor:
+    """Means over `snippets` equal bins along time where there are more rows than that; else the rows as they are.
+
+    Bin i averages rows floor(i T / n) to floor((i + 1) T / n), so every row counts once.
+    """
+    rows = len(x_TF)
+    if rows <= snippets:
+        return x_TF
+    edges = torch.arange(snippets + 1) * rows // snippets
+    sums = torch.cat([x_TF.new_zeros(1, *x_TF.shape[1:], dtype=torch.float64), x_TF.cumsum(0, dtype=torch.float64)])
+    means = (sums[edges[1:]] - sums[edges[:-1]]) / edges.diff().view(-1, *[1] * (x_TF.dim() - 1))
+    return means.to(x_TF.dtype)
+
+
+def load_bags(
+    shards: ShardSet, rows: Sequence[Row], card: Card, config: HeadConfig, tell: Callable[[int, int], None] | None = None
+) -> list[Bag]:
+    """Bags of these rows of the manifest, in their order; each must be in the shards. `tell` hears (videos read, all).
+
+    Raises:
+        UserError: no rows, or a video whose features cannot be used.
+    """
+    if not rows:
+        raise UserError(f"{shards.folder}: not one train video of the manifest is in the shards; run aadc-extract first")
+    wanted = {row.key: row for row in rows}
+    bags = {}
+    for key, features in _read(shards, wanted):
+        row = wanted[key]
+        detr, vis = (pool_snippets(part, config.snippets).half() for part in snippet_features(features, config.pooling))
+        bags[key] = Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
+        if tell:
+            tell(len(bags), len(rows))
+    return [bags[key] for key in wanted]
+
+
+def _read(shards: ShardSet, keys: Iterable[str]) -> Iterator[tuple[str, VideoFeatures]]:
+    """Features of videos, shard by shard: each file is opened and looked over once."""
+    by_path: dict[Path, list[str]] = {}
+    for key in keys:
+        by_path.setdefault(shards.entries[key].path, []).append(key)
+    for path, its_keys in by_path.items():
+        with open_shard(path) as shard:
+            for key in its_keys:
+                yield key, read_video(shard, key, FIELDS)
+
+
+def make_batch(bags: Sequence[Bag], card: Card, device: str = "cpu") -> Batch:
+    """Pad bags to the longest of them."""
+    longest = max(len(bag.detr) for bag in bags)
+    detr = torch.zeros(len(bags), longest, *bags[0].detr.shape[1:])
+    vis = torch.zeros(len(bags), longest, *bags[0].vis.shape[1:])
+    valid = torch.zeros(len(bags), longest, dtype=torch.bool)
+    labels = torch.zeros(len(bags), len(card.classes))
+    for one, bag in enumerate(bags):
+        rows = len(bag.detr)
+        detr[one, :rows], vis[one, :rows], valid[one, :rows] = bag.detr, bag.vis, True
+        labels[one, [card.names.index(label) for label in bag.labels]] = 1
+    abnormal = torch.tensor([float(bag.abnormal) for bag in bags])
+    return Batch(*(part.to(device) for part in (detr, vis, valid, abnormal, labels)))

@@ -1,0 +1,90 @@
+"""`aadc-train-head`: shards -> a trained head."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aadc.manifests.command import run_command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+EXAMPLE = """Example:  aadc-train-head --seed 1
+
+Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
+
+
+class Pooling(StrEnum):
+    mean = "mean"
+    attention = "attention"
+
+
+@app.command(epilog=EXAMPLE)
+def train(
+    run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="At most so many; validation ends it sooner.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights (CPU).")] = 0,
+    k: Annotated[int, typer.Option(min=1, help="Snippets that stand for a video (K).")] = 5,
+    gamma: Annotated[float, typer.Option(help="Sharpness of the class softmax: 0.5 smooths, 2 sharpens.")] = 1.0,
+    pooling: Annotated[Pooling, typer.Option(help="How a frame's crops become one vector.")] = Pooling.mean,
+    no_detr: Annotated[bool, typer.Option("--no-detr", help="Leave the detector's features out (ablation).")] = False,
+    no_mtn: Annotated[bool, typer.Option("--no-mtn", help="Leave the temporal network out (ablation).")] = False,
+    clip: Annotated[str | None, typer.Option(help="Where the CLIP of the shards is now: NAME/TAG or folder.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier training left.")] = False,
+) -> None:
+    """Train anomaly scores and categories from video-level labels, on the shards of a run.
+
+    Stop it whenever you like and start it again: it goes on where it was.
+    """
+    from pydantic import ValidationError
+
+    from aadc.extract.run_folder import latest_run
+    from aadc.head.config import HeadConfig
+    from aadc.manifests.card import problems_of
+    from aadc.manifests.errors import UserError
+
+    folder = latest_run(run)
+    typer.echo(f"run: {folder.path}{'' if run else ' (latest)'}")
+    try:
+        config = HeadConfig(
+            epochs=epochs,
+            seed=seed,
+            k=k,
+            gamma=gamma,
+            pooling=pooling.value,
+            use_detr=not no_detr,
+            use_mtn=not no_mtn,
+        )
+    except ValidationError as error:
+        raise UserError(problems_of(error)) from None
+
+    from aadc.extract.devices import choose_device
+    from aadc.head.progress import TrainProgress
+    from aadc.head.train import train_head
+
+    with folder.lock(), TrainProgress() as progress:
+        trained = train_head(folder, config, clip=clip, device=choose_device(device), restart=restart, progress=progress)
+    _tell(trained)
+
+
+def _tell(trained) -> None:
+    metrics = trained.metrics
+    if trained.already:
+        typer.echo("trained before with these settings; --restart would train it again")
+    typer.echo(
+        f"{metrics['videos']} videos trained on, {metrics['validation_videos']} kept for validation; "
+        f"epoch {metrics['epoch']} of {metrics['epochs_run']} is kept"
+    )
+    if metrics["validation_videos"]:
+        typer.echo(f"validation: video AUC {metrics['val_auc']:.3f}, class right {metrics['val_hits']:.3f}")
+    else:
+        typer.echo("too few videos for a validation split (two of each kind, and one more a class): the last epoch is kept")
+    typer.echo(f"head: {trained.folder}")
+    typer.echo("next: aadc-eval --metric auc")
+
+
+def main() -> None:
+    """Console script."""
+    run_command(app, "aadc-train-head")

@@ -1,0 +1,65 @@
+"""AADC-Net's head as one module: fusion -> MTN -> frame scores, and similarities to the words of the classes.
+
+Shapes: B videos, T snippets, D detector width, C CLIP width in `fusion`, elsewhere the number of classes.
+"""
+
+# ruff: noqa: N815  shape suffixes name the fields too
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aadc.head.config import HeadConfig
+from aadc.head.fusion import Fusion
+from aadc.head.mil_align import TAU, cosine
+from aadc.head.mtn import TemporalNetwork
+from aadc.head.score_head import ScoreHead
+
+
+class HeadOutput(NamedTuple):
+    """`logits_BT`: anomaly, before the sigmoid; `class_logits_BTC`: cosine to each class's text / tau. Padded rows mean
+    nothing."""
+
+    logits_BT: Tensor
+    class_logits_BTC: Tensor
+
+
+class AnomalyHead(nn.Module):
+    """All that is trained, with the text features of its classes beside, so that scoring needs no CLIP.
+
+    Args:
+        width: of CLIP's embeddings.
+        detr_width: of the detector's features.
+        text_width: of the text tower's token embeddings, which the contexts (III-D) are made of.
+        classes: names; `text_features` (C, width) has their texts in this order.
+    """
+
+    def __init__(self, config: HeadConfig, width: int, detr_width: int, text_width: int, classes: Sequence[str]):
+        super().__init__()
+        self.pooling = config.pooling
+        self.fusion = Fusion(width, detr_width if config.use_detr else None, config.pooling)
+        self.mtn = TemporalNetwork(width) if config.use_mtn else None
+        self.score = ScoreHead(width, config.dropout)
+        self.contexts = nn.Parameter(torch.zeros(2, config.n_ctx, text_width))
+        self.classes = list(classes)
+        self.register_buffer("text_features", torch.zeros(len(classes), width))
+
+    def set_classes(self, classes: Sequence[str], text_CD: Tensor) -> None:
+        """Score against these classes from now on; `aadc.head.prompts` makes their texts."""
+        self.classes = list(classes)
+        self.text_features = text_CD.detach().to(self.text_features)
+
+    def forward(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor, text_CD: Tensor | None = None) -> HeadOutput:
+        """Scores of every snippet.
+
+        Args:
+            detr_BTD: float32 detector features; not looked at without `use_detr`.
+            vis_BTC: float32, as `fusion.visual_features` gives it.
+            valid_BT: bool, False where a video is padded; what padded rows hold changes nothing.
+            text_CD: class texts in place of the kept ones; training gives them, they carry the gradient of the contexts.
+        """
+        x_BTD = self.fusion(detr_BTD, vis_BTC, valid_BT)
+        f_BTD = x_BTD if self.mtn is None else self.mtn(x_BTD, valid_BT)
+        similarity_BTC = cosine(self.fusion.vis.undo(f_BTD), self.text_features if text_CD is None else text_CD)
+        return HeadOutput(self.score(f_BTD), similarity_BTC / TAU)

@@ -1,0 +1,58 @@
+"""Which videos a step sees, and which are kept aside to choose the checkpoint. All chance comes from (seed, step)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aadc.head.bags import Bag
+
+_LEAST_VALIDATION = 2  # videos of each kind; fewer would choose by chance
+
+
+def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices of the videos to train on and of those to validate on, both in ascending order.
+
+    Within each kind (normal, abnormal) every 1/share-th video is taken, counted along its classes, so that each class
+    gives its share; no class loses its last training video. Without two of each kind there is no validation at all.
+    """
+    rng = np.random.default_rng([seed, 0])
+    taken: list[int] = []
+    for abnormal in (False, True):
+        order = [int(i) for i in rng.permutation(len(bags)) if bags[i].abnormal == abnormal]
+        order.sort(key=lambda i: bags[i].labels)
+        first_of_class = {bags[i].labels: i for i in reversed(order)}.values()
+        wanted = round(share * len(order))
+        spare = [i for i in order if i not in first_of_class]
+        if min(wanted, len(spare)) < _LEAST_VALIDATION:
+            return list(range(len(bags))), []
+        taken += [spare[round((n + 0.5) * len(spare) / wanted - 0.5)] for n in range(min(wanted, len(spare)))]
+    return sorted(set(range(len(bags))) - set(taken)), sorted(taken)
+
+
+class BalancedSampler:
+    """Batches with as many normal as abnormal videos; the smaller kind comes round more often.
+
+    Args:
+        abnormal: of each video, whether it is.
+        batch: most videos a step; small sets take less, each video of the larger kind once.
+        least_steps: an epoch has at least so many.
+    """
+
+    def __init__(self, abnormal: Sequence[bool], batch: int, seed: int, least_steps: int):
+        self.kinds = [np.flatnonzero(np.asarray(abnormal) == kind) for kind in (False, True)]
+        larger = max(map(len, self.kinds))
+        self.half = min(batch // 2, larger)
+        self.seed = seed
+        self.steps_per_epoch = max(least_steps, -(-larger // self.half))
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the videos of a step: a function of the seed and the step alone."""
+        chosen: list[int] = []
+        for kind, videos in enumerate(self.kinds):
+            for draw in range(step * self.half, (step + 1) * self.half):
+                lap, place = divmod(draw, len(videos))
+                chosen.append(int(videos[self._lap(kind, lap)[place]]))
+        return chosen
+
+    def _lap(self, kind: int, lap: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, 1, kind, lap]).permutation(len(self.kinds[kind]))

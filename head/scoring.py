@@ -1,0 +1,36 @@
+"""From features to scores, for one video at its full length; free of files, so that the live part can call it too."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from aadc.extract.shards import VideoFeatures
+from aadc.head.bags import snippet_features
+from aadc.head.model import AnomalyHead
+
+
+class SnippetScores(NamedTuple):
+    """`anomaly` (T,) in [0, 1], eq. 4; `classes` (T, C), each row a distribution over the head's classes, in their order."""
+
+    anomaly: np.ndarray
+    classes: np.ndarray
+
+
+@torch.inference_mode()
+def score_video(model: AnomalyHead, features: VideoFeatures) -> SnippetScores:
+    """Score every snippet of a video.
+
+    Args:
+        model: in `eval` mode, on any device.
+        features: with `scene`, `detr`, `count` and `crop` read.
+    Returns:
+        float32 arrays with a row for each row of the features.
+    Raises:
+        UserError: the video has no snippet, or features that are not finite.
+    """
+    device = model.text_features.device
+    detr_TD, vis_TC = snippet_features(features, model.pooling)
+    valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
+    output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
+    return SnippetScores(output.logits_BT[0].sigmoid().cpu().numpy(), output.class_logits_BTC[0].softmax(-1).cpu().numpy())

@@ -1,0 +1,207 @@
+"""Stage two, shards -> checkpoint: everything around the steps, resumable at every epoch."""
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from aadc.extract.clip_model import Clip, load_clip
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.shards import ShardSet
+from aadc.head.bags import Bag, load_bags
+from aadc.head.checkpoint import RECORD, read_record, replace_file, save_head
+from aadc.head.config import HeadConfig
+from aadc.head.model import AnomalyHead
+from aadc.head.progress import TrainProgress
+from aadc.head.prompts import PromptEncoder
+from aadc.head.sampling import BalancedSampler, split_validation
+from aadc.head.trainer import Trainer, set_statistics
+from aadc.head.training_state import STATE, Progress, load_state, save_state
+from aadc.manifests.card import Card
+from aadc.manifests.errors import UserError
+
+LEAST_STEPS = 10  # of an epoch, however few the videos
+LOG = "log.csv"
+_SAVE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: the head's folder, its figures (as in config.json), and whether it had been there before."""
+
+    folder: Path
+    metrics: dict
+    already: bool = False
+
+
+def train_head(
+    run: RunFolder,
+    config: HeadConfig,
+    out: Path | None = None,
+    clip: str | None = None,
+    device: str = "cpu",
+    restart: bool = False,
+    progress: TrainProgress | None = None,
+) -> Trained:
+    """Train a head on the shards of a run.
+
+    A training that was stopped goes on where it was and ends with the same weights; one that is finished is left alone
+    if it was asked the same.
+
+    Args:
+        out: folder of the head; the run's own `head/` if None.
+        clip: where the CLIP of the shards is, if not where it was at extraction; its weights must be theirs.
+        restart: throw away what `out` holds.
+    Raises:
+        UserError: no shards, another CLIP, only one kind of videos, features that are no numbers, or a training in `out`
+            that was begun with other settings.
+    """
+    out = out or run.head
+    shards, manifest = ShardSet(run.shards), run.manifest()
+    rows = [row for row in manifest.split("train") if row.key in shards.entries]
+    identity = {
+        "config": config.model_dump(),
+        "fingerprint": shards.fingerprint,
+        "classes": _digest(manifest.card.model_dump()["classes"]),
+        "videos": _digest([(row.video, row.labels) for row in rows]),
+    }
+    if restart:
+        for name in (RECORD, STATE):
+            (out / name).unlink(missing_ok=True)
+    finished = read_record(out)
+    if finished is not None and finished["metrics"]["identity"] == identity:
+        return Trained(out, finished["metrics"], already=True)
+    if (kinds := {manifest.card.is_abnormal(row.labels) for row in rows}) == {True} or kinds == {False}:
+        kind, other = ("abnormal", "normal") if True in kinds else ("normal", "abnormal")
+        raise UserError(
+            f"{run.manifest_csv}: all {len(rows)} train videos in the shards are {kind}; training needs {other} ones too: add "
+            "some to the manifest and extract again"
+        )
+    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
+    tower = _load_tower(shards, clip)
+    out.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, progress)
+    return Trained(out, metrics)
+
+
+def _load_tower(shards: ShardSet, clip: str | None) -> Clip:
+    """The CLIP that the shards were made with, from where it was then or from `clip`."""
+    made_with = shards.models["clip"]
+    try:
+        tower = load_clip(clip or made_with["source"])
+    except UserError as error:
+        if clip is not None:
+            raise
+        raise UserError(f"the prompts need the text tower of the CLIP the shards were made with: {error}") from error
+    if tower.weights != made_with["weights"]:
+        raise UserError(
+            f"{tower.source}: its weights {tower.weights[:8]} are not those the shards were made with, {made_with['source']} "
+            f"{made_with['weights'][:8]}; give that one with --clip"
+        )
+    return tower
+
+
+def _fit(
+    bags: Sequence[Bag],
+    card: Card,
+    config: HeadConfig,
+    clip: Clip,
+    device: str,
+    out: Path,
+    identity: dict,
+    progress: TrainProgress | None,
+) -> dict:
+    """Train on bags, keep the head in `out`, give its figures."""
+    learn, validate = split_validation(bags, config.validation, config.seed)
+    learn_bags, validation_bags = [bags[i] for i in learn], [bags[i] for i in validate]
+    sampler = BalancedSampler([bag.abnormal for bag in learn_bags], config.batch, config.seed, LEAST_STEPS)
+    steps = config.epochs * sampler.steps_per_epoch
+
+    torch.manual_seed(config.seed)
+    prompts = PromptEncoder(clip, card.prompts, config.n_ctx, device)
+    text_width = prompts.initial_contexts.shape[-1]
+    model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names)
+    with torch.no_grad():
+        model.contexts.copy_(prompts.initial_contexts)
+    set_statistics(model, learn_bags)
+    trainer = Trainer(model.to(device), prompts, card, config, steps, device)
+
+    state = load_state(out, identity, model, trainer.optimiser)
+    done, best_weights = state or (Progress(), {})
+    if progress:
+        progress.begin(done.epoch * sampler.steps_per_epoch, steps)
+    saved = 0.0
+    while done.epoch < config.epochs and done.epoch - done.best_epoch < config.patience:
+        losses = []
+        for step in range(done.epoch * sampler.steps_per_epoch, (done.epoch + 1) * sampler.steps_per_epoch):
+            losses.append(trainer.step(step, [learn_bags[i] for i in sampler.batch(step)]))
+            if progress:
+                progress.step(step + 1)
+        done.epoch += 1
+        best_weights = _judge(done, trainer, losses, validation_bags, best_weights)
+        _write_log(out, done.history)
+        if progress:
+            progress.epoch(done.history[-1])
+        if time.monotonic() - saved > _SAVE_EVERY_S:
+            save_state(out, identity, done, model, trainer.optimiser, best_weights)
+            saved = time.monotonic()
+
+    model.load_state_dict(best_weights)
+    metrics = {
+        **done.history[done.best_epoch - 1],
+        "epochs_run": done.epoch,
+        "videos": len(learn),
+        "validation_videos": len(validate),
+        "identity": identity,
+    }
+    save_head(out, model, config, card, identity["fingerprint"], {"source": clip.source, "weights": clip.weights}, metrics)
+    (out / STATE).unlink(missing_ok=True)
+    return metrics
+
+
+def _judge(
+    done: Progress,
+    trainer: Trainer,
+    losses: Sequence[dict[str, float]],
+    validation_bags: Sequence[Bag],
+    best_weights: dict[str, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """Write the epoch into the history; gives the weights to keep: these if they are the best so far, else `best_weights`.
+
+    Best is the highest mean of video AUC and class hits on the validation videos, then the lowest loss there. Without
+    validation videos the last is taken for the best.
+    """
+    row: dict[str, float | None] = {"epoch": done.epoch}
+    row |= {name: sum(one[name] for one in losses) / len(losses) for name in ("bce", "nce")}
+    if validation_bags:
+        row |= trainer.validate(validation_bags)
+        score = ((row["val_auc"] + row["val_hits"]) / 2, -row["val_loss"])
+    else:
+        trainer.keep_text()
+        row |= dict.fromkeys(("val_loss", "val_auc", "val_hits"))
+        score = (0.0, float(done.epoch))
+    done.history.append(row)
+    if score <= done.best:
+        return best_weights
+    done.best, done.best_epoch = score, done.epoch
+    return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def _write_log(out: Path, history: Sequence[dict]) -> None:
+    """log.csv: a line an epoch; empty where there is no validation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    replace_file(out / LOG, text.getvalue().encode())
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]

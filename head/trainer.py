@@ -1,0 +1,119 @@
+"""One optimisation step and one validation: the arithmetic of training, without files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from aadc.head.bags import Bag, make_batch
+from aadc.head.config import HeadConfig
+from aadc.head.losses import VideoLosses, video_losses
+from aadc.head.model import AnomalyHead
+from aadc.head.prompts import PromptEncoder
+from aadc.manifests.card import Card
+
+VIDEOS_AT_ONCE = 32  # of a step; gradients add up, so that memory stays small and tensors stay near the processor
+_WARM_UP_STEPS = 20
+
+
+class Trainer:
+    """Model, optimiser and text tower of one training.
+
+    Everything that is left to chance depends on (seed, step) alone: a stopped training needs no generator's state.
+    """
+
+    def __init__(self, model: AnomalyHead, prompts: PromptEncoder, card: Card, config: HeadConfig, steps: int, device: str):
+        self.model, self.prompts, self.card, self.config, self.steps, self.device = model, prompts, card, config, steps, device
+        matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not model.contexts]
+        rest = [p for p in model.parameters() if p.ndim < 2]
+        self.optimiser = torch.optim.AdamW([
+            {"params": matrices, "weight_decay": config.weight_decay, "share": 1.0},
+            {"params": rest, "weight_decay": 0.0, "share": 1.0},
+            {"params": [model.contexts], "weight_decay": 0.0, "share": 0.1},  # word embeddings are small numbers
+        ])  # fmt: skip
+
+    def step(self, number: int, bags: Sequence[Bag]) -> dict[str, float]:
+        """Learn from one batch; gives its mean losses."""
+        seed = np.random.SeedSequence([self.config.seed, 2, number]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["share"] * self._rate(number)
+        self.model.train()
+        self.optimiser.zero_grad()
+        text_CD = self.prompts(self.model.contexts)
+        leaf_CD = text_CD.detach().requires_grad_()
+        sums = {"bce": 0.0, "nce": 0.0}
+        for part in _parts(bags):
+            losses, _ = self._losses(part, leaf_CD)
+            (losses.total(self.config.lambda_).sum() / len(bags)).backward()
+            sums["bce"] += float(losses.bce.detach().sum())
+            sums["nce"] += float(losses.nce.detach().sum())
+        if text_CD.requires_grad:
+            text_CD.backward(leaf_CD.grad)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        return {name: total / len(bags) for name, total in sums.items()}
+
+    def _rate(self, number: int) -> float:
+        """Linear warm-up, then a cosine towards zero."""
+        warm = min(1.0, (number + 1) / _WARM_UP_STEPS)
+        return self.config.lr * warm * 0.5 * (1 + np.cos(np.pi * number / self.steps))
+
+    def _losses(self, bags: Sequence[Bag], text_CD: Tensor) -> tuple[VideoLosses, Tensor]:
+        batch = make_batch(bags, self.card, self.device)
+        output = self.model(batch.detr_BTD, batch.vis_BTC, batch.valid_BT, text_CD)
+        return video_losses(output, batch.valid_BT, batch.abnormal_B, batch.labels_BC, self.config), batch.labels_BC
+
+    @torch.no_grad()
+    def keep_text(self) -> None:
+        """Put the texts of the classes, as the contexts are now, into the model."""
+        self.model.set_classes(self.card.names, self.prompts(self.model.contexts))
+
+    @torch.no_grad()
+    def validate(self, bags: Sequence[Bag]) -> dict[str, float]:
+        """Mean loss (eq. 11), AUC of the video scores, and `hits`: how often the most similar class is one of the video's."""
+        self.model.eval()
+        self.keep_text()
+        truth, scores, hits, loss = [], [], [], 0.0
+        for part in _parts(bags):
+            losses, labels_BC = self._losses(part, self.model.text_features)
+            loss += float(losses.total(self.config.lambda_).sum())
+            truth += [bag.abnormal for bag in part]
+            scores += losses.anomaly.tolist()
+            hits += labels_BC.gather(1, losses.classes.argmax(1, keepdim=True)).flatten().tolist()
+        auc = roc_auc_score(truth, scores)
+        return {"val_loss": loss / len(bags), "val_auc": float(auc), "val_hits": float(np.mean(hits))}
+
+
+def _parts(bags: Sequence[Bag]) -> list[Sequence[Bag]]:
+    """Bags in groups of similar length, so that little is padding."""
+    ordered = sorted(bags, key=lambda bag: len(bag.detr))
+    return [ordered[start : start + VIDEOS_AT_ONCE] for start in range(0, len(ordered), VIDEOS_AT_ONCE)]
+
+
+def set_statistics(model: AnomalyHead, bags: Sequence[Bag]) -> None:
+    """Give the model the mean and the deviation of the training snippets' features.
+
+    The visual side has one deviation for all channels: their proportions are what similarity to a text is made of.
+    """
+    mean, variance = _moments([_pooled(bag.vis) for bag in bags])
+    model.fusion.vis.set(mean, variance.mean().sqrt().expand_as(mean))
+    if model.fusion.detr is not None:
+        mean, variance = _moments([bag.detr for bag in bags])
+        model.fusion.detr.set(mean, (variance + 1e-4 * variance.mean()).sqrt())
+
+
+def _pooled(vis: Tensor) -> Tensor:
+    if vis.dim() == 2:
+        return vis
+    present = (vis != 0).any(-1).sum(1, keepdim=True)
+    return vis.float().sum(1) / present
+
+
+def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    rows = sum(len(part) for part in parts)
+    mean = sum(part.double().sum(0) for part in parts) / rows
+    variance = sum((part.double() - mean).square().sum(0) for part in parts) / rows
+    return mean.float(), variance.float()
