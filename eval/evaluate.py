@@ -59,7 +59,7 @@ def evaluate(scored: dict[str, Scored], rows: list[Row], card: Card, k: int, str
         )
     else:
         figures["frame"] = frame_figures(videos)
-        figures["class"] = class_figures(videos)
+        figures["class"] = class_figures(videos, [name for name in names if card.kind(name) == "abnormal"])
         figures["interval"] = intervals(videos)
         if figures["frame"]["auc"] is None:
             notes.append("AUC is undefined: the frames of this split are all of one kind")

@@ -112,13 +112,14 @@ def frame_figures(videos: Sequence[ScoredVideo]) -> dict:
     }
 
 
-def class_figures(videos: Sequence[ScoredVideo]) -> dict[str, dict[str, float | None]]:
-    """AUC and AP by abnormal class: videos with that label together with all normal videos."""
+def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """AUC and AP for each of `classes`, the abnormal ones: videos with that label together with all normal videos."""
     normal = [video for video in videos if not video.abnormal]
-    labels = sorted({label for video in videos if video.abnormal for label in video.labels})
     figures = {}
-    for label in labels:
-        chosen = [video for video in videos if video.abnormal and label in video.labels] + normal
+    for label in classes:
+        chosen = [video for video in videos if label in video.labels] + normal
+        if len(chosen) == len(normal):
+            continue
         truth = np.concatenate([video.truth for video in chosen])
         score = np.concatenate([video.score for video in chosen])
         figures[label] = {"auc": roc_auc(truth, score), "ap": average_precision(truth, score)}
