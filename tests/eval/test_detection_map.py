@@ -1,57 +1,15 @@
 """mAP@IoU: to the last digit what the published evaluation prints, and what it should have printed."""
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aadc.eval.detection_map import IOUS, detection_map
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
+import published_map
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "golden"
-
-
-def slow(predictions, segments, labels, classes, iou):
-    """The published rules as a plain loop over frames and sets, from their description in docs/metrics.md."""
-    result = []
-    for bar in iou:
-        precisions = []
-        for c, name in enumerate(classes):
-            proposals = []
-            for video, values in enumerate(predictions):
-                curve = values[:, c]
-                count = len(curve) // 16
-                strength = np.sort(curve)[::-1][:count].mean()
-                if strength <= 0:
-                    curve = np.zeros_like(curve)
-                threshold = curve.max() - 0.6 * (curve.max() - curve.min())
-                start = None
-                for frame in range(len(curve) + 1):
-                    above = frame < len(curve) and curve[frame] > threshold
-                    if above and start is None:
-                        start = frame
-                    if not above and start is not None:
-                        if frame - start >= 2:
-                            proposals.append((curve[start:frame].max() + 0.7 * strength, video, start, frame))
-                        start = None
-            if not proposals:
-                return [0.0] * len(iou)
-            truth = [(video, set(range(*span))) for video, spans in enumerate(segments)
-                     for span, label in zip(spans, labels[video], strict=True) if label == name]  # fmt: skip
-            total, hits, left = 0.0, 0, list(truth)
-            for rank, (_, video, start, end) in enumerate(sorted(proposals, key=lambda p: -p[0]), 1):
-                frames = set(range(start, end))
-                best = max(
-                    (t for t in left if t[0] == video), key=lambda t: len(t[1] & frames) / len(t[1] | frames), default=None
-                )
-                if best is not None and len(best[1] & frames) / len(best[1] | frames) >= bar:
-                    left.remove(best)
-                    hits += 1
-                    total += hits / rank
-            precisions.append(total / len(truth) if truth else 0.0)
-        result.append(100 * np.mean(precisions))
-    return result
+from aadc.eval.detection_map import IOUS, NORMAL, detection_map, mean_average_precision, rank_proposals
 
 
 def random_case(seed: int, classes: list[str]):
@@ -79,29 +37,48 @@ def random_case(seed: int, classes: list[str]):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("first", ["Normal", "A"])
-def test_published_is_the_slow_loop(seed, first):
+def test_published_is_the_plain_loop(seed, first):
     classes = [first, "B1", "B2", "G"]
     case = random_case(seed, classes)
-    np.testing.assert_allclose(detection_map(*case, classes), slow(*case, classes, IOUS), atol=1e-9)
+    np.testing.assert_allclose(detection_map(*case, classes), published_map.plain_map(*case, classes, IOUS), atol=1e-9)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the golden figures lie beside the project only where it is developed")
+@pytest.mark.parametrize("seed", range(3))
+def test_clean_is_the_plain_loop_over_abnormal_classes_with_truth(seed):
+    classes = ["A", "B1", "B2", "G", "never"]
+    predictions, segments, labels = random_case(seed, classes[:4])
+    predictions = [np.column_stack([values, values[::-1, 1]]) for values in predictions]
+    plain = published_map.plain_map([values[:, 1:4] for values in predictions], segments, labels, classes[1:4], IOUS)
+    np.testing.assert_allclose(detection_map(predictions, segments, labels, classes, protocol="clean"), plain, atol=1e-9)
+
+
+@pytest.mark.parametrize("protocol", ["published", "clean"])
+def test_a_draw_of_videos_is_the_figure_of_those_videos(protocol):
+    """The bootstrap's way of weighing videos, against the same videos repeated."""
+    classes = ["A", "B1", "B2", "G"]
+    case = random_case(2, classes)
+    rankings = rank_proposals(*case, classes, IOUS, protocol, NORMAL)
+    random = np.random.default_rng(0)
+    draws = [random.integers(0, 14, 14) for _ in range(5)]
+    weights = np.stack([np.bincount(draw, minlength=14) for draw in draws])
+    found = mean_average_precision(rankings, weights, len(IOUS), protocol)
+    for values, draw in zip(found, draws, strict=True):
+        repeated = [[part[video] for video in sorted(draw)] for part in case]
+        np.testing.assert_allclose(values, detection_map(*repeated, classes, IOUS, protocol), atol=1e-9)
+
+
 @pytest.mark.parametrize("dataset", ["ucf", "xd"])
-def test_golden_figures_of_the_published_evaluation(dataset, monkeypatch):
-    monkeypatch.syspath_prepend(str(SHARED))
-    sys.modules.pop("predictions", None)
-    import predictions
-
-    truth = json.loads((SHARED / "test_segments.json").read_text())[dataset]
-    golden = json.loads((SHARED / "map_iou.json").read_text())
-    found = detection_map(
-        predictions.predictions(1, dataset),
-        [video["segments"] for video in truth],
-        [video["labels"] for video in truth],
-        predictions.CLASSES[dataset],
-        golden["iou"],
-    )
-    np.testing.assert_allclose(found, golden[dataset]["map_percent"], atol=1e-9)
+def test_real_segments(dataset):
+    """To 1e-9 what the published evaluation prints for these predictions; and what a perfect oracle gets."""
+    segments, labels, classes = published_map.real_truth(dataset)
+    predictions = published_map.real_predictions(dataset, segments, labels, classes)
+    golden = published_map.golden()
+    found = detection_map(predictions, segments, labels, classes, golden["iou"])
+    np.testing.assert_allclose(found, golden[dataset]["map_percent"], rtol=0, atol=1e-9)
+    perfect = oracle(segments, labels, classes)
+    published, clean, tolerance = {"ucf": (100 * 13 / 14, 100, 1e-9), "xd": (85.4, 99.7, 0.3)}[dataset]
+    assert detection_map(perfect, segments, labels, classes) == pytest.approx([published] * 5, abs=tolerance)
+    assert detection_map(perfect, segments, labels, classes, protocol="clean") == pytest.approx([clean] * 5, abs=tolerance)
 
 
 def oracle(segments, labels, classes):
@@ -133,23 +110,6 @@ def test_a_perfect_oracle_scores_92_86_published_and_100_clean():
     assert detection_map(perfect, segments, labels, classes, protocol="clean") == pytest.approx([100] * 5)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real segments lie beside the project only where it is developed")
-def test_oracles_over_the_real_segments(monkeypatch):
-    monkeypatch.syspath_prepend(str(SHARED))
-    sys.modules.pop("predictions", None)
-    import predictions
-
-    truth = json.loads((SHARED / "test_segments.json").read_text())
-    for dataset, published, clean in (("ucf", 100 * 13 / 14, 100.0), ("xd", 85.4, 99.5)):
-        segments = [video["segments"] for video in truth[dataset]]
-        labels = [video["labels"] for video in truth[dataset]]
-        perfect = oracle(segments, labels, predictions.CLASSES[dataset])
-        ours = detection_map(perfect, segments, labels, predictions.CLASSES[dataset])
-        assert ours == pytest.approx([published] * 5, abs=1e-9 if dataset == "ucf" else 0.5)
-        mended = detection_map(perfect, segments, labels, predictions.CLASSES[dataset], protocol="clean")
-        assert mended == pytest.approx([clean] * 5, abs=1e-9 if dataset == "ucf" else 0.5)
-
-
 def test_a_class_without_proposals_is_zero_alone_in_clean_and_everything_in_published():
     classes = ["Normal", "c0", "c1"]
     segments, labels = [[(10, 60)], [(10, 60)]], [["c0"], ["c1"]]
@@ -157,6 +117,38 @@ def test_a_class_without_proposals_is_zero_alone_in_clean_and_everything_in_publ
     perfect[1][:, 2] = 0.0  # c1 is flat: no proposal worth anything
     assert detection_map(perfect, segments, labels, classes, [0.5]) == [0.0]
     assert detection_map(perfect, segments, labels, classes, [0.5], "clean") == [50.0]
+
+
+def test_a_class_without_truth_counts_in_published_alone():
+    """c0 and c1 are found, A is the last of five proposals (the others are the normal parts of abnormal videos)."""
+    classes = ["A", "c0", "c1", "never"]
+    segments, labels = [[(10, 60)], [(10, 60)], [(0, 100)]], [["c0"], ["c1"], ["A"]]
+    perfect = oracle(segments, labels, classes)
+    for values in perfect:
+        values[5:8] += [0, 0, 0, 0.01]
+    perfect[2][50:, 0] = 0.9  # so that A, too, has a proposal
+    assert detection_map(perfect, segments, labels, classes, [0.4]) == [pytest.approx(100 * (1 + 1 + 1 / 5 + 0) / 4)]
+    assert detection_map(perfect, segments, labels, classes, [0.4], "clean") == [100.0]
+
+
+def test_a_false_alarm_on_a_normal_video_costs_in_clean_too():
+    classes = ["Normal", "c0"]
+    segments, labels = [[(10, 60)], [(0, 100)]], [["c0"], ["Normal"]]
+    perfect = oracle(segments, labels, classes)
+    perfect[1] = np.zeros((100, 2))
+    perfect[1][20:40, 1] = 2.0
+    assert detection_map(perfect, segments, labels, classes, [0.5], "clean") == [50.0]
+
+
+def test_a_video_shorter_than_a_snippet_counts_in_clean():
+    classes = ["Normal", "c0"]
+    segments, labels = [[(0, 9)], [(0, 5)]], [["c0"], ["Normal"]]
+    short = [np.tile([0.2, 0.8], (9, 1)), np.tile([0.9, 0.1], (5, 1))]
+    assert detection_map(short, segments, labels, classes, [0.5], "clean") == [100.0]
+
+
+def test_nothing_abnormal_to_find_is_no_number():
+    assert np.isnan(detection_map([np.ones((20, 1))], [[(0, 20)]], [["Normal"]], ["Normal"], [0.5], "clean")).all()
 
 
 def test_a_flat_oracle_finds_whole_videos_in_clean_alone():
@@ -177,5 +169,7 @@ def test_random_scores_are_near_zero():
 def test_wrong_shapes_are_told():
     with pytest.raises(ValueError, match="shape"):
         detection_map([np.zeros((32, 2))], [[(0, 3)]], [["a"]], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="0 predictions"):
+        detection_map([], [], [], ["a"])
     with pytest.raises(ValueError, match="1 predictions, 0 segment lists"):
         detection_map([np.zeros((32, 1))], [], [], ["a"])
