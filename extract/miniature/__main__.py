@@ -33,7 +33,7 @@ def detr(
 
 @app.command(epilog="Example: python -m aadc.extract.miniature clip")
 def clip(
-    steps: Annotated[int, typer.Option(min=1, help="Steps of 128 pictures with captions.")] = 3000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 128 pictures with captions.")] = 2000,
     seed: int = 0,
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = HERE / "clip",
     work: Work = Path("runs/miniature"),

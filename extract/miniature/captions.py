@@ -153,7 +153,7 @@ def _caption(rng: np.random.Generator, kind: int, shirt: int, trousers: int) -> 
         return Caption(opening + one(_ALONE[name]), kind)
     crowd = name == "fight"
     subject, wears = one(_CROWDS if crowd else _SUBJECTS), {}
-    if shirt >= 0 and not crowd and rng.random() < 0.45:
+    if shirt >= 0 and not crowd and rng.random() < 0.25:
         wears["shirt"], what = shirt, f"a {COLOUR_NAMES[shirt]} {one(['shirt', 'shirt', 'top', 'sweater'])}"
         if rng.random() < 0.3:
             wears["trousers"], what = trousers, f"{what} and {COLOUR_NAMES[trousers]} {one(['trousers', 'pants'])}"

@@ -178,4 +178,6 @@ def export(model: open_clip.CLIP, out: Path) -> None:
     out.mkdir(parents=True)
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file(half(model.state_dict()), out / "open_clip_model.safetensors")
+    weights = out / "open_clip_model.safetensors"
+    save_file(half(model.state_dict()), weights)
+    weights.chmod(0o644)  # the library writes for the owner alone; these are to be shared

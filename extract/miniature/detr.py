@@ -5,7 +5,8 @@ thousands of steps instead of hundreds of thousands; the set prediction with bip
 
 Two things help a detector of this size that starts from nothing, both left behind after training: real batch
 normalisation in the backbone (the library freezes it, which supposes a backbone that was trained before), and a
-second task for the encoder's tokens, each of which says whether it lies on an object and where that object's edges are.
+second task for the encoder's tokens, each of which says whether it lies on an object, where that object's edges are and
+what is going on there. A published DETR's encoder has learned as much from its eighty kinds of things.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import ConditionalDetrConfig, ConditionalDetrForObjectDetection, ConditionalDetrImageProcessor, ResNetConfig
 
-from aadc.extract.miniature.pool import CATEGORIES, Pool
+from aadc.extract.miniature.pool import CATEGORIES, KIND_NAMES, Pool
 from aadc.extract.miniature.training import Resumable, batch_rng, groups, half, steps_to_go
 
 SHORT_SIDE, LONG_SIDE, STRIDE = 128, 213, 16
@@ -61,10 +62,11 @@ class TrainedDetr(nn.Module):
         self.detr = ConditionalDetrForObjectDetection(build_config())
         _thaw(self.detr.model.backbone)
         self.detr.requires_grad_(True)
-        self.dense = nn.Linear(self.detr.config.d_model, len(CATEGORIES) + 4)
+        self.dense = nn.Linear(self.detr.config.d_model, len(CATEGORIES) + 4 + len(KIND_NAMES))
 
     def forward(self, pixels_BCHW: Tensor, labels: list[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and its parts; `labels` as transformers wants them: class_labels (R,), boxes (R, 4) cx cy w h relative."""
+        """Loss and its parts; `labels` as transformers wants them, class_labels (R,) and boxes (R, 4) cx cy w h relative,
+        and for the second task `kinds` (R,)."""
         outputs = self.detr(pixel_values=pixels_BCHW, labels=labels)
         rows, columns = -(-pixels_BCHW.shape[2] // STRIDE), -(-pixels_BCHW.shape[3] // STRIDE)
         dense = dense_loss(self.dense(outputs.encoder_last_hidden_state), labels, rows, columns)
@@ -72,22 +74,27 @@ class TrainedDetr(nn.Module):
 
 
 def dense_loss(said_BTX: Tensor, labels: list[dict[str, Tensor]], rows: int, columns: int) -> Tensor:
-    """What the encoder's tokens say of the place they look at: on an object (cross-entropy), and the object's box (L1)."""
+    """What the encoder's tokens say of the place they look at: on an object or not, the object's box and its kind.
+
+    Cross-entropy, mean distance (L1) and cross-entropy; box and kind count only where there is an object.
+    """
     y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(columns) + 0.5) / columns, indexing="ij")
     centre_T2 = torch.stack([x, y], -1).reshape(-1, 2)
-    kinds = len(CATEGORIES)
-    is_on = torch.zeros(*said_BTX.shape[:2], kinds)
-    box_loss = said_BTX.new_zeros(())
+    edge, kinds = len(CATEGORIES), len(CATEGORIES) + 4
+    is_on = torch.zeros(*said_BTX.shape[:2], edge)
+    box_loss = kind_loss = said_BTX.new_zeros(())
     for picture, truth in enumerate(labels):
-        for kind, box in zip(truth["class_labels"], truth["boxes"], strict=True):
+        for category, box, kind in zip(truth["class_labels"], truth["boxes"], truth["kinds"], strict=True):
             # At least one token's worth each way: flat and narrow boxes would lie between the centres.
             half_size = torch.maximum(box[2:], torch.tensor([1 / columns, 1 / rows])) / 2
             inside_T = ((centre_T2 - box[:2]).abs() <= half_size).all(-1)
-            is_on[picture, inside_T, kind] = 1.0
+            is_on[picture, inside_T, category] = 1.0
             if inside_T.any():
                 where = torch.cat([box[:2] - centre_T2[inside_T], box[2:].expand(int(inside_T.sum()), 2)], -1)
-                box_loss = box_loss + (said_BTX[picture, inside_T, kinds:] - where).abs().mean() / len(labels)
-    return nn.functional.binary_cross_entropy_with_logits(said_BTX[..., :kinds], is_on) * 2 + 2 * box_loss
+                box_loss = box_loss + (said_BTX[picture, inside_T, edge:kinds] - where).abs().mean() / len(labels)
+                said = said_BTX[picture, inside_T, kinds:]
+                kind_loss = kind_loss + nn.functional.cross_entropy(said, kind.expand(len(said))) / len(labels)
+    return 2 * nn.functional.binary_cross_entropy_with_logits(said_BTX[..., :edge], is_on) + 2 * box_loss + 0.5 * kind_loss
 
 
 def _thaw(module: nn.Module) -> None:
@@ -115,6 +122,7 @@ class Pictures:
         corners = torch.from_numpy(pool.box) / scale
         self.box = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], -1)
         self.category = torch.from_numpy(pool.category).long()
+        self.kind = torch.from_numpy(pool.kind).long()
         self.pool = pool
         bag = pool.category == CATEGORIES.index("bag")
         self.with_bag = np.flatnonzero(np.add.reduceat(np.append(bag, False), pool.first[:-1]) * (np.diff(pool.first) > 0))
@@ -145,7 +153,7 @@ class Pictures:
             low, high = (centre - extent / 2).clamp(0, 1), (centre + extent / 2).clamp(0, 1)
             seen = (high - low).prod(-1) >= 0.35 * extent.prod(-1)
             boxes = torch.cat([(low + high) / 2, high - low], -1)[seen]
-            labels.append({"class_labels": self.category[rows][seen], "boxes": boxes})
+            labels.append({"class_labels": self.category[rows][seen], "boxes": boxes, "kinds": self.kind[rows][seen]})
         return pixels.contiguous(memory_format=torch.channels_last), labels
 
 
@@ -185,4 +193,6 @@ def export(model: TrainedDetr, out: Path) -> None:
     expected = ConditionalDetrForObjectDetection(config).state_dict()
     if state.keys() != expected.keys():
         raise RuntimeError(f"weights do not fit the published layout: {sorted(state.keys() ^ expected.keys())[:4]}")
-    save_file(half(state), out / "model.safetensors", metadata={"format": "pt"})
+    weights = out / "model.safetensors"
+    save_file(half(state), weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # the library writes for the owner alone; these are to be shared

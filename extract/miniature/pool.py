@@ -23,14 +23,14 @@ from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.look import COLOURS
 from aadc.manifests.scenes.rooms import HEIGHT, ROOMS, WIDTH
-from aadc.manifests.scenes.scene import Seen
+from aadc.manifests.scenes.scene import FPS, Seen
 from aadc.manifests.scenes.story import build_scene
 from aadc.manifests.scenes.video import read_video, write_video
 
 CATEGORIES = ("person", "bag")
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 COLOUR_NAMES = tuple(COLOURS)
-SCENE_FRAMES = 480
+SCENE_FRAMES = 24 * FPS
 FRAMES_A_SCENE = 8
 
 

@@ -18,27 +18,31 @@ from aadc.manifests.manifest import Row, Segment, write_manifest
 from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.scene import FPS, Scene
-from aadc.manifests.scenes.story import build_scene
+from aadc.manifests.scenes.story import build_scene, random_room
 from aadc.manifests.scenes.video import write_video
 
-NORMAL_SHARE = {"train": 0.4, "test": 0.4}
-SECONDS = (18.0, 26.0)  # length of a video; a second anomaly adds half as much again
+CAMERAS = 6  # fixed, as in a building that is watched for weeks; the people and what they do are other ones every time
+NORMAL_SHARE = {"train": 0.5, "test": 0.4}
+SECONDS = {"train": (20.0, 26.0), "test": (24.0, 34.0)}  # length of a video
+SECOND_S = 10.0  # seconds more for a second anomaly
 TWICE = 0.2  # share of abnormal videos with two different anomalies
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One video of the data set, before it is rendered."""
+    """One video of the data set, before it is rendered. `camera`: seed of the set and number of the camera."""
 
     name: str
     split: str
     seed: int
     frames: int
     anomalies: tuple[str, ...]
+    camera: tuple[int, int]
     crf: int
 
     def scene(self) -> Scene:
-        return build_scene(f"demo-{self.split}", self.seed, self.frames, self.anomalies)
+        room = random_room(np.random.default_rng([*self.camera, *b"camera"]))
+        return build_scene(f"demo-{self.split}", self.seed, self.frames, self.anomalies, room)
 
 
 def demo_card() -> Card:
@@ -63,9 +67,9 @@ def plan(seed: int, train: int, test: int) -> list[Planned]:
             anomalies = [ABNORMAL[turn[index]].name] if index < abnormal else []
             if anomalies and rng.random() < TWICE:
                 anomalies += [str(rng.choice([kind.name for kind in ABNORMAL if kind.name != anomalies[0]]))]
-            frames = round(rng.uniform(*SECONDS) * FPS * (1.5 if len(anomalies) > 1 else 1))
-            scene_seed, crf = int(rng.integers(2**31)), int(rng.integers(20, 30))
-            planned.append(Planned(f"{split}-{index:03d}", split, scene_seed, frames, tuple(anomalies), crf))
+            frames = round((rng.uniform(*SECONDS[split]) + SECOND_S * (len(anomalies) > 1)) * FPS)
+            scene_seed, camera, crf = int(rng.integers(2**31)), (seed, int(rng.integers(CAMERAS))), int(rng.integers(20, 30))
+            planned.append(Planned(f"{split}-{index:03d}", split, scene_seed, frames, tuple(anomalies), camera, crf))
     return planned
 
 
@@ -75,7 +79,7 @@ def write_demo(
     """Write a set of scenes below `out` and return its manifest, `out/demo.csv`.
 
     Args:
-        seed: the same seed gives the same frames; train and test videos never share a room, a figure or a course of events.
+        seed: the same seed gives the same frames; train and test videos never share a figure or a course of events.
         out: folder, created when needed; videos of the same name are overwritten.
         train, test: how many videos of each split.
         progress: called with (videos done, videos in all).

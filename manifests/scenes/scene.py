@@ -10,7 +10,7 @@ from aadc.manifests.scenes.kinds import BY_NAME
 from aadc.manifests.scenes.motions import Moment
 from aadc.manifests.scenes.rooms import HEIGHT, PILLAR, WIDTH, Room
 
-FPS = 20
+FPS = 10  # as many surveillance cameras have it; one frame in 16 is then one in 1.6 s
 
 
 @dataclass(frozen=True)

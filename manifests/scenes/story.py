@@ -1,12 +1,14 @@
 """Who does what in a video: several normal kinds one after the other, passers-by, and anomalies somewhere in the middle."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from aadc.manifests.scenes.figure import Look
 from aadc.manifests.scenes.kinds import BY_NAME, NORMAL
 from aadc.manifests.scenes.look import random_look, random_paint
-from aadc.manifests.scenes.rooms import ROOMS, WIDTH, build_room
+from aadc.manifests.scenes.rooms import ROOMS, WIDTH, Room, build_room
 from aadc.manifests.scenes.scene import FPS, Act, Actor, Bag, Scene, Station
 
 _WALK, _RUN = 0.85, 1.7  # figure heights a second
@@ -14,21 +16,30 @@ _MARGIN = 34  # px: main actors stay this far from the picture's edge
 _OUTSIDE = 40  # px beyond the edge, where nothing of somebody with a bag is to be seen
 
 
-def build_scene(world: str, seed: int, frames: int, anomalies: tuple[str, ...] = ()) -> Scene:
+def build_scene(
+    world: str,
+    seed: int,
+    frames: int,
+    anomalies: tuple[str, ...] = (),
+    room: Room | None = None,
+    people: Sequence[Look] | None = None,
+) -> Scene:
     """The scene number `seed` of a `world`. Worlds share no room, no figure and no course of events.
 
     Args:
         world: a name; `demo-train`, `demo-test`, `miniature-train` and `miniature-measure` are in use.
-        frames: length, at least 15 s and 10 s for each anomaly past the first.
+        frames: length, at least 14 s and 10 s for each anomaly past the first.
         anomalies: names of the abnormal kinds that happen, in this order, each at most once.
+        room: where it happens; one of the scene's own if None.
+        people: whom the figures are taken from; strangers if None.
     Raises:
         ValueError: too short for what is to happen.
     """
-    if frames < (needed := (15 + 10 * max(0, len(anomalies) - 1)) * FPS):
+    if frames < (needed := (14 + 10 * max(0, len(anomalies) - 1)) * FPS):
         raise ValueError(f"{frames} frames are too short for {len(anomalies)} anomalies; at least {needed} are needed")
     rng = np.random.default_rng([seed, *world.encode()])
-    room = build_room(str(rng.choice(ROOMS, p=[0.5, 0.25, 0.25])), rng)
-    story = _Story(room.name, room.horizon, frames, rng)
+    room = room or random_room(rng)
+    story = _Story(room.name, room.horizon, frames, rng, people)
     story.tell(anomalies)
     story.add_passers_by()
     hidden = rng.random() < 0.3
@@ -48,11 +59,17 @@ def build_scene(world: str, seed: int, frames: int, anomalies: tuple[str, ...] =
     )
 
 
+def random_room(rng: np.random.Generator) -> Room:
+    """A gym half of the time, else a street or a corridor."""
+    return build_room(str(rng.choice(ROOMS, p=[0.5, 0.25, 0.25])), rng)
+
+
 class _Story:
     """Builds the acts of one video from front to back."""
 
-    def __init__(self, room: str, horizon: int, frames: int, rng: np.random.Generator):
+    def __init__(self, room: str, horizon: int, frames: int, rng: np.random.Generator, people: Sequence[Look] | None):
         self.room, self.horizon, self.frames, self.rng = room, horizon, frames, rng
+        self.people = [people[index] for index in rng.permutation(len(people))] if people else []
         self.actors: list[Actor] = []
         self.stations: list[Station] = []
         self.spans: list[tuple[int, int, str]] = []
@@ -67,7 +84,7 @@ class _Story:
         possible = [kind for kind in NORMAL if self.room in kind.rooms and kind.name != "walking"]
         if self.room == "gym":
             possible = [kind for kind in possible if kind.station or kind.held or rng.random() < 0.4]
-        count = min(len(possible), 2)
+        count = min(len(possible), 2 if anomalies else 3)
         normal = [possible[i].name for i in rng.permutation(len(possible))[:count]]
         place = dict(zip(normal, self.places, strict=False))
         for name in normal:
@@ -88,7 +105,7 @@ class _Story:
     def _perform(self, steps: list[str], place: dict[str, float], free: float) -> None:
         """Share the video's time out among the steps, walk from place to place between them."""
         rng = self.rng
-        shares = np.array([rng.uniform(*((0.7, 1.6) if BY_NAME[step].kind == "normal" else (0.9, 1.2))) for step in steps])
+        shares = np.array([rng.uniform(*((0.7, 1.6) if BY_NAME[step].kind == "normal" else (1.3, 1.8))) for step in steps])
         ends = np.round(np.cumsum(shares) / shares.sum() * self.frames).astype(int).tolist()
         acts: list[Act] = []
         now, x = 0, place.get(steps[0], free)
@@ -118,8 +135,11 @@ class _Story:
             now = self._act(acts, step, now, end, x, x)
         self.actors.append(self._actor(tuple(acts)))
 
+    def _look(self) -> Look:
+        return self.people.pop() if self.people else random_look(self.rng)
+
     def _actor(self, acts: tuple[Act, ...], nearer: float = 0.0) -> Actor:
-        return Actor(random_look(self.rng), self.floor_y + nearer, self.scale, random_paint(self.rng), acts)
+        return Actor(self._look(), self.floor_y + nearer, self.scale, random_paint(self.rng), acts)
 
     def _act(self, acts: list[Act], kind: str, start: int, end: int, from_x: float, to_x: float, **more) -> int:
         """Append an act; returns the frame after it."""
@@ -191,7 +211,7 @@ class _Story:
     def add_passers_by(self) -> None:
         """People farther away who cross the picture or stand there."""
         rng = self.rng
-        for _ in range(int(rng.integers(0, 3))):
+        for _ in range(int(rng.choice(3, p=[0.45, 0.4, 0.15]))):
             depth = float(rng.uniform(0.1, 0.5))
             floor_y = self.horizon + 12 + depth * (self.floor_y - self.horizon - 12)
             scale = self.scale * (0.55 + 0.45 * depth)
@@ -204,5 +224,5 @@ class _Story:
             else:
                 x = float(rng.uniform(30, WIDTH - 30))
                 self._act(acts, "standing", 0, self.frames, x, x)
-            actor = Actor(random_look(rng), floor_y, scale, random_paint(rng), tuple(acts))
+            actor = Actor(self._look(), floor_y, scale, random_paint(rng), tuple(acts))
             self.actors.append(actor)

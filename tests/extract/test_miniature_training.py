@@ -117,14 +117,15 @@ def test_boxes_move_with_their_pictures():
 
 def test_the_second_task_knows_which_tokens_lie_on_an_object():
     """A perfect answer costs nothing; one token off costs something."""
-    labels = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.25, 0.5, 0.5]])}]
-    answer = torch.full((1, 4 * 8, 6), -20.0)
+    labels = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.25, 0.5, 0.5]]), "kinds": torch.tensor([7])}]
+    answer = torch.full((1, 4 * 8, 6 + len(KIND_NAMES)), -20.0)
     for row in range(2):
         for column in range(2, 6):
             token = row * 8 + column
             centre = torch.tensor([(column + 0.5) / 8, (row + 0.5) / 4])
             answer[0, token, 1] = 20.0
-            answer[0, token, 2:] = torch.cat([torch.tensor([0.5, 0.25]) - centre, torch.tensor([0.5, 0.5])])
+            answer[0, token, 6 + 7] = 20.0
+            answer[0, token, 2:6] = torch.cat([torch.tensor([0.5, 0.25]) - centre, torch.tensor([0.5, 0.5])])
     assert float(detr_training.dense_loss(answer, labels, 4, 8)) < 1e-5
     answer[0, 2, 1] = -20.0
     assert float(detr_training.dense_loss(answer, labels, 4, 8)) > 0.3
