@@ -1,56 +1,72 @@
-"""Confidence intervals by resampling videos: frames of one video are not independent, so frames are never resampled."""
+"""Confidence intervals by resampling videos: frames of one video are not independent, so frames are never resampled.
 
-from collections.abc import Sequence
+A draw of videos is a row of weights, how often it has each video; every figure is computed from those weights at once.
+Shapes: R draws, V videos.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from aadc.eval.metrics import ScoredVideo
+Figures = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # weights int (R, V) -> values float (R,) by name
+_DRAWS_AT_ONCE = 50
 
 
-def intervals(videos: Sequence[ScoredVideo], resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict:
-    """Percentile intervals of frame AUC and AP over `resamples` draws of videos with replacement.
-
-    Frames of equal score within a video are counted once, with their number of positives and negatives; a draw then only
-    weighs videos, so a thousand draws over a million frames take seconds.
-
-    Returns:
-        {"auc": [low, high], "ap": [low, high]}, None where no draw had both kinds of frames.
-    """
-    parts = [_counts(video) for video in videos]
-    score = np.concatenate([part[0] for part in parts])
-    positives = np.concatenate([part[1] for part in parts]).astype(np.float64)
-    negatives = np.concatenate([part[2] for part in parts]).astype(np.float64)
-    video = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    order = np.argsort(-score, kind="stable")
-    score, positives, negatives, video = score[order], positives[order], negatives[order], video[order]
-    last = np.flatnonzero(np.append(np.diff(score) != 0, True))
-    random = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        weight = np.bincount(random.integers(0, len(parts), len(parts)), minlength=len(parts))[video]
-        drawn.append(_auc_ap(np.cumsum(weight * positives)[last], np.cumsum(weight * negatives)[last]))
+def intervals(
+    figures: Sequence[Figures], videos: int, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, list[float] | None]:
+    """Percentile intervals [low, high] over draws of `videos` videos with replacement; None where no draw had a value."""
+    weights = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), resamples)
     tail = (1 - level) / 2 * 100
-    result = {}
-    for index, name in enumerate(("auc", "ap")):
-        values = np.array([pair[index] for pair in drawn])
-        values = values[np.isfinite(values)]
-        result[name] = np.percentile(values, [tail, 100 - tail]).tolist() if len(values) else None
+    result: dict[str, list[float] | None] = {}
+    for figure in figures:
+        blocks = [figure(weights[start : start + _DRAWS_AT_ONCE]) for start in range(0, resamples, _DRAWS_AT_ONCE)]
+        for name in blocks[0]:
+            values = np.concatenate([block[name] for block in blocks])
+            values = values[np.isfinite(values)]
+            result[name] = np.percentile(values, [tail, 100 - tail]).tolist() if len(values) else None
     return result
 
 
-def _counts(video: ScoredVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct scores of a video with the number of anomalous and of normal frames that have them."""
-    score, inverse = np.unique(video.score, return_inverse=True)
-    positives = np.bincount(inverse, weights=video.truth, minlength=len(score))
-    return score, positives, np.bincount(inverse, minlength=len(score)) - positives
+class RankedScores:
+    """Scores of many videos in one order, so that a draw of videos costs a cumulated sum and no sort.
+
+    Frames of equal score within a video are kept once, with their number of positives and negatives.
+
+    Args:
+        videos: of each, score float (F,) and truth bool (F,).
+        index: which columns of the weights these videos are.
+    """
+
+    def __init__(self, videos: Sequence[tuple[np.ndarray, np.ndarray]], index: Sequence[int]):
+        parts = [_counts(score, truth) for score, truth in videos]
+        score, positives, negatives = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.argsort(-score, kind="stable")
+        self._video = np.repeat(index, [len(part[0]) for part in parts])[order]
+        self._positives, self._negatives = positives[order], negatives[order]
+        self._last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+
+    def figures(self, weights: np.ndarray, rate: float = 0.02) -> np.ndarray:
+        """AUC, AP (scikit-learn's) and the recall while at most `rate` of the negatives are called positive: (3, R), nan for
+        draws of one kind."""
+        return np.array([self._of_draw(draw, rate) for draw in weights]).T
+
+    def _of_draw(self, draw: np.ndarray, rate: float) -> tuple[float, float, float]:
+        # One draw at a time: its arrays stay in the processor's cache.
+        counts = draw[self._video]
+        true, false = np.cumsum(counts * self._positives)[self._last], np.cumsum(counts * self._negatives)[self._last]
+        positives, negatives = int(true[-1]), int(false[-1])
+        if not positives or not negatives:
+            return np.nan, np.nan, np.nan
+        found = np.diff(true, prepend=0)
+        auc = np.dot(np.diff(false, prepend=0), true - found / 2) / (positives * negatives)
+        ap = np.dot(found, true / np.maximum(true + false, 1)) / positives
+        allowed = np.searchsorted(false, rate * negatives + 1e-9, side="right")
+        return float(auc), float(ap), true[allowed - 1] / positives if allowed else 0.0
 
 
-def _auc_ap(true: np.ndarray, false: np.ndarray) -> tuple[float, float]:
-    """AUC and AP from cumulated true and false positives at each distinct score, highest first."""
-    if not true[-1] or not false[-1]:
-        return np.nan, np.nan
-    recall, fallout = true / true[-1], false / false[-1]
-    area = np.trapezoid(np.append(0.0, recall), np.append(0.0, fallout))
-    called = true + false
-    precision = np.divide(true, called, out=np.zeros_like(true), where=called > 0)
-    return float(area), float(np.sum(np.diff(recall, prepend=0.0) * precision))
+def _counts(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct scores of a video with the number of positive and of negative frames that have them."""
+    distinct, inverse = np.unique(score, return_inverse=True)
+    positives = np.bincount(inverse[truth], minlength=len(distinct))
+    return distinct, positives, np.bincount(inverse, minlength=len(distinct)) - positives

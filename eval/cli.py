@@ -25,6 +25,13 @@ class Metric(StrEnum):
     all = "all"
 
 
+class Protocol(StrEnum):
+    """Which mAP@IoU is the headline; both are printed."""
+
+    published = "published"
+    clean = "clean"
+
+
 class Split(StrEnum):
     """Which rows of the manifest."""
 
@@ -35,6 +42,9 @@ class Split(StrEnum):
 @app.command(epilog=EXAMPLES)
 def evaluate(
     metric: Annotated[Metric, typer.Option(help="auc (UCF-Crime), ap (XD-Violence), map (mAP@IoU) or all.")] = Metric.auc,
+    protocol: Annotated[
+        Protocol, typer.Option(help="mAP@IoU as published code computes it, or mended; both are shown, this one in front.")
+    ] = Protocol.published,
     split: Annotated[Split, typer.Option(help="Which part of the manifest to score.")] = Split.test,
     run: Annotated[Path | None, typer.Option(help="Run folder [default: the newest under runs/].")] = None,
     video: Annotated[
@@ -56,21 +66,25 @@ def evaluate(
     head.model.to(device)
     if video:
         raise typer.Exit(_videos(folder, head, video, threshold, device))
-    _split(folder, head, metric.value, split.value, threshold)
+    _split(folder, head, metric.value, protocol.value, split.value, threshold)
 
 
-def _split(folder, head, metric: str, split: str, threshold: float) -> None:
+def _split(folder, head, metric: str, protocol: str, split: str, threshold: float) -> None:
     import json
 
     from rich.console import Console
     from rich.progress import Progress
 
     from aadc.eval.evaluate import evaluate
+    from aadc.eval.notes import notes_on
+    from aadc.eval.scored_split import ScoredSplit
     from aadc.eval.scores import score_split, write_scores
     from aadc.eval.tables import print_figures
     from aadc.extract.shards import ShardSet
+    from aadc.head.checkpoint import replace_file
 
-    rows = folder.manifest().split(split)
+    manifest = folder.manifest()
+    rows = manifest.split(split)
     if not rows:
         raise UserError(f"{folder.manifest_csv}: no {split} rows; --split names the other part")
     shards = ShardSet(folder.shards)
@@ -80,13 +94,15 @@ def _split(folder, head, metric: str, split: str, threshold: float) -> None:
     if not scored:
         raise UserError(f"{folder.shards}: none of the {len(rows)} {split} videos is in the shards; run aadc-extract again")
     stride = shards.sampling["stride"]
-    found = evaluate(scored, rows, head.card, head.config.k, stride, metric)
+    made = ScoredSplit(rows, scored, manifest.card, head.card, head.config.k, stride)
+    figures = evaluate(made, metric in ("map", "all"))
+    notes = notes_on(made, figures)
     folder.eval.mkdir(parents=True, exist_ok=True)
     write_scores(scored, head.card.names, stride, folder.eval)
-    record = {"split": split, "fingerprint": head.fingerprint, **found.figures, "notes": found.notes}
-    (folder.eval / "metrics.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print_figures(found.figures, metric, Console())
-    for note in found.notes:
+    record = {"split": split, "fingerprint": head.fingerprint, **figures, "notes": notes}
+    replace_file(folder.eval / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    print_figures(figures, metric, protocol, Console())
+    for note in notes:
         typer.echo(f"note: {note}")
     typer.echo(
         f"all figures: {folder.eval / 'metrics.json'}; spans: {folder.eval / 'spans.csv'}; scores: {folder.eval / 'scores.h5'}"

@@ -1,87 +1,117 @@
-"""All figures of a run on one split, as a plain dict that becomes metrics.json."""
+"""All figures of a split with their intervals, as a plain dict that becomes metrics.json."""
 
-from dataclasses import dataclass, field
+import numpy as np
 
-from aadc.eval.bootstrap import intervals
-from aadc.eval.detection_map import IOUS, detection_map
-from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures
-from aadc.eval.scores import Scored, scored_video
+from aadc.eval.bootstrap import Figures, RankedScores, intervals
+from aadc.eval.detection_map import IOUS, Ranking, mean_average_precision, rank_proposals
+from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures, video_scores
+from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.truth import expand, label_spans
-from aadc.manifests.card import Card
-from aadc.manifests.manifest import Row
+
+PROTOCOLS = ("published", "clean")
 
 
-@dataclass
-class Evaluation:
-    """Figures of a split, and what a reader has to know about them in sentences."""
-
-    figures: dict
-    notes: list[str] = field(default_factory=list)
-
-
-def evaluate(scored: dict[str, Scored], rows: list[Row], card: Card, k: int, stride: int, metric: str) -> Evaluation:
-    """Every figure that the data allows.
-
-    Args:
-        scored: by key, as `score_split` gives it.
-        rows: of the split, all of them; those without scores are named.
-        k: of the head (eq. 7), for the video level.
-        metric: auc, ap, map or all; mAP@IoU is computed for the last two.
-    """
-    there = [row for row in rows if row.key in scored]
-    notes = []
-    if missing := [row.video for row in rows if row.key not in scored]:
-        notes.append(
-            f"{len(missing)} of {len(rows)} videos have no features and are left out ({', '.join(missing[:3])}"
-            f"{' …' if len(missing) > 3 else ''}); see rejected.csv"
-        )
-    if off := [row.video for row in there if row.frames and abs(row.frames - scored[row.key].features.frames) > stride]:
-        notes.append(
-            f"{len(off)} videos decode to a frame count more than a snippet off the manifest's ({', '.join(off[:3])}); "
-            "the manifest's count is used"
-        )
-    videos = [scored_video(row, scored[row.key], card, stride) for row in there]
-    names, kinds = card.names, [card.kind(name) for name in card.names]
+def evaluate(split: ScoredSplit, with_map: bool) -> dict:
+    """Every figure that the data allows; None where one is undefined. `with_map`: mAP@IoU, too."""
+    known = [split.videos[place] for place in split.known]
+    abnormal = [entry.name for entry in split.card.classes if entry.kind == "abnormal"]
     figures: dict = {
-        "videos": len(videos),
-        "videos_missing": len(rows) - len(videos),
-        "video": video_figures(videos, k, stride),
-        "category": category_figures(videos, names, kinds, k),
-        "frame": None,
-        "class": None,
-        "interval": None,
+        "videos": len(split.videos),
+        "videos_missing": len(split.rows) - len(split.videos),
+        "video": video_figures(split.videos, split.k, split.stride),
+        "category": category_figures(split.categories, split.names, split.kinds),
+        "frame": frame_figures(known) if known else None,
+        "class": class_figures(known, abnormal) if known else None,
         "map": None,
     }
-    if unknown := [video.video for video in videos if video.truth is None]:
-        notes.append(
-            f"no frame-level figures: {len(unknown)} abnormal videos have no segments in the manifest ({unknown[0]} for one), "
-            "so which of their frames are anomalous is not known"
-        )
-    else:
-        figures["frame"] = frame_figures(videos)
-        figures["class"] = class_figures(videos, [name for name in names if card.kind(name) == "abnormal"])
-        figures["interval"] = intervals(videos)
-        if figures["frame"]["auc"] is None:
-            notes.append("AUC is undefined: the frames of this split are all of one kind")
-        if metric in ("map", "all"):
-            figures["map"] = map_figures(scored, there, card, stride)
-    return Evaluation(figures, notes)
+    resampled = [_video_level(split)]
+    if known:
+        resampled.append(_frame_level(split))
+    if known and with_map:
+        rankings = _rankings(split)
+        figures["map"] = _map_figures(rankings, len(known))
+        resampled.append(_map_level(rankings, split.known))
+    figures["interval"] = intervals(resampled, len(split.videos))
+    return figures
 
 
-def map_figures(scored: dict[str, Scored], rows: list[Row], card: Card, stride: int) -> dict:
-    """mAP@IoU in both protocols. A normal video is one true segment of its first label, as in the published ground truth."""
-    predictions, segments, labels = [], [], []
-    for row in rows:
-        one = scored[row.key]
-        frames = row.frames or one.features.frames
-        predictions.append(expand(one.snippets.classes.astype(float), frames, stride))
-        spans = label_spans(row, frames, card) or [(0, frames, row.labels[0])]
-        segments.append([(start, end) for start, end, _ in spans])
-        labels.append([label for _, _, label in spans])
-    normal = [name for name in card.names if card.kind(name) == "normal"]
+def _video_level(split: ScoredSplit) -> Figures:
+    """Figures over videos, to be resampled."""
+    scores = video_scores(split.videos, split.k, split.stride)
+    single = [(scores[place : place + 1], np.array([video.abnormal])) for place, video in enumerate(split.videos)]
+    ranked = RankedScores(single, range(len(single)))
+    told = np.array([true is not None and split.kinds.count(split.kind(true)) > 1 for true, _ in split.categories])
+    right = told & np.array([true == predicted for true, predicted in split.categories])
+
+    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
+        auc, ap, _ = ranked.figures(weights)
+        count = weights @ told
+        accuracy = np.divide(weights @ right, count, out=np.full(len(weights), np.nan), where=count > 0)
+        return {"video_auc": auc, "video_ap": ap, "category_accuracy": accuracy}
+
+    return figures
+
+
+def _frame_level(split: ScoredSplit) -> Figures:
+    """Figures over the frames of the videos with truth, to be resampled."""
+
+    def ranked(places: list[int]) -> RankedScores:
+        return RankedScores([(split.videos[place].score, split.videos[place].truth) for place in places], places)
+
+    every = ranked(split.known)
+    abnormal = [place for place in split.known if split.videos[place].abnormal]
+    alone = ranked(abnormal) if abnormal else None
+
+    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
+        found = dict(zip(("auc", "ap", "recall_at_2_percent_fpr"), every.figures(weights, 0.02), strict=True))
+        if alone:
+            found["auc_abnormal_videos"], found["ap_abnormal_videos"], _ = alone.figures(weights)
+        return found
+
+    return figures
+
+
+def _rankings(split: ScoredSplit) -> dict[str, list[Ranking]]:
+    """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment.
+
+    Published truth calls that segment `A`. XD-Violence's classes know the name (its card spells it `normal`), UCF-Crime's,
+    where it is `Normal`, do not, and never find it. Published code also knows whole snippets only.
+    """
+    normal = [name for name in split.names if split.kind(name) == "normal"]
+    rankings = {}
+    for protocol in PROTOCOLS:
+        predictions, segments, labels = [], [], []
+        for row in (split.there[place] for place in split.known):
+            frames = split.frames(row)
+            if protocol == "published":
+                frames = max(frames // split.stride, 1) * split.stride
+            predictions.append(expand(split.scored[row.key].snippets.classes.astype(float), frames, split.stride))
+            spans = label_spans(row, frames, split.card)
+            if not split.card.is_abnormal(row.labels):
+                name = row.labels[0]
+                spans = [(0, frames, "A" if protocol == "published" and name == "Normal" else name)]
+            segments.append([(start, end) for start, end, _ in spans])
+            labels.append([label for _, _, label in spans])
+        rankings[protocol] = rank_proposals(predictions, segments, labels, split.names, IOUS, protocol, normal)
+    return rankings
+
+
+def _map_figures(rankings: dict[str, list[Ranking]], videos: int) -> dict:
     figures: dict = {"iou": list(IOUS)}
-    for protocol in ("published", "clean"):
-        values = detection_map(predictions, segments, labels, card.names, IOUS, protocol, normal)
-        values = [None if value != value else value for value in values]
+    for protocol, found in rankings.items():
+        values = mean_average_precision(found, np.ones((1, videos), int), len(IOUS), protocol)[0]
+        values = [None if np.isnan(value) else float(value) for value in values]
         figures[protocol] = {"map": values, "mean": None if None in values else sum(values) / len(values)}
+    return figures
+
+
+def _map_level(rankings: dict[str, list[Ranking]], known: list[int]) -> Figures:
+    """Mean mAP (percent) over the bars of IoU in both protocols, to be resampled."""
+
+    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            f"map_{protocol}": mean_average_precision(found, weights[:, known], len(IOUS), protocol).mean(1)
+            for protocol, found in rankings.items()
+        }
+
     return figures

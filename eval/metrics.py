@@ -107,6 +107,7 @@ def frame_figures(videos: Sequence[ScoredVideo]) -> dict:
         "recall_at_2_percent_fpr": recall_at_false_positives(truth, score),
         "at_80_percent_of_events": alarms(videos, 0.8),
         "flat_floor": flat_floor(videos),
+        "videos": len(videos),
         "frames": len(truth),
         "anomalous_frames": int(truth.sum()),
     }
@@ -126,10 +127,14 @@ def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict
     return figures
 
 
+def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarray:
+    """A score for each video (V,): the mean over its k highest snippets, as in training (eq. 7)."""
+    return np.array([np.sort(video.score[::stride])[::-1][:k].mean() for video in videos])
+
+
 def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:
-    """AUC and AP over videos; a video's score is the mean over its k highest snippets, as in training (eq. 7)."""
-    abnormal = np.array([video.abnormal for video in videos])
-    score = np.array([np.sort(video.score[::stride])[::-1][:k].mean() for video in videos])
+    """AUC and AP over videos."""
+    abnormal, score = np.array([video.abnormal for video in videos]), video_scores(videos, k, stride)
     return {"auc": roc_auc(abnormal, score), "ap": average_precision(abnormal, score), "videos": len(videos)}
 
 
@@ -138,30 +143,41 @@ def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:
     return np.stack([np.sort(video.classes, axis=0)[::-1][:k].mean(0) for video in videos])
 
 
-def category_figures(videos: Sequence[ScoredVideo], names: Sequence[str], kinds: Sequence[str], k: int) -> dict:
-    """How often the predicted category is among a video's labels, and the confusion matrices (Fig. 5).
+def categories(
+    videos: Sequence[ScoredVideo], names: Sequence[str], kinds: Sequence[str], k: int
+) -> list[tuple[str | None, str | None]]:
+    """(true, predicted) class of each video, among the classes of its own kind: whether it is abnormal at all is what AUC
+    measures. A prediction that is one of several labels is right; else the first label is the true one. None where the
+    classes have nothing to say of the video."""
+    pairs = []
+    for video, probability in zip(videos, video_classes(videos, k), strict=True):
+        own = [index for index, kind in enumerate(kinds) if video.abnormal == (kind == "abnormal")]
+        predicted = names[max(own, key=lambda index: probability[index])] if own else None
+        true = [label for label in video.labels if label in names and names.index(label) in own]
+        pairs.append((predicted if predicted in true else next(iter(true), None), predicted))
+    return pairs
 
-    For an abnormal video the prediction is the best abnormal class, for a normal one the best normal class: whether it is
-    abnormal at all is what AUC measures. With one normal class, its accuracy says nothing and is left out (None).
+
+def category_figures(pairs: Sequence[tuple[str | None, str | None]], names: Sequence[str], kinds: Sequence[str]) -> dict:
+    """Share of videos whose predicted category is right, in all and by kind, and the confusion matrices (Fig. 5).
+
+    Of a kind with one class alone the accuracy says nothing and is left out (None).
+
+    Returns:
+        accuracy, and for `normal` and `abnormal`: accuracy, classes, confusion (rows true, columns predicted).
     """
-    probability = video_classes(videos, k)
     figures: dict = {}
     right: list[bool] = []
     for kind in ("normal", "abnormal"):
-        columns = [index for index, found in enumerate(kinds) if found == kind]
-        chosen = [index for index, video in enumerate(videos) if video.abnormal == (kind == "abnormal")]
-        own = [names[column] for column in columns]
-        matrix = np.zeros((len(columns), len(columns)), int)
-        hits = []
-        for index in chosen:
-            predicted = int(np.argmax(probability[index, columns])) if columns else 0
-            true = [label for label in videos[index].labels if label in own]
-            hits.append(own[predicted] in true)
-            matrix[own.index(own[predicted] if hits[-1] else true[0]), predicted] += 1
-        told = len(columns) > 1 and hits
-        right += hits if told else []
+        own = [name for name, found in zip(names, kinds, strict=True) if found == kind]
+        matrix = np.zeros((len(own), len(own)), int)
+        for true, predicted in pairs:
+            if true in own:
+                matrix[own.index(true), own.index(predicted)] += 1
+        hits = [true == predicted for true, predicted in pairs if true in own] if len(own) > 1 else []
+        right += hits
         figures[kind] = {
-            "accuracy": float(np.mean(hits)) if told else None,
+            "accuracy": float(np.mean(hits)) if hits else None,
             "classes": own,
             "confusion": matrix.tolist(),
         }

@@ -1,4 +1,4 @@
-"""Scores of every video of a split, from shards and a trained head, and the files they are kept in."""
+"""Scores of videos, from shards and a trained head, and the files they are kept in."""
 
 import csv
 import os
@@ -9,13 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aadc.eval.metrics import ScoredVideo
 from aadc.eval.spans import Span, find_spans
-from aadc.eval.truth import expand, frame_truth, has_frame_truth
+from aadc.eval.truth import expand
 from aadc.extract.shards import ShardSet, VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.scoring import SnippetScores, score_video
-from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
 
@@ -69,26 +67,12 @@ def score_split(
     return scored
 
 
-def scored_video(row: Row, scored: Scored, card: Card, stride: int) -> ScoredVideo:
-    """Frame scores beside frame truth; the manifest's own frame count goes before the decoded one."""
-    frames = row.frames or scored.features.frames
-    return ScoredVideo(
-        row.video,
-        row.labels,
-        card.is_abnormal(row.labels),
-        scored.features.fps,
-        expand(scored.snippets.anomaly, frames, stride),
-        frame_truth(row, frames, card) if has_frame_truth(row, card) else None,
-        scored.snippets.classes,
-    )
-
-
 def write_scores(scored: dict[str, Scored], names: list[str], stride: int, folder: Path) -> None:
     """`scores.h5` (per video: frame scores, class probabilities, spans) and `spans.csv` for people.
 
     scores.h5: attribute `classes`; /<key>: `score` float32 (F,), `classes` float32 (T, C), `spans` int64 (S, 2) frames.
     """
-    beside = folder / "scores.h5.tmp"
+    beside = folder / f"scores.h5.{os.getpid()}.tmp"
     with h5py.File(beside, "w") as file:
         file.attrs["classes"] = names
         for key, one in scored.items():
