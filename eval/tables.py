@@ -1,7 +1,13 @@
 """Figures as tables on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from aadc.eval.moments import Moment
+from aadc.eval.spans import clock
 
 
 def percent(share: float | None) -> str:
@@ -22,7 +28,9 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
                 f"{alarm['detection_delay_s']:.1f} s of delay (threshold {alarm['threshold']:.3f})"
             )
     if figures["class"]:
-        table = Table("class", "frame AUC", "frame AP", title="by class, with all normal videos", title_justify="left")
+        table = Table("class", title="by class, with all normal videos", title_justify="left")
+        table.add_column("frame AUC", justify="right")
+        table.add_column("frame AP", justify="right")
         for name, values in figures["class"].items():
             table.add_row(name, percent(values["auc"]), percent(values["ap"]))
         console.print(table)
@@ -36,7 +44,7 @@ def _main_table(figures: dict, metric: str) -> Table:
     table = Table(title=f"{figures['videos']} videos{over}", title_justify="left")
     table.add_column("figure")
     table.add_column("%", justify="right")
-    table.add_column("95 % interval over videos", justify="right")
+    table.add_column("95 % interval", justify="right")
     rows = []
     if frame:
         headlines = [("frame AUC", frame["auc"], "auc"), ("frame AP", frame["ap"], "ap")]
@@ -64,10 +72,22 @@ def _main_table(figures: dict, metric: str) -> Table:
 
 def _map_table(figures: dict, protocol: str) -> Table:
     columns = [f"{iou:.1f}" for iou in figures["map"]["iou"]]
-    table = Table("mAP@IoU", *columns, "mean", "95 % interval of the mean", title_justify="left")
+    table = Table("mAP@IoU", *columns, "mean", "95 % interval")
     for name in ("published", "clean"):
         found, bounds = figures["map"][name], figures["interval"].get(f"map_{name}")
         cells = ["-" if value is None else f"{value:.2f}" for value in [*found["map"], found["mean"]]]
         span = f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else ""
         table.add_row(name, *cells, span, style="bold" if name == protocol else "")
+    return table
+
+
+def moments_table(moments: Sequence[Moment], words: str) -> Table:
+    """Where to look first."""
+    table = Table(title=f"most like “{escape(words)}”", title_justify="left")
+    table.add_column("video", overflow="fold")
+    table.add_column("at", justify="right")
+    table.add_column("cosine", justify="right")
+    table.add_column("stands out (deviations)", justify="right")
+    for moment in moments:
+        table.add_row(escape(moment.video), clock(moment.time_s), f"{moment.similarity:.3f}", f"{moment.stands_out:+.1f}")
     return table

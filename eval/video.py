@@ -6,10 +6,12 @@ from pathlib import Path
 
 from aadc.eval.plot import plot_scores
 from aadc.eval.scores import Scored, score_features
+from aadc.extract.decode import VideoFacts
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.settings import ExtractSettings
+from aadc.extract.shards import VideoFeatures
 from aadc.extract.video import video_features
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
@@ -31,6 +33,17 @@ def list_videos(given: list[Path]) -> list[Path]:
         else:
             raise UserError(f"{path}: no such video")
     return found
+
+
+def answer_folders(paths: list[Path], below: Path) -> list[Path]:
+    """A folder for each video's answer, named for the video; equal names get a number."""
+    seen: dict[str, int] = {}
+    folders = []
+    for path in paths:
+        name = path.name
+        seen[name] = seen.get(name, 0) + 1
+        folders.append(below / (name if seen[name] == 1 else f"{name} ({seen[name]})"))
+    return folders
 
 
 class VideoScorer:
@@ -56,6 +69,14 @@ class VideoScorer:
         return score_features(self.head, features, self.embedder.settings.stride, self.threshold)
 
 
+def cut_off(features: VideoFeatures) -> bool:
+    """Whether clearly less of the video could be decoded than its header promises."""
+    facts = VideoFacts(
+        features.width, features.height, features.fps, features.rotation, features.frames_expected, features.frames
+    )
+    return facts.truncated
+
+
 def write_answer(scored: Scored, threshold: float, folder: Path) -> None:
     """`scores.png` and `scores.json` of one video in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +86,7 @@ def write_answer(scored: Scored, threshold: float, folder: Path) -> None:
         "video": features.video,
         "sha256": features.sha256,
         "frames": features.frames,
+        "frames_expected": features.frames_expected,
         "fps": features.fps,
         "threshold": threshold,
         "spans": [{**asdict(span), "text": str(span)} for span in scored.spans],

@@ -1,12 +1,9 @@
 """`aadc-eval` on a run of its own: figures that follow from the scores, refusals, single videos from pixels to answer."""
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import h5py
 import numpy as np
@@ -14,8 +11,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "extract"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "extract")]
 import videos
+from calls import call
 
 from aadc.eval.cli import main
 from aadc.extract import cli as extract_cli
@@ -49,20 +47,6 @@ ROWS = [
 ]
 
 
-def call(program, *arguments: str) -> tuple[int, str, str]:
-    """A command's own `main`: exit status, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", ["aadc", *arguments]),
-        pytest.raises(SystemExit) as left,
-    ):
-        program()
-    assert "Traceback" not in err.getvalue()
-    return left.value.code or 0, out.getvalue(), err.getvalue()
-
-
 def features(video: str, split: str, labels, frames: int, seed: int) -> VideoFeatures:
     random = np.random.default_rng(seed)
     snippets = -(-frames // 16)
@@ -75,14 +59,14 @@ def features(video: str, split: str, labels, frames: int, seed: int) -> VideoFea
     )  # fmt: skip
 
 
-def head_for(run: RunFolder, fingerprint: str, width: int = C, detr_width: int = D) -> None:
+def head_for(run: RunFolder, fingerprint: str, width: int = C, detr_width: int = D, card: Card = CARD) -> None:
     """An untrained head with some texts: its scores are arbitrary, and that is enough here."""
     torch.manual_seed(0)
     config = HeadConfig(n_ctx=1)
-    model = AnomalyHead(config, width, detr_width, 4, CARD.names)
-    model.set_classes(CARD.names, torch.randn(4, width))
+    model = AnomalyHead(config, width, detr_width, 4, card.names)
+    model.set_classes(card.names, torch.randn(4, width))
     torch.nn.init.normal_(list(model.score.parameters())[-2], std=2.0)
-    save_head(run.head, model, config, CARD, fingerprint, {"source": "none", "weights": "0"}, {})
+    save_head(run.head, model, config, card, fingerprint, {"source": "none", "weights": "0"}, {})
 
 
 @pytest.fixture
@@ -188,6 +172,28 @@ def test_what_does_not_fit_is_refused_in_one_line(run, breaks, words):
     assert re.search(words, err), err
 
 
+def test_the_protocol_asked_for_stands_out_and_both_are_there(run):
+    _, published, _ = call(main, "--run", str(run.path), "--metric", "map")
+    _, clean, _ = call(main, "--run", str(run.path), "--metric", "map", "--protocol", "clean")
+    assert published.index("mAP@IoU") < published.index("frame AUC")
+    for out in (published, clean):
+        assert "published" in out and "clean" in out
+
+
+def test_a_head_of_another_run_and_its_foreign_classes(run, tmp_path):
+    """Anomaly scores need no class names; category figures leave out what the head does not know, and say so."""
+    other = RunFolder(tmp_path / "other")
+    card = Card(title="Other", classes=[*CARD.classes[:3], ClassEntry(name="drown", kind="abnormal", prompt="drowning")])
+    head_for(other, "f" * 16, card=card)
+    status, out, _ = call(main, "--run", str(run.path), "--head", str(other.head), "--metric", "all")
+    metrics = json.loads((run.eval / "metrics.json").read_text())
+    assert status == 0 and "1 of the labels are none of the classes that the videos are scored against (fight)" in out
+    assert (
+        metrics["classes"] == card.names and metrics["frame"]["frames"] and sum(metrics["category"]["abnormal"]["confusion"][0])
+    )
+    assert metrics["category"]["abnormal"]["classes"] == ["fall", "drown"]
+
+
 def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, monkeypatch):
     """A run extracted for real: same features, hence same scores, as its shards; one bad file does not stop the rest."""
     monkeypatch.chdir(tmp_path)
@@ -222,7 +228,10 @@ def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, mon
                 assert inside[snippet * 16 : (snippet + 1) * 16].all()
     for picture in run.eval.glob("videos/*/scores.png"):
         assert picture.read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.parent.name for path in run.eval.glob("videos/*/scores.png")) == ["one.mp4", "short.mp4", "two.ts"]
     assert call(main, "--video", "nowhere.mp4")[0] == 2
+    status, _, err = call(main, "--video", "videos", "--find", "words")
+    assert status == 2 and "cannot be combined" in err
     assert out.count("highest score") == 3
 
 

@@ -1,0 +1,106 @@
+"""What `aadc-eval` does once its options are read: work, then say what came out and what to do next."""
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from aadc.eval import scores
+from aadc.eval.evaluate import evaluate
+from aadc.eval.moments import best_moments, write_moments
+from aadc.eval.notes import notes_on
+from aadc.eval.open_vocabulary import load_tower, score_against
+from aadc.eval.scored_split import ScoredSplit
+from aadc.eval.tables import moments_table, print_figures
+from aadc.extract.devices import choose_device
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.shards import ShardSet
+from aadc.head.checkpoint import LoadedHead, load_head, replace_file
+from aadc.manifests.card import read_card
+from aadc.manifests.errors import UserError
+
+STDERR = Console(stderr=True)
+
+
+def load(run: RunFolder, head: Path | None, classes: Path | None, clip: str | None, device: str) -> LoadedHead:
+    """The run's own head or the one named, on its device, scoring against its own classes or those of a card."""
+    device = choose_device(device)
+    loaded = load_head(head or run.head)
+    loaded.model.to(device)
+    if classes is None:
+        return loaded
+    made_with = {"source": loaded.clip, "weights": loaded.clip_weights}
+    return score_against(loaded, read_card(classes), load_tower(made_with, clip), device)
+
+
+def score_split(run: RunFolder, head: LoadedHead, part: str, metric: str, protocol: str, threshold: float) -> None:
+    """Score a split, print its figures, keep scores, spans and metrics.json in the run's `eval/`."""
+    manifest = run.manifest()
+    rows = manifest.split(part)
+    if not rows:
+        raise UserError(f"{run.manifest_csv}: no {part} rows; --split names the other part")
+    shards = ShardSet(run.shards)
+    with Progress(console=STDERR, transient=True) as bar:
+        task = bar.add_task("scoring", total=len(rows))
+        scored = scores.score_split(head, shards, rows, threshold, lambda: bar.advance(task))
+    if not scored:
+        raise UserError(f"{run.shards}: none of the {len(rows)} {part} videos is in the shards; run aadc-extract again")
+    stride = shards.sampling["stride"]
+    split = ScoredSplit(rows, scored, manifest.card, head.card, head.config.k, stride)
+    with STDERR.status("figures and their intervals"):
+        figures = evaluate(split, metric in ("map", "all"))
+    notes = notes_on(split, figures)
+    run.eval.mkdir(parents=True, exist_ok=True)
+    scores.write_scores(scored, head.card.names, stride, run.eval)
+    record = {"split": part, "fingerprint": head.fingerprint, "classes": head.card.names, **figures, "notes": notes}
+    replace_file(run.eval / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    print_figures(figures, metric, protocol, Console())
+    for note in notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"all figures: {run.eval / 'metrics.json'}; spans: {run.eval / 'spans.csv'}; scores: {run.eval / 'scores.h5'}")
+    typer.echo("next: aadc-eval --video CLIP shows what one video gets")
+
+
+def score_videos(run: RunFolder, head: LoadedHead, given: list[Path], threshold: float, device: str) -> int:
+    """Score videos of no manifest, from pixels to answer. Gives the exit status: 1 if some could not be used."""
+    from aadc.eval.video import VideoScorer, answer_folders, cut_off, list_videos, write_answer
+    from aadc.extract.decode import VideoError
+
+    paths = list_videos(given)
+    with STDERR.status("loading the models"):
+        scorer = VideoScorer(run, head, choose_device(device), threshold)
+    bad = 0
+    with scorer.decoder:
+        for number, (path, out) in enumerate(zip(paths, answer_folders(paths, run.eval / "videos"), strict=True), 1):
+            try:
+                with STDERR.status(f"{number} of {len(paths)}: {path.name}"):
+                    scored = scorer(path)
+            except VideoError as error:
+                bad += 1
+                typer.echo(f"{path}: {error.reason}: {error}", err=True)
+                continue
+            write_answer(scored, threshold, out)
+            found = "; ".join(map(str, scored.spans)) or "nothing anomalous"
+            typer.echo(f"{path}: {found} (highest score {scored.snippets.anomaly.max():.2f}) -> {out / 'scores.png'}")
+            if cut_off(scored.features):
+                typer.echo(f"  cut off: only {scored.features.frames} of {scored.features.frames_expected} frames decode")
+    if bad:
+        typer.echo(f"{bad} of {len(paths)} videos could not be used")
+    return 1 if bad else 0
+
+
+def find(run: RunFolder, words: str, clip: str | None) -> None:
+    """Print the moments of a run that look most like the words, and keep them in `eval/found.csv`."""
+    shards = ShardSet(run.shards)
+    with STDERR.status("loading CLIP"):
+        tower = load_tower(shards.models["clip"], clip)
+    with Progress(console=STDERR, transient=True) as bar:
+        task = bar.add_task("looking", total=len(shards.keys))
+        moments = best_moments(shards, tower, words, tell=lambda: bar.advance(task))
+    run.eval.mkdir(parents=True, exist_ok=True)
+    path = run.eval / "found.csv"
+    write_moments(moments, path)
+    Console().print(moments_table(moments[:10], words))
+    typer.echo(f"{len(moments)} moments: {path}")

@@ -1,0 +1,100 @@
+"""Looking for words: the moments of a run that CLIP finds most like them.
+
+A snippet is as similar as the most similar thing in it, the whole frame or one of its boxes. These are CLIP's own
+embeddings, not the head's: the head learns to tell its classes apart and forgets about the rest (`docs/decisions.md`).
+"""
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aadc.extract.clip_model import Clip
+from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.manifests.errors import UserError
+
+FIELDS = ("frame", "time", "scene", "crop", "count", "box")
+APART_S = 5.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame of a video and its time, cosine to the words, by how many standard deviations of all snippets of the run it
+    stands out, and the box it is about (cx cy w h, relative; the whole frame is 0.5 0.5 1 1)."""
+
+    video: str
+    frame: int
+    time_s: float
+    similarity: float
+    stands_out: float
+    box: tuple[float, float, float, float]
+
+
+def best_moments(
+    shards: ShardSet, clip: Clip, words: str, count: int = 100, tell: Callable[[], None] = lambda: None
+) -> list[Moment]:
+    """The `count` most similar moments, best first, at least `APART_S` seconds from each other within a video.
+
+    Raises:
+        UserError: there are no words.
+    """
+    if not words.strip():
+        raise UserError('--find has no words; for example --find "a person lying on the floor"')
+    with torch.inference_mode():
+        text_C = clip.model.encode_text(clip.tokenizer([words]))[0].numpy()
+    text_C /= np.linalg.norm(text_C)
+    moments, every = [], []
+    for key in shards.keys:
+        features = shards.read(key, FIELDS)
+        similarity, thing = similarities(features, text_C)
+        every.append(similarity)
+        for row in _peaks(similarity, features.time):
+            box = features.box[row, thing[row] - 1] if thing[row] else np.array([0.5, 0.5, 1, 1])
+            moments.append(
+                (features.video, int(features.frame[row]), float(features.time[row]), float(similarity[row]), box.tolist())
+            )
+        tell()
+    if not every:
+        raise UserError(f"{shards.folder}: no videos in it; run aadc-extract first")
+    mean, deviation = np.concatenate(every).mean(), max(np.concatenate(every).std(), 1e-9)
+    moments.sort(key=lambda moment: -moment[3])
+    return [
+        Moment(video, frame, time_s, similarity, float((similarity - mean) / deviation), tuple(box))
+        for video, frame, time_s, similarity, box in moments[:count]
+    ]
+
+
+def similarities(features: VideoFeatures, text_C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Highest cosine of each snippet (T,), and what has it: 0 the whole frame, n > 0 its box n - 1."""
+    things = np.concatenate([features.scene[:, None], features.crop], axis=1).astype(np.float32)
+    length = np.maximum(np.linalg.norm(things, axis=-1), 1e-9)
+    cosine = things @ text_C / length
+    cosine[np.arange(things.shape[1]) > features.count[:, None]] = -1
+    return cosine.max(1), cosine.argmax(1)
+
+
+def _peaks(similarity: np.ndarray, time_s: np.ndarray) -> list[int]:
+    """Rows, best first, each at least `APART_S` from all better ones."""
+    rows: list[int] = []
+    free = np.ones(len(similarity), bool)
+    for row in np.argsort(-similarity, kind="stable"):
+        if free[row]:
+            rows.append(int(row))
+            free &= np.abs(time_s - time_s[row]) >= APART_S
+    return rows
+
+
+def write_moments(moments: list[Moment], path: Path) -> None:
+    """Moments as CSV, best first."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ("rank", *Moment.__dataclass_fields__), lineterminator="\n")
+        writer.writeheader()
+        for rank, moment in enumerate(moments, 1):
+            box = " ".join(f"{value:.3f}" for value in moment.box)
+            writer.writerow({"rank": rank, **asdict(moment), "box": box})
+    os.replace(beside, path)

@@ -1,0 +1,152 @@
+"""Words in place of classes: scoring against a card never trained on, and looking for moments."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from calls import call
+
+from aadc.eval.cli import main
+from aadc.eval.moments import best_moments, similarities
+from aadc.eval.open_vocabulary import load_tower, score_against
+from aadc.extract.clip_model import load_clip
+from aadc.extract.run_folder import RunFolder
+from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
+from aadc.head.checkpoint import load_head, save_head
+from aadc.head.config import HeadConfig
+from aadc.head.model import AnomalyHead
+from aadc.head.prompts import PromptEncoder
+from aadc.manifests.card import Card, ClassEntry, write_card
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row, write_manifest
+
+CARD = Card(
+    title="Known",
+    classes=[
+        ClassEntry(name="walk", kind="normal", prompt="a person walking"),
+        ClassEntry(name="fall", kind="abnormal", prompt="a person falling"),
+    ],
+)
+OTHER = Card(title="Other", classes=[*CARD.classes, ClassEntry(name="fire", kind="abnormal", prompt="a big fire")])
+WORDS = "smoke over the roof"
+
+
+def embed(clip, words: str) -> np.ndarray:
+    with torch.no_grad():
+        return clip.model.encode_text(clip.tokenizer([words]))[0].numpy()
+
+
+def video(name: str, snippets: int, seed: int, width: int = 16) -> VideoFeatures:
+    random = np.random.default_rng(seed)
+    frame = np.arange(snippets) * 16 + 8
+    boxes = random.uniform(0.2, 0.8, (snippets, 2, 4))
+    return VideoFeatures(
+        name, "test", ("walk",), snippets * 16, fps=16.0, frame=frame, time=frame / 16,
+        scene=random.normal(size=(snippets, width)), detr=random.normal(size=(snippets, 4)), count=np.full(snippets, 1), box=boxes, score=np.ones((snippets, 2)),
+        class_id=np.zeros((snippets, 2)), crop=random.normal(size=(snippets, 2, width)), query=np.zeros((snippets, 2, 4)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, tiny_clip) -> RunFolder:
+    """Two videos; the words' own embedding is planted as a box of one, as a whole frame of the other, and, fainter, near it."""
+    clip = load_clip(str(tiny_clip))
+    run = RunFolder(tmp_path / "run")
+    run.shards.mkdir(parents=True)
+    rows = [Row(video=name, split="test", labels="walk") for name in ("a.mp4", "b.mp4")]
+    write_manifest(rows, CARD, run.manifest_csv)
+    run.write_record({"settings": {}})
+    features = [video("a.mp4", 30, 1), video("b.mp4", 40, 2)]
+    planted = 7.0 * embed(clip, WORDS)  # length does not count
+    features[0].crop[12, 0] = planted
+    features[1].scene[20] = planted + 0.3 * np.linalg.norm(planted) * np.eye(16)[0]
+    features[1].scene[22] = planted + 0.35 * np.linalg.norm(planted) * np.eye(16)[0]  # two seconds later: the same moment
+    features[1].crop[33, 1] = planted  # no box: `count` says so
+    header = ShardHeader("f" * 16, {"clip": {"source": str(tiny_clip), "weights": clip.weights}}, {"stride": 16})
+    write_shard(run.shards / "00000.h5", header, features)
+    return run
+
+
+def test_the_planted_moments_come_first(run, tiny_clip):
+    moments = best_moments(ShardSet(run.shards), load_clip(str(tiny_clip)), WORDS)
+    first, second = moments[:2]
+    assert (first.video, first.frame, first.time_s) == ("a.mp4", 12 * 16 + 8, 12.5)
+    assert first.similarity == pytest.approx(1, abs=1e-3)
+    assert first.box == pytest.approx(ShardSet(run.shards).read("a.mp4").box[12, 0].tolist())
+    assert (second.video, second.frame, second.box) == ("b.mp4", 20 * 16 + 8, (0.5, 0.5, 1, 1))
+    assert first.stands_out > second.stands_out > 2
+    assert [m.similarity for m in moments] == sorted((m.similarity for m in moments), reverse=True)
+    for one in moments:
+        assert all(other is one or other.video != one.video or abs(other.time_s - one.time_s) >= 5 for other in moments)
+    assert len(best_moments(ShardSet(run.shards), load_clip(str(tiny_clip)), WORDS, count=1)) == 1
+
+
+def test_similarities_by_a_slow_loop(run):
+    features, text = ShardSet(run.shards).read("b.mp4"), np.eye(16, dtype=np.float32)[3]
+    similarity, thing = similarities(features, text)
+    for row in range(len(similarity)):
+        things = [features.scene[row], *features.crop[row, : features.count[row]]]
+        cosines = [float(t[3]) / np.linalg.norm(t.astype(float)) for t in things]
+        assert similarity[row] == pytest.approx(max(cosines), abs=1e-5) and thing[row] == int(np.argmax(cosines))
+
+
+def test_find_prints_where_to_look_and_keeps_it(run):
+    status, out, _ = call(main, "--run", str(run.path), "--find", WORDS)
+    assert status == 0 and out.index("a.mp4") < out.index("b.mp4") and "00:12" in out
+    with (run.eval / "found.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["rank"], rows[0]["video"], rows[0]["frame"]) == ("1", "a.mp4", "200")
+    status, _, err = call(main, "--run", str(run.path), "--find", "  ")
+    assert status == 2 and "no words" in err
+
+
+def test_another_clip_is_refused(run, tiny_clip, tmp_path):
+    made_with = ShardSet(run.shards).models["clip"]
+    with pytest.raises(UserError, match="its weights .* are not those the features were made with"):
+        load_tower({**made_with, "weights": "0" * 64}, str(tiny_clip))
+    with pytest.raises(UserError, match="words need the text tower"):
+        load_tower({**made_with, "source": str(tmp_path / "gone")}, None)
+    assert load_tower({**made_with, "source": "moved away"}, str(tiny_clip)).weights == made_with["weights"]
+
+
+@pytest.fixture
+def head(run, tiny_clip):
+    clip = load_clip(str(tiny_clip))
+    torch.manual_seed(0)
+    model = AnomalyHead(HeadConfig(n_ctx=2), 16, 4, 16, CARD.names)
+    torch.nn.init.normal_(model.contexts, std=0.1)
+    model.set_classes(CARD.names, PromptEncoder(clip, CARD.prompts, 2)(model.contexts))
+    save_head(
+        run.head, model, HeadConfig(n_ctx=2), CARD, "f" * 16, {"source": str(tiny_clip), "weights": clip.weights}, {}
+    )  # fmt: skip
+    return load_head(run.head)
+
+
+def test_the_classes_of_the_training_are_the_same_in_words(head, tiny_clip):
+    """A card with the trained classes gives the trained texts; a new class changes neither them nor the anomaly score."""
+    before = head.model.text_features.clone()
+    same = score_against(head, CARD, load_clip(str(tiny_clip)), "cpu")
+    torch.testing.assert_close(same.model.text_features, before, atol=1e-5, rtol=1e-4)
+    more = score_against(head, OTHER, load_clip(str(tiny_clip)), "cpu")
+    torch.testing.assert_close(more.model.text_features[:2], before, atol=1e-5, rtol=1e-4)
+    assert more.card is OTHER and more.model.classes == OTHER.names
+    with pytest.raises(UserError, match="none of its classes is abnormal"):
+        score_against(head, Card(title="Calm", classes=CARD.classes[:1]), load_clip(str(tiny_clip)), "cpu")
+
+
+def test_classes_command(run, head, tmp_path):
+    write_card(OTHER, tmp_path / "other.toml")
+    assert call(main, "--run", str(run.path))[0] == 0
+    plain = json.loads((run.eval / "metrics.json").read_text())
+    status, _, _ = call(main, "--run", str(run.path), "--classes", str(tmp_path / "other.toml"))
+    metrics = json.loads((run.eval / "metrics.json").read_text())
+    assert status == 0 and metrics["classes"] == OTHER.names and plain["classes"] == CARD.names
+    assert metrics["category"]["abnormal"]["classes"] == ["fall", "fire"] and metrics["video"] == plain["video"]
+    status, _, err = call(main, "--run", str(run.path), "--classes", str(tmp_path / "gone.toml"))
+    assert status == 2 and "there is no class card" in err
