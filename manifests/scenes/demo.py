@@ -1,6 +1,6 @@
 """A whole data set of scenes: videos, manifest, class card, and the truth beside them for tests.
 
-    out/demo.csv  out/demo.toml  out/videos/train-000.mp4 …  out/truth/train-000.json …
+out/demo.csv  out/demo.toml  out/videos/train-000.mp4 …  out/truth/train-000.json …
 """
 
 import json
@@ -103,9 +103,7 @@ def write_one(planned: Planned, out: Path) -> Row:
     write_video(out / "videos" / f"{planned.name}.mp4", map(Camera(scene), range(scene.frames)), planned.crf)
     (out / "truth" / f"{planned.name}.json").write_text(json.dumps(truth_of(scene)) + "\n", encoding="utf-8")
     segments = tuple(Segment(*span) for span in scene.spans) if planned.split == "test" else ()
-    return Row(
-        video=f"{planned.name}.mp4", split=planned.split, labels=scene.labels, segments=segments, frames=scene.frames
-    )
+    return Row(video=f"{planned.name}.mp4", split=planned.split, labels=scene.labels, segments=segments, frames=scene.frames)
 
 
 def truth_of(scene: Scene) -> dict:

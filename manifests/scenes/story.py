@@ -156,9 +156,7 @@ class _Story:
         frames = max(4, round(abs(to_x - from_x) / (speed * self.scale) * FPS))
         return self._act(acts, more.pop("kind", "walking"), start, start + frames, from_x, to_x, **more), to_x
 
-    def _pace(
-        self, acts: list[Act], kind: str, start: int, end: int, x: float, goal: float, speed: float
-    ) -> tuple[int, float]:
+    def _pace(self, acts: list[Act], kind: str, start: int, end: int, x: float, goal: float, speed: float) -> tuple[int, float]:
         """To and fro between the picture's margins until `end`."""
         while start < end:
             frames = max(1, round(abs(goal - x) / (speed * self.scale) * FPS))
