@@ -11,7 +11,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "extract")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "extract"))
 import videos
 from calls import call
 

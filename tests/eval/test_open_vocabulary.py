@@ -48,7 +48,8 @@ def video(name: str, snippets: int, seed: int, width: int = 16) -> VideoFeatures
     boxes = random.uniform(0.2, 0.8, (snippets, 2, 4))
     return VideoFeatures(
         name, "test", ("walk",), snippets * 16, fps=16.0, frame=frame, time=frame / 16,
-        scene=random.normal(size=(snippets, width)), detr=random.normal(size=(snippets, 4)), count=np.full(snippets, 1), box=boxes, score=np.ones((snippets, 2)),
+        scene=random.normal(size=(snippets, width)),
+        detr=random.normal(size=(snippets, 4)), count=np.full(snippets, 1), box=boxes, score=np.ones((snippets, 2)),
         class_id=np.zeros((snippets, 2)), crop=random.normal(size=(snippets, 2, width)), query=np.zeros((snippets, 2, 4)),
     )  # fmt: skip
 
