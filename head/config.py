@@ -22,7 +22,7 @@ class HeadConfig(BaseModel):
     epochs: int = Field(40, ge=1, description="at most; an epoch shows every video of the larger kind, in 10 steps or more")
     patience: int = Field(12, ge=1, description="epochs without a better validation before training stops")
     validation: float = Field(0.15, gt=0, lt=0.5, description="share of the training videos that choose the checkpoint")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    lr: float = Field(2e-4, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     seed: int = Field(0, ge=0)

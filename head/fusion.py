@@ -3,9 +3,9 @@
 Shapes: B videos, T snippets, O objects of a frame (the whole frame first, then its crops), C CLIP width, D detector width.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aadc.extract.shards import VideoFeatures
 
@@ -21,16 +21,15 @@ def visual_features(features: VideoFeatures, pooling: str) -> Tensor:
     """
     blocks = []
     for start in range(0, len(features.count), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        objects_TOC = np.concatenate([features.scene[rows, None], features.crop[rows]], axis=1).astype(np.float32)
-        present_TO = np.arange(objects_TOC.shape[1]) <= features.count[rows, None]
-        length_TO1 = np.linalg.norm(objects_TOC, axis=-1, keepdims=True)
-        objects_TOC = np.where(present_TO[..., None], objects_TOC / np.maximum(length_TO1, 1e-6), 0)
-        if pooling == "mean":
-            blocks.append(objects_TOC.sum(axis=1) / present_TO.sum(axis=1, keepdims=True))
-        else:
-            blocks.append(objects_TOC)
-    return torch.from_numpy(np.concatenate(blocks).astype(np.float32))
+        scene_TC, crop_TNC, count_T = (
+            torch.from_numpy(array[start : start + _ROWS_AT_ONCE]) for array in (features.scene, features.crop, features.count)
+        )
+        objects_TOC = functional.normalize(torch.cat([scene_TC[:, None], crop_TNC], dim=1).float(), dim=-1)
+        absent_TO = torch.arange(objects_TOC.shape[1]) > count_T[:, None]
+        objects_TOC = objects_TOC.masked_fill(absent_TO[..., None], 0)
+        mean = pooling == "mean"
+        blocks.append(objects_TOC.sum(dim=1) / (1 + count_T[:, None]) if mean else objects_TOC)
+    return torch.cat(blocks)
 
 
 class Standardise(nn.Module):

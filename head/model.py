@@ -40,7 +40,7 @@ class AnomalyHead(nn.Module):
         self.pooling = config.pooling
         self.fusion = Fusion(width, detr_width if config.use_detr else None, config.pooling)
         self.mtn = TemporalNetwork(width) if config.use_mtn else None
-        self.score = ScoreHead(width, config.dropout)
+        self.score = ScoreHead(width, len(classes), config.dropout)
         self.contexts = nn.Parameter(torch.zeros(2, config.n_ctx, text_width))
         self.classes = list(classes)
         self.register_buffer("text_features", torch.zeros(len(classes), width))

@@ -84,9 +84,9 @@ def train_head(
             "some to the manifest and extract again"
         )
     bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
-    tower = _load_tower(shards, clip)
     out.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
+        tower = _load_tower(shards, clip)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, progress)
     return Trained(out, metrics)
 
@@ -131,10 +131,13 @@ def _fit(
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
     set_statistics(model, learn_bags)
+    model.score.start_from(prompts(prompts.initial_contexts), [entry.kind == "abnormal" for entry in card.classes], model.fusion.vis)
     trainer = Trainer(model.to(device), prompts, card, config, steps, device)
 
     state = load_state(out, identity, model, trainer.optimiser)
     done, best_weights = state or (Progress(), {})
+    if not done.history:
+        best_weights = _judge(done, trainer, [], validation_bags, best_weights)
     if progress:
         progress.begin(done.epoch * sampler.steps_per_epoch, steps)
     saved = 0.0
@@ -155,7 +158,7 @@ def _fit(
 
     model.load_state_dict(best_weights)
     metrics = {
-        **done.history[done.best_epoch - 1],
+        **done.history[done.best_epoch],
         "epochs_run": done.epoch,
         "videos": len(learn),
         "validation_videos": len(validate),
@@ -175,20 +178,20 @@ def _judge(
 ) -> dict[str, torch.Tensor]:
     """Write the epoch into the history; gives the weights to keep: these if they are the best so far, else `best_weights`.
 
-    Best is the highest mean of video AUC and class hits on the validation videos, then the lowest loss there. Without
-    validation videos the last is taken for the best.
+    Epoch 0 is the untrained head, CLIP's own judgement: where no epoch does better, it stays at that. Best is the highest mean of video AUC and class hits on the validation videos, of equals the latest: localising goes on
+    getting better long after whole videos are told apart. Without validation videos the last is taken for the best.
     """
     row: dict[str, float | None] = {"epoch": done.epoch}
-    row |= {name: sum(one[name] for one in losses) / len(losses) for name in ("bce", "nce")}
+    row |= {name: sum(one[name] for one in losses) / len(losses) if losses else None for name in ("bce", "nce")}
     if validation_bags:
         row |= trainer.validate(validation_bags)
-        score = ((row["val_auc"] + row["val_hits"]) / 2, -row["val_loss"])
+        score = (row["val_auc"] + row["val_hits"]) / 2
     else:
         trainer.keep_text()
         row |= dict.fromkeys(("val_loss", "val_auc", "val_hits"))
-        score = (0.0, float(done.epoch))
+        score = 0.0
     done.history.append(row)
-    if score <= done.best:
+    if score < done.best:
         return best_weights
     done.best, done.best_epoch = score, done.epoch
     return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}

@@ -20,7 +20,7 @@ class Progress:
 
     epoch: int = 0
     best_epoch: int = 0
-    best: tuple[float, float] = (-1.0, 0.0)
+    best: float = 0.0
     history: list[dict[str, float | None]] = field(default_factory=list)
 
 
@@ -73,8 +73,7 @@ def load_state(
         number, _, what = name.partition(".")
         moments.setdefault(int(number), {})[what] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    found = record["progress"]
-    return Progress(found["epoch"], found["best_epoch"], tuple(found["best"]), found["history"]), parts["best"]
+    return Progress(**record["progress"]), parts["best"]
 
 
 def check_identity(path: Path, found: dict, asked: dict) -> None:

@@ -1,0 +1,100 @@
+"""The head on disk: read back as written, and refused when it is not what it claims to be."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from aadc.head.checkpoint import load_head, save_head
+from aadc.head.config import HeadConfig
+from aadc.head.model import AnomalyHead
+from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.errors import UserError
+
+CARD = Card(
+    title="Test",
+    classes=[
+        ClassEntry(name="calm", kind="normal", prompt="calm"),
+        ClassEntry(name="fall", kind="abnormal", prompt="a fall"),
+    ],
+)
+CLIP = {"source": "somewhere", "weights": "abc", "preprocess": {}}
+
+
+def save(folder, **options) -> AnomalyHead:
+    config = HeadConfig(**options)
+    torch.manual_seed(0)
+    model = AnomalyHead(config, 16, 6, 8, CARD.names).eval()
+    for tensor in model.state_dict().values():
+        torch.nn.init.normal_(tensor)
+    save_head(folder, model, config, CARD, "f" * 16, CLIP, {"val_auc": 0.5, "val_loss": None})
+    return model
+
+
+@pytest.mark.parametrize("options", [{}, {"use_detr": False}, {"use_mtn": False}, {"pooling": "attention"}, {"n_ctx": 0}])
+@torch.no_grad()
+def test_what_was_saved_is_read(tmp_path, options):
+    """Same scores, same settings, and all that evaluation asks about where it comes from."""
+    saved = save(tmp_path / "head", **options)
+    found = load_head(tmp_path / "head")
+    inputs = torch.randn(1, 5, 6), torch.randn(1, 5, *([3] if options.get("pooling") else []), 16)
+    for one, other in zip(saved(*inputs, torch.ones(1, 5) > 0), found.model(*inputs, torch.ones(1, 5) > 0), strict=True):
+        assert torch.equal(one, other)
+    assert not found.model.training
+    assert (found.config, found.card, found.fingerprint) == (HeadConfig(**options), CARD, "f" * 16)
+    assert (found.clip, found.clip_weights, found.metrics) == ("somewhere", "abc", {"val_auc": 0.5, "val_loss": None})
+    assert found.model.classes == ["calm", "fall"]
+
+
+def edit(folder, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def flip_a_bit(folder) -> None:
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def forget_a_tensor(folder) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("score.fc.weight")
+    rewrite(folder, tensors)
+
+
+def put_in_nan(folder) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["score.fc.weight"][0, 0] = np.nan
+    rewrite(folder, tensors)
+
+
+def rewrite(folder, tensors) -> None:
+    from aadc.head.checkpoint import _sha256
+
+    save_file(tensors, folder / "model.safetensors")
+    edit(folder, weights=_sha256(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no trained head in it; run aadc-train-head"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json: cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "not a head of version 1"),
+        (lambda folder: edit(folder, version=2), "not a head of version 1"),
+        (lambda folder: edit(folder, config={"k": 0}), "config.json: k: "),
+        (flip_a_bit, "not the weights that config.json was written with"),
+        (forget_a_tensor, "cannot be read as a head"),
+        (put_in_nan, "no numbers"),
+    ],
+)
+def test_a_harmed_head_is_refused(tmp_path, harm, said):
+    save(tmp_path / "head")
+    harm(tmp_path / "head")
+    with pytest.raises(UserError, match=said):
+        load_head(tmp_path / "head")

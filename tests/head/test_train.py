@@ -1,0 +1,329 @@
+"""Training as a whole, on planted data: what it finds, that it repeats itself, and what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).parent))
+import synthetic
+
+from aadc.extract.shards import ShardSet
+from aadc.head import train as training
+from aadc.head.bags import FIELDS, load_bags, snippet_features
+from aadc.head.checkpoint import load_head
+from aadc.head.config import HeadConfig
+from aadc.head.sampling import split_validation
+from aadc.head.scoring import score_video
+from aadc.head.train import train_head
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row
+
+SHORT = HeadConfig(epochs=3, patience=3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_clip):
+    return synthetic.make_run(tmp_path_factory.mktemp("run") / "run", tiny_clip)
+
+
+@pytest.fixture(scope="module")
+def head(run, tmp_path_factory):
+    return train_head(run, SHORT, tmp_path_factory.mktemp("head"))
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_it_finds_the_planted_span(tiny_clip, tmp_path):
+    """On videos never trained on: abnormal ones stand out, and within them the planted snippets and their class."""
+    run = synthetic.make_run(tmp_path / "run", tiny_clip, train=48)
+    out = train_head(run, HeadConfig(k=3, lr=1e-3), tmp_path / "head").folder
+    model, shards, rows = load_head(out).model, ShardSet(run.shards), run.manifest().split("test")
+    inside, outside, normal, named = [], [], [], []
+    for row in rows:
+        scores = score_video(model, shards.read(row.key, FIELDS))
+        if not row.segments:
+            normal += scores.anomaly.tolist()
+            continue
+        (segment,) = row.segments
+        span = slice(segment.start_frame // synthetic.STRIDE, segment.end_frame // synthetic.STRIDE)
+        inside += scores.anomaly[span].tolist()
+        outside += np.delete(scores.anomaly, np.r_[span]).tolist()
+        named.append(model.classes[scores.classes[span].mean(0).argmax()] == row.labels[0])
+    truth = [True] * len(inside) + [False] * len(outside)
+    assert roc_auc_score(truth, inside + outside) > 0.9
+    assert np.mean(inside) > 0.7 > 0.3 > np.mean(normal)
+    assert all(named) and len(named) == 4
+
+
+def test_two_runs_give_the_same_weights(run, head, tmp_path):
+    again = train_head(run, SHORT, tmp_path / "again")
+    assert weights(again.folder) == weights(head.folder)
+    other = train_head(run, SHORT.model_copy(update={"seed": 1}), tmp_path / "other")
+    assert weights(other.folder) != weights(head.folder)
+
+
+class StopAfter:
+    """Stands in for the progress bar and stops the training in its n-th epoch, as Ctrl-C would."""
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def read(self, videos: int, total: int) -> None: ...
+
+    def begin(self, done: int, steps: int) -> None: ...
+
+    def step(self, done: int) -> None:
+        if done > 10 * self.epochs:
+            raise KeyboardInterrupt
+
+    def epoch(self, row: dict) -> None: ...
+
+
+@pytest.mark.parametrize("config", [SHORT, SHORT.model_copy(update={"validation": 0.01})], ids=["validated", "last"])
+def test_resumed_equals_uninterrupted(run, tmp_path, monkeypatch, config):
+    """Stopped in the second and again in the third epoch, the same weights and the same log come out."""
+    monkeypatch.setattr(training, "_SAVE_EVERY_S", 0)
+    whole = train_head(run, config, tmp_path / "whole").folder
+    out = tmp_path / "stopped"
+    for epochs in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            train_head(run, config, out, progress=StopAfter(epochs))
+        assert len((out / "log.csv").read_text().splitlines()) == epochs + 2
+    train_head(run, config, out)
+    assert weights(out) == weights(whole)
+    assert (out / "config.json").read_bytes() == (whole / "config.json").read_bytes()
+    assert (out / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+    assert {path.name for path in out.iterdir()} == {"model.safetensors", "config.json", "log.csv"}
+
+
+def command(run_folder: Path, *options: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("aadc-train-head")), "--run", str(run_folder), "--device", "cpu", *options]
+
+
+def test_killed_with_9_and_started_again(tiny_clip, tmp_path):
+    """The real command, killed without warning once it has kept a state, goes on and ends where an unharmed one ends."""
+    ours, theirs = (synthetic.make_run(tmp_path / name, tiny_clip) for name in ("ours", "theirs"))
+    process = subprocess.Popen(command(ours.path, "--epochs", "8"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state, deadline = ours.head / "state.safetensors", time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and state.exists() and not (ours.head / "config.json").exists()
+    for run in (ours, theirs):
+        done = subprocess.run(command(run.path, "--epochs", "8"), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-2:] == [f"head: {run.head}", "next: aadc-eval --metric auc"]
+    assert weights(ours.head) == weights(theirs.head)
+    assert (ours.head / "log.csv").read_text() == (theirs.head / "log.csv").read_text()
+
+
+def test_a_finished_training_is_left_alone(run, head):
+    before = {path: path.stat().st_mtime_ns for path in head.folder.iterdir()}
+    again = train_head(run, SHORT, head.folder)
+    assert again.already and again.metrics == head.metrics
+    assert {path: path.stat().st_mtime_ns for path in head.folder.iterdir()} == before
+
+
+def test_other_settings_replace_a_finished_head_but_not_one_in_the_making(run, tmp_path):
+    out = tmp_path / "head"
+    train_head(run, SHORT, out)
+    other = SHORT.model_copy(update={"gamma": 2.0})
+    assert not train_head(run, other, out).already
+    assert load_head(out).config == other
+    with pytest.raises(KeyboardInterrupt):
+        train_head(run, SHORT, out, progress=StopAfter(1))
+    with pytest.raises(UserError, match="begun with other settings.*gamma 1.0, now 0.5.*--restart"):
+        train_head(run, SHORT.model_copy(update={"gamma": 0.5}), out)
+    assert not train_head(run, SHORT.model_copy(update={"gamma": 0.5}), out, restart=True).already
+
+
+def test_shards_of_other_models_are_not_gone_on_with(tiny_clip, tmp_path):
+    """A training begun on one fingerprint refuses another, and shows both."""
+    rng = np.random.default_rng(0)
+    rows = [Row(video=f"{i}.mp4", split="train", labels=(synthetic.CARD.names[i % 4],)) for i in range(8)]
+    videos = [synthetic.make_video(rng, row.video, "train", row.labels, 5, slice(1, 4)) for row in rows]
+    one, other = (synthetic.write_run(tmp_path / f, tiny_clip, rows, videos, fingerprint=16 * f) for f in "ab")
+    with pytest.raises(KeyboardInterrupt):
+        train_head(one, SHORT, tmp_path / "head", progress=StopAfter(1))
+    with pytest.raises(UserError, match="fingerprint a{16}, now b{16}"):
+        train_head(other, SHORT, tmp_path / "head")
+
+
+def test_validation_figures_are_those_of_the_kept_head(run, head):
+    """Computed again from the checkpoint alone, video by video, with numpy and scikit-learn."""
+    shards, manifest, loaded = ShardSet(run.shards), run.manifest(), load_head(head.folder)
+    rows = manifest.split("train")
+    bags = load_bags(shards, rows, manifest.card, SHORT)
+    _, kept = split_validation(bags, SHORT.validation, SHORT.seed)
+    scores, hits, truth = [], [], []
+    for row in (rows[i] for i in kept):
+        detr, vis = snippet_features(shards.read(row.key, FIELDS), "mean")
+        with torch.no_grad():
+            found = loaded.model(detr[None], vis[None], torch.ones(1, len(detr), dtype=torch.bool))
+        scores.append(np.sort(found.logits_BT[0])[-5:].mean())
+        top = np.sort(found.class_logits_BTC[0], axis=0)[-5:].mean(0)
+        hits.append(loaded.card.names[top.argmax()] in row.labels)
+        truth.append(loaded.card.is_abnormal(row.labels))
+    assert len(kept) == head.metrics["validation_videos"] == 4
+    assert head.metrics["val_auc"] == pytest.approx(roc_auc_score(truth, scores))
+    assert head.metrics["val_hits"] == pytest.approx(np.mean(hits))
+    with (head.folder / "log.csv").open() as file:
+        log = list(csv.DictReader(file))
+    assert [float(line["val_auc"]) for line in log][head.metrics["epoch"]] == head.metrics["val_auc"]
+    assert [line["epoch"] for line in log] == ["0", "1", "2", "3"]
+
+
+def test_the_kept_epoch_is_the_best_validated(run, tmp_path):
+    out = train_head(run, HeadConfig(epochs=8, lr=3e-3), tmp_path / "head")
+    with (out.folder / "log.csv").open() as file:
+        log = list(csv.DictReader(file))
+    best = max(log, key=lambda line: (float(line["val_auc"]) + float(line["val_hits"]), int(line["epoch"])))
+    assert out.metrics["epoch"] == int(best["epoch"])
+
+
+def remake(run, folder: Path, clip: Path, change) -> object:
+    """The same train videos in another run, each changed a little."""
+    shards, rows = ShardSet(run.shards), run.manifest().split("train")
+    videos = [shards.read(row.key) for row in rows]
+    for video in videos:
+        change(video)
+    return synthetic.write_run(folder, clip, rows, videos)
+
+
+def test_no_detr_ignores_the_detector(run, tiny_clip, tmp_path):
+    """Trained on shards that differ in nothing but the detector's features, the heads are byte for byte the same."""
+    without = SHORT.model_copy(update={"use_detr": False})
+
+    def scramble(video):
+        video.detr = -3 * video.detr[::-1] + 7
+
+    other = remake(run, tmp_path / "other", tiny_clip, scramble)
+    one, two = (train_head(r, without, tmp_path / f"{i}").folder for i, r in enumerate((run, other)))
+    assert weights(one) == weights(two)
+    one, two = (train_head(r, SHORT, tmp_path / f"with{i}").folder for i, r in enumerate((run, other)))
+    assert weights(one) != weights(two)
+
+
+def test_features_that_are_no_numbers_stop_it(run, tiny_clip, tmp_path):
+    def spoil(video):
+        if video.video == "train/005.mp4":
+            video.scene[2, 3] = np.inf
+
+    with pytest.raises(UserError, match="train/005.mp4.*not all finite"):
+        train_head(remake(run, tmp_path / "bad", tiny_clip, spoil), SHORT)
+
+
+@pytest.mark.parametrize("labels", [("fall",), ("walk",)])
+def test_one_kind_alone_cannot_be_trained_on(tiny_clip, tmp_path, labels):
+    rng = np.random.default_rng(0)
+    rows = [Row(video=f"{i}.mp4", split="train", labels=labels) for i in range(3)]
+    videos = [synthetic.make_video(rng, row.video, "train", labels, 4, slice(0, 2)) for row in rows]
+    with pytest.raises(UserError, match="all 3 train videos.* are (ab)?normal; training needs"):
+        train_head(synthetic.write_run(tmp_path / "run", tiny_clip, rows, videos), SHORT)
+
+
+def test_odd_sets_train_all_the_same(tiny_clip, tmp_path):
+    """One-snippet videos, several labels a video, a class nobody has, too few for a validation split."""
+    rng = np.random.default_rng(0)
+    labels = [("walk",), ("fall", "fire"), ("walk",), ("fall",)]
+    rows = [Row(video=f"{i}.mp4", split="train", labels=label) for i, label in enumerate(labels)]
+    videos = [
+        synthetic.make_video(rng, r.video, "train", r.labels, n, slice(0, 1)) for r, n in zip(rows, (1, 1, 2, 9), strict=True)
+    ]
+    run = synthetic.write_run(tmp_path / "run", tiny_clip, rows, videos)
+    for pooling in ("mean", "attention"):
+        done = train_head(run, SHORT.model_copy(update={"pooling": pooling}), restart=True)
+        assert done.metrics["validation_videos"] == 0 and done.metrics["epoch"] == 3
+        assert done.metrics["val_auc"] is None
+        loaded = load_head(run.head)
+        for row in rows:
+            assert np.isfinite(score_video(loaded.model, ShardSet(run.shards).read(row.key, FIELDS)).anomaly).all()
+
+
+def test_another_clip_is_refused(run, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    source = Path(ShardSet(run.shards).models["clip"]["source"])
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    tensors = load_file(source / "open_clip_model.safetensors")
+    (moved / "open_clip_config.json").write_bytes((source / "open_clip_config.json").read_bytes())
+    save_file(tensors, moved / "open_clip_model.safetensors")
+    assert train_head(run, SHORT, tmp_path / "head", clip=str(moved)).metrics["epoch"]
+    save_file({**tensors, "ln_final.weight": tensors["ln_final.weight"] + 1}, moved / "open_clip_model.safetensors")
+    with pytest.raises(UserError, match="not those the shards were made with"):
+        train_head(run, SHORT, tmp_path / "other", clip=str(moved))
+
+
+def test_callers_random_numbers_are_left_alone(run, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train_head(run, HeadConfig(epochs=1), tmp_path / "head")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_nothing_but_shards_is_needed(run, tmp_path):
+    """On a machine where neither transformers nor a video decoder can be imported, the command trains."""
+    program = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('transformers', 'decord', 'av', 'timm'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from aadc.head.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "from aadc.head.scoring import score_video\n"
+    )
+    copy = tmp_path / "run"
+    subprocess.run(["cp", "-r", str(run.path), str(copy)], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--run", str(copy), "--epochs", "2", "--device", "cpu"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((copy / "head" / "config.json").read_text())["metrics"]["epochs_run"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--run", "nowhere"], "nowhere: not a run folder"),
+        ([], "no run under runs/"),
+        (["--run", "empty"], "manifest.csv"),
+        (["--run", "unextracted"], "no shards in it; run aadc-extract first"),
+        (["--run", "RUN", "--gamma", "0"], "gamma"),
+        (["--run", "RUN", "--clip", "nowhere/at/all"], "nowhere"),
+        (["--run", "RUN", "--device", "cuda:99"], "--device cuda:99"),
+    ],
+)
+def test_wrong_use_is_told_in_one_sentence(run, tmp_path, options, said):
+    for name in ("empty", "unextracted"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    for suffix in (".csv", ".toml"):
+        (tmp_path / "unextracted" / f"manifest{suffix}").write_bytes(run.manifest_csv.with_suffix(suffix).read_bytes())
+    program = command(Path("."))[0]
+    given = [str(run.path) if option == "RUN" else option for option in options]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([program, *given], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_is_quick_and_imports_no_torch():
+    program = "import sys; from aadc.head.cli import app; print(sorted({'torch', 'open_clip', 'h5py'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+    assert "Example:" in subprocess.run([command(Path("."))[0], "--help"], capture_output=True, text=True).stdout
