@@ -47,6 +47,9 @@ def evaluate(
     ] = Protocol.published,
     split: Annotated[Split, typer.Option(help="Which part of the manifest to score.")] = Split.test,
     run: Annotated[Path | None, typer.Option(help="Run folder [default: the newest under runs/].")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write report.html: figures, curves and every video, worst mistakes first.")
+    ] = False,
     video: Annotated[
         list[Path] | None, typer.Option(help="Score this video, or all in this folder, instead of a split.")
     ] = None,
@@ -64,8 +67,8 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
     """Score the test videos of a run and print the figures of the field; or score videos of your own; or find words."""
-    if video and find:
-        raise UserError("--video and --find cannot be combined: --find looks through the videos of a run; remove one")
+    if (bool(video) + (find is not None) + report) > 1:
+        raise UserError("--video, --find and --report cannot be combined: give one of them")
     from aadc.extract.run_folder import latest_run
 
     folder = latest_run(run)
@@ -78,7 +81,7 @@ def evaluate(
     loaded = commands.load(folder, head, classes, clip, device)
     if video:
         raise typer.Exit(commands.score_videos(folder, loaded, video, threshold, device))
-    commands.score_split(folder, loaded, split.value, metric.value, protocol.value, threshold)
+    commands.score_split(folder, loaded, split.value, metric.value, protocol.value, threshold, report)
 
 
 def main() -> None:

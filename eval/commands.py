@@ -35,8 +35,10 @@ def load(run: RunFolder, head: Path | None, classes: Path | None, clip: str | No
     return score_against(loaded, read_card(classes), load_tower(made_with, clip), device)
 
 
-def score_split(run: RunFolder, head: LoadedHead, part: str, metric: str, protocol: str, threshold: float) -> None:
-    """Score a split, print its figures, keep scores, spans and metrics.json in the run's `eval/`."""
+def score_split(
+    run: RunFolder, head: LoadedHead, part: str, metric: str, protocol: str, threshold: float, report: bool
+) -> None:
+    """Score a split, print its figures, keep scores, spans and metrics.json (and a report) in the run's `eval/`."""
     manifest = run.manifest()
     rows = manifest.split(part)
     if not rows:
@@ -50,7 +52,7 @@ def score_split(run: RunFolder, head: LoadedHead, part: str, metric: str, protoc
     stride = shards.sampling["stride"]
     split = ScoredSplit(rows, scored, manifest.card, head.card, head.config.k, stride)
     with STDERR.status("figures and their intervals"):
-        figures = evaluate(split, metric in ("map", "all"))
+        figures = evaluate(split, report or metric in ("map", "all"))
     notes = notes_on(split, figures)
     run.eval.mkdir(parents=True, exist_ok=True)
     scores.write_scores(scored, head.card.names, stride, run.eval)
@@ -60,7 +62,28 @@ def score_split(run: RunFolder, head: LoadedHead, part: str, metric: str, protoc
     for note in notes:
         typer.echo(f"note: {note}")
     typer.echo(f"all figures: {run.eval / 'metrics.json'}; spans: {run.eval / 'spans.csv'}; scores: {run.eval / 'scores.h5'}")
-    typer.echo("next: aadc-eval --video CLIP shows what one video gets")
+    if report:
+        _write_report(run, split, shards, figures, notes, metric, threshold)
+    else:
+        typer.echo("next: aadc-eval --report shows every video; aadc-eval --video CLIP what one of your own gets")
+
+
+def _write_report(
+    run: RunFolder, split: ScoredSplit, shards: ShardSet, figures: dict, notes: list[str], metric: str, threshold: float
+) -> None:
+    from aadc.eval.report import add_pictures, make_pages, render, videos_of
+
+    pages = make_pages(split, shards)
+    with Progress(console=STDERR, transient=True) as bar:
+        task = bar.add_task("key frames", total=len(pages))
+        pages, left_out = add_pictures(pages, videos_of(run), split.stride, lambda: bar.advance(task))
+    title = f"{split.card.title}: {run.path.resolve().name}"
+    page = render(title, split, figures, pages, metric, threshold, [*notes, *left_out])
+    path = run.eval / "report.html"
+    replace_file(path, page.encode())
+    for note in left_out:
+        typer.echo(f"note: {note}")
+    typer.echo(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB); open it in a browser")
 
 
 def score_videos(run: RunFolder, head: LoadedHead, given: list[Path], threshold: float, device: str) -> int:

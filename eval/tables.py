@@ -38,13 +38,9 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
         console.print(_map_table(figures, protocol))
 
 
-def _main_table(figures: dict, metric: str) -> Table:
+def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, list[float] | None]]:
+    """Name, share and interval of every figure that is a share, frame figures first and the headline of `metric` on top."""
     frame, video, intervals = figures["frame"], figures["video"], figures["interval"]
-    over = f", {frame['videos']} with frame truth" if frame and frame["videos"] < figures["videos"] else ""
-    table = Table(title=f"{figures['videos']} videos{over}", title_justify="left")
-    table.add_column("figure")
-    table.add_column("%", justify="right")
-    table.add_column("95 % interval", justify="right")
     rows = []
     if frame:
         headlines = [("frame AUC", frame["auc"], "auc"), ("frame AP", frame["ap"], "ap")]
@@ -62,9 +58,18 @@ def _main_table(figures: dict, metric: str) -> Table:
         ("video AP", video["ap"], "video_ap"),
         ("category accuracy", figures["category"]["accuracy"], "category_accuracy"),
     ]
+    return [(label, value, intervals.get(name)) for label, value, name in rows]
+
+
+def _main_table(figures: dict, metric: str) -> Table:
+    frame = figures["frame"]
+    over = f", {frame['videos']} with frame truth" if frame and frame["videos"] < figures["videos"] else ""
+    table = Table(title=f"{figures['videos']} videos{over}", title_justify="left")
+    table.add_column("figure")
+    table.add_column("%", justify="right")
+    table.add_column("95 % interval", justify="right")
     bold = {"map": 0, "all": 2}.get(metric, 1) if frame else 1
-    for number, (label, value, name) in enumerate(rows):
-        bounds = intervals.get(name)
+    for number, (label, value, bounds) in enumerate(figure_rows(figures, metric)):
         span = f"{percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
         table.add_row(label, percent(value), span, style="bold" if number < bold else "")
     return table

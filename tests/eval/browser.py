@@ -1,0 +1,47 @@
+"""A real browser, to see what a page is once its scripts have run. Skips the test where there is none."""
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+
+def open_page(path: Path, script: str = "") -> tuple["Page", str]:
+    """The page after its scripts and `script` ran, and what the browser complained of."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium here")
+    shown = path.with_name("shown.html")
+    shown.write_text(path.read_text(encoding="utf-8") + f"<script>{script}</script>", encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0"]
+    options += [f"--user-data-dir={path.parent / 'browser'}", "--virtual-time-budget=3000", "--dump-dom", shown.as_uri()]
+    done = subprocess.run([program, *options], capture_output=True, text=True, timeout=120)
+    complaints = "\n".join(line for line in done.stderr.splitlines() if ":CONSOLE" in line)
+    return Page(done.stdout), complaints
+
+
+class Page(HTMLParser):
+    """Elements of a page in order, each (tag, attributes, text directly in it)."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), []))
+
+    def handle_data(self, text):
+        if self.elements:
+            self.elements[-1][2].append(text)
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        """Attributes of every such element; `class_` stands for class."""
+        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        return [own for name, own, _ in self.elements if name == tag and wanted.items() <= own.items()]
+
+    def text(self, **attributes: str) -> str:
+        """Text of the first element with these attributes."""
+        return next("".join(text).strip() for _, own, text in self.elements if attributes.items() <= own.items())
