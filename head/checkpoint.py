@@ -1,7 +1,8 @@
 """The trained head on disk: `model.safetensors` and `config.json`, never a pickle.
 
 config.json: format, version, config (HeadConfig), card (the classes it was trained on), fingerprint (of the shards), clip
-(source and weight hash of the text tower), metrics, weights (SHA-256 of model.safetensors), created_by.
+(source and weight hash of the text tower), trained_on (digests of classes and videos), metrics (of the epoch that was
+kept), weights (SHA-256 of model.safetensors), created_by.
 """
 
 import hashlib
@@ -45,13 +46,15 @@ def save_head(
     config: HeadConfig,
     card: Card,
     fingerprint: str,
-    clip: Mapping,
+    clip: Mapping[str, str],
+    trained_on: Mapping[str, str],
     metrics: Mapping,
 ) -> None:
     """Write a head that `load_head` reads back. The record goes first and comes last: it vouches for the weights.
 
     Args:
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
+        trained_on: digests that tell whether a training asked for again is the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
@@ -62,7 +65,8 @@ def save_head(
         "config": config.model_dump(),
         "card": card.model_dump(),
         "fingerprint": fingerprint,
-        "clip": {key: clip[key] for key in ("source", "weights")},
+        "clip": dict(clip),
+        "trained_on": dict(trained_on),
         "metrics": dict(metrics),
         "weights": _sha256(folder / WEIGHTS),
         "created_by": f"aadc-net {version('aadc-net')}",

@@ -28,7 +28,7 @@ def top_k_mean(scores_BT: Tensor, valid_BT: Tensor, k: int) -> Tensor:
 
 def cosine(f_BTD: Tensor, text_CD: Tensor) -> Tensor:
     """Cosine (B, T, C) between snippets and class texts."""
-    return functional.normalize(f_BTD, dim=-1) @ functional.normalize(text_CD, dim=-1).T
+    return functional.linear(functional.normalize(f_BTD, dim=-1), functional.normalize(text_CD, dim=-1))
 
 
 def align_logits(class_logits_BTC: Tensor, valid_BT: Tensor, k: int, gamma: float) -> Tensor:

@@ -27,7 +27,7 @@ class PyramidConvolution(nn.Module):
         taps = torch.cat([tap for conv in self.convolutions for tap in conv.weight.unbind(-1)])
         before, here, after = 0, 1, 2
         scales = []
-        y_BTD = (x_BTD @ taps.T).chunk(3 * len(DILATIONS), dim=-1)
+        y_BTD = functional.linear(x_BTD, taps).chunk(3 * len(DILATIONS), dim=-1)
         for scale, (conv, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             d, y = conv.dilation[0], y_BTD[3 * scale : 3 * scale + 3]
             scales.append(norm(functional.relu(later(y[before], d) + y[here] + later(y[after], -d) + conv.bias)))

@@ -75,7 +75,7 @@ def train_head(
         for name in (RECORD, STATE):
             (out / name).unlink(missing_ok=True)
     finished = read_record(out)
-    if finished is not None and finished["metrics"]["identity"] == identity:
+    if finished and {name: finished[name] for name in ("config", "fingerprint")} | finished["trained_on"] == identity:
         return Trained(out, finished["metrics"], already=True)
     if (kinds := {manifest.card.is_abnormal(row.labels) for row in rows}) == {True} or kinds == {False}:
         kind, other = ("abnormal", "normal") if True in kinds else ("normal", "abnormal")
@@ -87,7 +87,8 @@ def train_head(
     out.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         tower = _load_tower(shards, clip)
-        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, progress)
+        missing = len(manifest.split("train")) - len(rows)
+        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
     return Trained(out, metrics)
 
 
@@ -116,6 +117,7 @@ def _fit(
     device: str,
     out: Path,
     identity: dict,
+    missing: int,
     progress: TrainProgress | None,
 ) -> dict:
     """Train on bags, keep the head in `out`, give its figures."""
@@ -127,12 +129,13 @@ def _fit(
     torch.manual_seed(config.seed)
     prompts = PromptEncoder(clip, card.prompts, config.n_ctx, device)
     text_width = prompts.initial_contexts.shape[-1]
-    model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names)
+    model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names).to(device)
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
     set_statistics(model, learn_bags)
-    model.score.start_from(prompts(prompts.initial_contexts), [entry.kind == "abnormal" for entry in card.classes], model.fusion.vis)
-    trainer = Trainer(model.to(device), prompts, card, config, steps, device)
+    abnormal = [entry.kind == "abnormal" for entry in card.classes]
+    model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
+    trainer = Trainer(model, prompts, card, config, steps, device)
 
     state = load_state(out, identity, model, trainer.optimiser)
     done, best_weights = state or (Progress(), {})
@@ -162,9 +165,11 @@ def _fit(
         "epochs_run": done.epoch,
         "videos": len(learn),
         "validation_videos": len(validate),
-        "identity": identity,
+        "missing_videos": missing,
     }
-    save_head(out, model, config, card, identity["fingerprint"], {"source": clip.source, "weights": clip.weights}, metrics)
+    made_with = {"source": clip.source, "weights": clip.weights}
+    trained_on = {name: identity[name] for name in ("classes", "videos")}
+    save_head(out, model, config, card, identity["fingerprint"], made_with, trained_on, metrics)
     (out / STATE).unlink(missing_ok=True)
     return metrics
 
@@ -178,8 +183,9 @@ def _judge(
 ) -> dict[str, torch.Tensor]:
     """Write the epoch into the history; gives the weights to keep: these if they are the best so far, else `best_weights`.
 
-    Epoch 0 is the untrained head, CLIP's own judgement: where no epoch does better, it stays at that. Best is the highest mean of video AUC and class hits on the validation videos, of equals the latest: localising goes on
-    getting better long after whole videos are told apart. Without validation videos the last is taken for the best.
+    Epoch 0 is the untrained head, CLIP's own judgement: where no epoch does better, it stays at that. Best is the highest
+    mean of video AUC and class hits on the validation videos, of equals the latest: localising goes on getting better long
+    after whole videos are told apart. Without validation videos the last is taken for the best.
     """
     row: dict[str, float | None] = {"epoch": done.epoch}
     row |= {name: sum(one[name] for one in losses) / len(losses) if losses else None for name in ("bce", "nce")}

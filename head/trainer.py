@@ -1,6 +1,6 @@
 """One optimisation step and one validation: the arithmetic of training, without files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from aadc.head.model import AnomalyHead
 from aadc.head.prompts import PromptEncoder
 from aadc.manifests.card import Card
 
-VIDEOS_AT_ONCE = 32  # of a step; gradients add up, so that memory stays small and tensors stay near the processor
+ROWS_AT_ONCE = 4096  # of a step; gradients add up, so memory stays small and tensors stay near the processor
 _WARM_UP_STEPS = 20
 
 
@@ -87,10 +87,13 @@ class Trainer:
         return {"val_loss": loss / len(bags), "val_auc": float(auc), "val_hits": float(np.mean(hits))}
 
 
-def _parts(bags: Sequence[Bag]) -> list[Sequence[Bag]]:
-    """Bags in groups of similar length, so that little is padding."""
-    ordered = sorted(bags, key=lambda bag: len(bag.detr))
-    return [ordered[start : start + VIDEOS_AT_ONCE] for start in range(0, len(ordered), VIDEOS_AT_ONCE)]
+def _parts(bags: Sequence[Bag]) -> Iterator[Sequence[Bag]]:
+    """Bags in groups of similar length, so that little is padding, and of `ROWS_AT_ONCE` rows at most (or one bag)."""
+    ordered = sorted(bags, key=lambda bag: len(bag.detr), reverse=True)
+    while ordered:
+        count = max(1, ROWS_AT_ONCE // len(ordered[0].detr))
+        yield ordered[:count]
+        ordered = ordered[count:]
 
 
 def set_statistics(model: AnomalyHead, bags: Sequence[Bag]) -> None:

@@ -20,7 +20,7 @@ CARD = Card(
         ClassEntry(name="fall", kind="abnormal", prompt="a fall"),
     ],
 )
-CLIP = {"source": "somewhere", "weights": "abc", "preprocess": {}}
+CLIP = {"source": "somewhere", "weights": "abc"}
 
 
 def save(folder, **options) -> AnomalyHead:
@@ -29,7 +29,7 @@ def save(folder, **options) -> AnomalyHead:
     model = AnomalyHead(config, 16, 6, 8, CARD.names).eval()
     for tensor in model.state_dict().values():
         torch.nn.init.normal_(tensor)
-    save_head(folder, model, config, CARD, "f" * 16, CLIP, {"val_auc": 0.5, "val_loss": None})
+    save_head(folder, model, config, CARD, "f" * 16, CLIP, {"videos": "0"}, {"val_auc": 0.5, "val_loss": None})
     return model
 
 

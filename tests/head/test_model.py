@@ -90,7 +90,34 @@ def test_untrained_head_is_clip_itself():
     output = head(torch.randn(2, 7, DETR), vis, torch.ones(2, 7, dtype=torch.bool))
     expected = torch.cosine_similarity(vis[..., None, :], head.text_features, dim=-1) / 0.07
     torch.testing.assert_close(output.class_logits_BTC, expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(output.logits_BT, torch.zeros(2, 7))
+
+
+@pytest.mark.parametrize("abnormal", [[False, True], [True, False]])
+@torch.no_grad()
+def test_untrained_score_is_clip_s_own_judgement(abnormal):
+    """Of two classes the score is half the difference of their logits, abnormal minus normal, for embeddings of the usual
+    length."""
+    torch.manual_seed(0)
+    vis = torch.nn.functional.normalize(torch.randn(1, 400, WIDTH) + 1, dim=-1)
+    head = AnomalyHead(HeadConfig(), WIDTH, DETR, 8, ["a", "b"]).eval()
+    head.fusion.vis.set(vis[0].mean(0), vis[0].var(0, correction=0).mean().sqrt().expand(WIDTH))
+    head.set_classes(["a", "b"], torch.randn(2, WIDTH))
+    head.score.start_from(head.text_features, abnormal, head.fusion.vis)
+    output = head(torch.randn(1, 400, DETR), vis, torch.ones(1, 400, dtype=torch.bool))
+    a, b = output.class_logits_BTC.unbind(-1)
+    torch.testing.assert_close(output.logits_BT, (a - b if abnormal[0] else b - a) / 2, rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_untrained_score_knows_the_abnormal_classes_among_many():
+    """A frame that shows one of five classes gets a positive score if that class is abnormal, else a negative one."""
+    torch.manual_seed(0)
+    text, abnormal = torch.nn.functional.normalize(torch.randn(5, WIDTH), dim=-1), [False, True, False, True, True]
+    head = AnomalyHead(HeadConfig(), WIDTH, DETR, 8, list("abcde")).eval()
+    head.fusion.vis.set(torch.zeros(WIDTH), torch.full((WIDTH,), WIDTH**-0.5))
+    head.score.start_from(text, abnormal, head.fusion.vis)
+    logits = head(torch.zeros(1, 5, DETR), text[None], torch.ones(1, 5, dtype=torch.bool)).logits_BT[0]
+    assert (logits > 0).tolist() == abnormal
 
 
 def features_of(scene, crop, count, detr=None) -> VideoFeatures:
