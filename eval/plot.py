@@ -8,11 +8,8 @@ import numpy as np
 from aadc.eval.spans import Span, clock
 
 
-def plot_scores(
-    time: np.ndarray, anomaly: np.ndarray, spans: Sequence[Span], threshold: float, title: str, path: Path,
-    true_spans_s: Sequence[tuple[float, float]] = (),
-) -> None:  # fmt: skip
-    """Write a PNG: anomaly score over time, found spans shaded and named, true spans (seconds), if known, in red."""
+def plot_scores(time: np.ndarray, anomaly: np.ndarray, spans: Sequence[Span], threshold: float, title: str, path: Path) -> None:
+    """Write a PNG: anomaly score over time (seconds), found spans shaded and named."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
@@ -22,8 +19,6 @@ def plot_scores(
     axes = figure.subplots()
     axes.step(time, anomaly, where="mid", color="tab:blue", marker="." if len(time) < 40 else None)
     axes.axhline(threshold, color="grey", linewidth=0.8, linestyle=":")
-    for start_s, end_s in true_spans_s:
-        axes.axvspan(start_s, end_s, color="tab:red", alpha=0.25, linewidth=0)
     for span in spans:
         axes.axvspan(span.start_s, span.end_s, color="tab:orange", alpha=0.2, linewidth=0)
         axes.text((span.start_s + span.end_s) / 2, 1.02, span.category, ha="center", va="bottom", fontsize=8)

@@ -67,7 +67,7 @@ def head_for(run: RunFolder, fingerprint: str, width: int = C, detr_width: int =
     model = AnomalyHead(config, width, detr_width, 4, card.names)
     model.set_classes(card.names, torch.randn(4, width))
     torch.nn.init.normal_(list(model.score.parameters())[-2], std=2.0)
-    save_head(run.head, model, config, card, fingerprint, {"source": "none", "weights": "0"}, {})
+    save_head(run.head, model, config, card, fingerprint, {"source": "none", "weights": "0"}, {}, {})
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def head(run, tiny_clip):
     torch.nn.init.normal_(model.contexts, std=0.1)
     model.set_classes(CARD.names, PromptEncoder(clip, CARD.prompts, 2)(model.contexts))
     save_head(
-        run.head, model, HeadConfig(n_ctx=2), CARD, "f" * 16, {"source": str(tiny_clip), "weights": clip.weights}, {}
+        run.head, model, HeadConfig(n_ctx=2), CARD, "f" * 16, {"source": str(tiny_clip), "weights": clip.weights}, {}, {}
     )  # fmt: skip
     return load_head(run.head)
 

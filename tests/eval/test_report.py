@@ -147,7 +147,7 @@ def run(tmp_path) -> RunFolder:
     model.set_classes(CARD.names, torch.randn(4, 8))
     for weights in model.score.parameters():
         torch.nn.init.normal_(weights, std=1.0)
-    save_head(run.head, model, HeadConfig(n_ctx=1), CARD, "f" * 16, {"source": "none", "weights": "0"}, {})
+    save_head(run.head, model, HeadConfig(n_ctx=1), CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
     return run
 
 
