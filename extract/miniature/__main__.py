@@ -34,16 +34,20 @@ def detr(
 @app.command(epilog="Example: python -m aadc.extract.miniature clip")
 def clip(
     steps: Annotated[int, typer.Option(min=1, help="Steps of 128 pictures with captions.")] = 2000,
+    text_steps: Annotated[int, typer.Option(min=1, help="Steps of the text side alone.")] = 1500,
     seed: int = 0,
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = HERE / "clip",
     work: Work = Path("runs/miniature"),
     threads: Threads = 2,
 ) -> None:
-    """Train CLIP; started again, it goes on where it was stopped."""
-    from aadc.extract.miniature.clip import train
+    """Train CLIP, both sides and then the text side alone; started again, it goes on where it was stopped."""
+    from aadc.extract.miniature.clip import Crops, train
+    from aadc.extract.miniature.clip_text import train_text
 
     _use(threads)
-    train(_pool(work, "train"), work / "clip", out, steps, seed, typer.echo)
+    crops = Crops(_pool(work, "train"), seed)
+    model = train(crops, work / "clip", out, steps, seed, typer.echo)
+    train_text(model, crops, work / "clip-text", out, text_steps, seed, typer.echo)
     typer.echo(f"written: {out}; next: python -m aadc.extract.miniature measure")
 
 
@@ -67,7 +71,8 @@ def measure(
     said = measure_clip(clip, pool)
     typer.echo(
         f"CLIP, crop to kind, zero-shot top-1 among {len(said.of_kind)}: {said.prompts:.3f} by the card's prompts "
-        f"(mean over kinds {said.mean_over_kinds:.3f}), {said.paraphrases:.3f} by paraphrases"
+        f"(mean over kinds {said.mean_over_kinds:.3f}); by paraphrases "
+        + ", ".join(f"{figure:.3f}" for figure in said.paraphrases)
     )
     for kind, right in said.of_kind.items():
         typer.echo(f"  {kind:15s} {right:.3f}")

@@ -28,11 +28,11 @@ class DetectorFigures:
 
 @dataclass(frozen=True)
 class ClipFigures:
-    """Zero-shot top-1 over all crops by the card's prompts and by paraphrases, the mean over kinds of the first, and
-    the top-1 of every kind."""
+    """Zero-shot top-1 over all crops by the card's prompts and by every set of paraphrases, the mean over kinds of the
+    first, and the top-1 of every kind."""
 
     prompts: float
-    paraphrases: float
+    paraphrases: tuple[float, ...]
     mean_over_kinds: float
     of_kind: dict[str, float]
 
@@ -120,11 +120,16 @@ def crop_features(folder: Path, pool: Pool) -> np.ndarray:
 def measure_clip(folder: Path, pool: Pool) -> ClipFigures:
     """Zero-shot figures over all crops of a pool."""
     crops = crop_features(folder, pool)
-    right = {
-        name: (crops @ text_features(folder, texts).T).argmax(1) == pool.kind
-        for name, texts in (("prompts", [kind.prompt for kind in KINDS]), ("paraphrases", list(PARAPHRASES.values())))
-    }
-    of_kind = {name: float(right["prompts"][pool.kind == index].mean()) for index, name in enumerate(KIND_NAMES)}
+
+    def right(texts: Sequence[str]) -> np.ndarray:
+        return (crops @ text_features(folder, texts).T).argmax(1) == pool.kind
+
+    by_prompt = right([kind.prompt for kind in KINDS])
+    by_paraphrase = [right(texts) for texts in zip(*(PARAPHRASES[name] for name in KIND_NAMES), strict=True)]
+    of_kind = {name: float(by_prompt[pool.kind == index].mean()) for index, name in enumerate(KIND_NAMES)}
     return ClipFigures(
-        float(right["prompts"].mean()), float(right["paraphrases"].mean()), float(np.mean(list(of_kind.values()))), of_kind
+        prompts=float(by_prompt.mean()),
+        paraphrases=tuple(float(one.mean()) for one in by_paraphrase),
+        mean_over_kinds=float(np.mean(list(of_kind.values()))),
+        of_kind=of_kind,
     )

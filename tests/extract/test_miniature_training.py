@@ -39,11 +39,12 @@ def test_average_precision_of_cases_one_can_count():
 
 def test_captions_say_only_what_is_so():
     rng = np.random.default_rng(0)
+    held_out = [text for texts in PARAPHRASES.values() for text in texts]
     red, blue = COLOUR_NAMES.index("red"), COLOUR_NAMES.index("blue")
     for _ in range(2000):
         kind = int(rng.integers(len(KIND_NAMES)))
         found = caption(rng, kind, red, blue)
-        assert found.text not in PARAPHRASES.values(), "paraphrases are for measuring"
+        assert not any(found.text.startswith(text) for text in held_out), "paraphrases are for measuring"
         assert found.kind in (kind, -1) and found.shirt in (red, -1) and found.trousers in (blue, -1)
         words = found.text.split()
         assert ("red" in words) == (found.shirt == red) and ("blue" in words) == (found.trousers == blue)
