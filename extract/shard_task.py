@@ -5,6 +5,7 @@ shard. So a kill loses the video in work and nothing else, and whoever takes the
 """
 
 import hashlib
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,9 @@ def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tel
     for row in task.todo:
         video_s = 0.0
         if not part_path(task.run, row).exists():
-            mark.write_text(row.video, encoding="utf-8")
+            beside = mark.with_suffix(".tmp")  # a worker killed while it writes must not leave an empty mark
+            beside.write_text(row.video, encoding="utf-8")
+            os.replace(beside, mark)
             try:
                 video_s = _extract_video(task, row, embedder, decoder, result, tell)
             except VideoError as error:
