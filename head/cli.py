@@ -78,7 +78,9 @@ def _tell(trained) -> None:
         f"epoch {metrics['epoch']} of {metrics['epochs_run']} is kept"
     )
     if metrics["missing_videos"]:
-        typer.echo(f"{metrics['missing_videos']} more train videos are in the manifest but not in the shards (see rejected.csv)")
+        typer.echo(
+            f"{metrics['missing_videos']} more train videos are in the manifest but not in the shards (see rejected.csv)"
+        )
     if metrics["validation_videos"]:
         typer.echo(f"validation: video AUC {metrics['val_auc']:.3f}, class right {metrics['val_hits']:.3f}")
     else:
