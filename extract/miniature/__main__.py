@@ -33,21 +33,17 @@ def detr(
 
 @app.command(epilog="Example: python -m aadc.extract.miniature clip")
 def clip(
-    steps: Annotated[int, typer.Option(min=1, help="Steps of 128 pictures with captions.")] = 2000,
-    text_steps: Annotated[int, typer.Option(min=1, help="Steps of the text side alone.")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 128 pictures with captions.")] = 1800,
     seed: int = 0,
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")] = HERE / "clip",
     work: Work = Path("runs/miniature"),
     threads: Threads = 2,
 ) -> None:
-    """Train CLIP, both sides and then the text side alone; started again, it goes on where it was stopped."""
-    from aadc.extract.miniature.clip import Crops, train
-    from aadc.extract.miniature.clip_text import train_text
+    """Train CLIP; started again, it goes on where it was stopped."""
+    from aadc.extract.miniature.clip import train
 
     _use(threads)
-    crops = Crops(_pool(work, "train"), seed)
-    model = train(crops, work / "clip", out, steps, seed, typer.echo)
-    train_text(model, crops, work / "clip-text", out, text_steps, seed, typer.echo)
+    train(_pool(work, "train"), work / "clip", out, steps, seed, typer.echo)
     typer.echo(f"written: {out}; next: python -m aadc.extract.miniature measure")
 
 

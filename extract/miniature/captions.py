@@ -3,7 +3,7 @@
 `PARAPHRASES` is never trained on; it measures whether the text side understands words or has learned sentences by heart.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,109 +12,71 @@ from aadc.extract.miniature.pool import COLOUR_NAMES, KIND_NAMES
 # "somebody …ing": follows a subject, with or without "is".
 _DOING = {
     "walking": ["walking", "walking along", "strolling", "strolling by", "passing by on foot", "walking past",
-                "going for a walk", "taking a walk", "walking through the picture", "crossing the floor on foot",
-                "ambling along", "out for a stroll", "strolling about", "wandering about", "walking slowly",
-                "moving along on foot", "going somewhere on foot"],
+                "going for a walk", "taking a walk", "walking through the picture", "crossing the floor on foot"],
     "standing": ["standing", "standing about", "standing still", "standing around", "waiting", "standing there and waiting",
-                 "standing with hands on the hips", "standing with folded arms", "standing upright", "just standing",
-                 "doing nothing but standing", "standing idle", "standing in place", "waiting for something",
-                 "hanging around"],
+                 "standing with hands on the hips", "standing with folded arms", "standing upright", "just standing"],
     "stretching": ["stretching", "stretching the arms", "doing stretching exercises", "stretching sideways",
                    "bending to the side with raised arms", "warming up", "doing a side stretch",
-                   "loosening up before training", "stretching with the arms over the head", "doing a stretch",
-                   "doing gymnastics", "stretching with both arms up", "bending over to one side",
-                   "doing a stretching exercise"],
+                   "loosening up before training", "stretching with the arms over the head", "doing a stretch"],
     "treadmill": ["running on a treadmill", "jogging on a treadmill", "on a treadmill", "training on the treadmill",
                   "using a treadmill", "on a running machine", "exercising on a running machine",
-                  "doing a treadmill workout", "on the treadmill in the gym", "running on a running machine",
-                  "jogging on the spot on a machine", "working out on a treadmill", "jogging indoors on a treadmill"],
+                  "doing a treadmill workout", "on the treadmill in the gym"],
     "cycling": ["on an exercise bike", "cycling on an exercise bike", "riding a stationary bike", "pedalling on a bike",
                 "pedalling an exercise bicycle", "cycling indoors", "sitting on an exercise bike", "training on a bike",
-                "doing indoor cycling", "riding an indoor bicycle", "pedalling indoors", "on a stationary bicycle",
-                "working out on an exercise bike", "riding a bike that stands still"],
+                "doing indoor cycling", "riding an indoor bicycle"],
     "squat": ["doing squats with a barbell", "squatting", "doing a squat", "doing barbell squats",
               "squatting with a barbell", "going down with a heavy bar on the shoulders",
               "bending the knees under a barbell", "doing squats", "with a barbell on the shoulders",
-              "lifting a heavy bar with the legs", "working out with a barbell on the shoulders",
-              "crouching under a heavy barbell", "doing knee bends with a weight"],
+              "lifting a heavy bar with the legs"],
     "dumbbell press": ["lifting dumbbells over the head", "doing a dumbbell press", "pressing two dumbbells",
                        "lifting dumbbells", "raising dumbbells above the head", "pushing dumbbells up",
                        "doing shoulder presses with dumbbells", "holding up two dumbbells", "training with dumbbells",
-                       "lifting weights upwards in both hands", "holding dumbbells up high",
-                       "pressing weights overhead with both hands", "working out with two dumbbells"],
+                       "lifting weights upwards in both hands"],
     "bench press": ["doing a bench press", "bench pressing", "lying on a bench and pressing a barbell",
                     "pressing a bar on a bench", "lifting a weight on a bench", "doing bench presses",
-                    "pushing a barbell up from a bench", "lying on a weight bench", "training on a bench",
-                    "lying on the back and lifting a barbell", "working out on a weight bench",
-                    "lifting a barbell while lying on a bench"],
+                    "pushing a barbell up from a bench", "lying on a weight bench", "training on a bench"],
     "fall": ["falling", "falling down", "falling over", "falling to the floor", "who has fallen to the floor",
              "who has fallen over", "who fell", "who fell down", "stumbling and falling", "on hands and knees after a fall",
-             "tumbling to the ground", "trying to get up after a fall", "who has fallen", "collapsing to the ground",
-             "tripping over", "tumbling", "slipping and falling", "going down", "who has tumbled", "who has tripped",
-             "who took a tumble", "who has just fallen", "down on the floor after a fall"],
+             "tumbling to the ground", "trying to get up after a fall", "who has fallen", "collapsing to the ground"],
     "fight": ["fighting", "in a fight", "hitting each other", "beating somebody", "punching each other", "exchanging blows",
-              "having a fight", "kicking and punching", "attacking each other", "brawling", "wrestling", "in a brawl",
-              "throwing punches", "fighting with each other", "hitting out", "kicking each other", "striking each other"],
+              "having a fight", "kicking and punching", "attacking each other", "brawling"],
     "drinking": ["drinking", "drinking from a bottle", "drinking out of a bottle", "having a drink", "taking a drink",
                  "holding a bottle to the mouth", "emptying a bottle", "with a bottle at the lips", "drinking water",
-                 "raising a bottle to drink", "sipping from a bottle", "taking a sip", "gulping from a bottle",
-                 "swallowing water from a bottle"],
+                 "raising a bottle to drink"],
     "phone": ["talking on the phone", "on the phone", "phoning", "making a call", "using a mobile phone",
               "with a phone at the ear", "holding a phone to the ear", "having a phone call", "calling somebody",
-              "speaking on a mobile phone", "in a phone call", "chatting on the phone", "telephoning",
-              "answering the phone", "with a mobile at the ear"],
+              "speaking on a mobile phone"],
     "running": ["running", "running away", "running fast", "sprinting", "fleeing", "rushing along",
-                "running through the picture", "running in a hurry", "dashing off", "in a fast run", "running off",
-                "racing along", "running very fast", "running at full speed", "hurrying away", "dashing away",
-                "taking off at a run", "speeding off on foot"],
+                "running through the picture", "running in a hurry", "dashing off", "in a fast run"],
     "lying": ["lying still on the floor", "lying on the floor", "lying on the ground", "lying motionless",
               "lying flat on the back", "stretched out flat on the floor", "lying unconscious", "lying down without moving",
-              "lying there without a motion", "passed out on the floor", "lying flat on the ground",
-              "lying there without moving", "lying quite still", "motionless on the ground", "lying on the floor like dead",
-              "resting flat on the floor"],
+              "lying there without a motion", "passed out on the floor"],
     "abandoned bag": ["leaving a bag on the floor", "leaving a bag behind", "putting a bag down", "with a bag",
                       "carrying a bag", "leaving luggage behind", "putting down a suitcase", "bending over a bag",
-                      "abandoning a bag", "leaving a suitcase", "setting a bag down", "setting down luggage",
-                      "leaving a case behind", "placing a bag on the floor", "walking off without the bag"],
+                      "abandoning a bag", "leaving a suitcase"],
 }  # fmt: skip
 # Whole sentences after a subject: "somebody …s".
 _DOES = {
-    "walking": ["walks", "walks along", "walks by", "strolls past", "passes by", "takes a walk", "ambles along",
-                "walks slowly", "strolls about", "wanders about", "goes on foot"],
-    "standing": ["stands", "stands about", "stands still", "waits", "stands and waits", "just stands around", "stands idle",
-                 "stands there doing nothing", "hangs around", "stands in place"],
-    "stretching": ["stretches", "stretches the arms", "bends to the side", "warms up", "does stretching with raised arms",
-                   "stretches with both arms up", "does gymnastics", "does a stretching exercise"],
-    "treadmill": ["runs on a treadmill", "jogs on a treadmill", "trains on a running machine", "uses the treadmill",
-                  "runs on a running machine", "jogs on the treadmill", "works out on a treadmill"],
-    "cycling": ["rides an exercise bike", "pedals on an exercise bike", "cycles indoors", "pedals a stationary bicycle",
-                "pedals a bike indoors", "rides a stationary bicycle", "cycles on a bike that stands still"],
-    "squat": ["squats", "squats with a barbell", "does squats", "does a squat under a barbell", "squats with a heavy bar",
-              "crouches under a barbell", "does knee bends with a barbell", "squats under a heavy weight"],
+    "walking": ["walks", "walks along", "walks by", "strolls past", "passes by", "takes a walk"],
+    "standing": ["stands", "stands about", "stands still", "waits", "stands and waits", "just stands around"],
+    "stretching": ["stretches", "stretches the arms", "bends to the side", "warms up", "does stretching with raised arms"],
+    "treadmill": ["runs on a treadmill", "jogs on a treadmill", "trains on a running machine", "uses the treadmill"],
+    "cycling": ["rides an exercise bike", "pedals on an exercise bike", "cycles indoors", "pedals a stationary bicycle"],
+    "squat": ["squats", "squats with a barbell", "does squats", "does a squat under a barbell", "squats with a heavy bar"],
     "dumbbell press": ["lifts dumbbells", "presses dumbbells over the head", "pushes dumbbells up",
-                       "lifts two dumbbells upwards", "presses weights overhead", "raises two dumbbells",
-                       "holds dumbbells above the head"],
+                       "lifts two dumbbells upwards"],
     "bench press": ["does a bench press", "presses a barbell on a bench", "lies on a bench and lifts a bar",
-                    "bench presses", "lies on a bench and presses weights", "lifts a barbell lying on the back",
-                    "pushes up a bar from a bench"],
+                    "bench presses"],
     "fall": ["falls", "falls down", "falls over", "falls to the ground", "has fallen", "has fallen over",
-             "fell to the floor", "has had a fall", "trips", "trips and falls", "tumbles", "tumbles to the floor",
-             "slips and falls", "goes down", "has just fallen", "has tumbled"],
-    "fight": ["fights", "fights somebody", "punches somebody", "hits somebody", "beats another person", "throws punches",
-              "kicks somebody", "strikes somebody", "wrestles"],
+             "fell to the floor", "has had a fall"],
+    "fight": ["fights", "fights somebody", "punches somebody", "hits somebody", "beats another person"],
     "drinking": ["drinks", "drinks from a bottle", "takes a drink from a bottle", "drinks water",
-                 "holds a bottle to the lips", "sips from a bottle", "takes a sip", "drinks some water",
-                 "raises a bottle and drinks"],
-    "phone": ["phones", "talks on the phone", "makes a call", "is on a phone call", "holds a phone to the ear",
-              "telephones", "calls somebody", "answers the phone", "chats on the phone", "speaks on the phone"],
-    "running": ["runs", "runs away", "runs fast", "sprints", "flees", "runs very quickly", "runs off", "races along",
-                "dashes away", "hurries away", "runs at full speed", "runs off in a hurry"],
-    "lying": ["lies on the floor", "lies still on the ground", "lies motionless", "lies flat without moving",
-              "lies quite still", "lies flat on the ground", "lies motionless on the floor",
-              "rests on the floor without a motion"],
+                 "holds a bottle to the lips"],
+    "phone": ["phones", "talks on the phone", "makes a call", "is on a phone call", "holds a phone to the ear"],
+    "running": ["runs", "runs away", "runs fast", "sprints", "flees", "runs very quickly"],
+    "lying": ["lies on the floor", "lies still on the ground", "lies motionless", "lies flat without moving"],
     "abandoned bag": ["leaves a bag", "leaves a bag behind", "puts a bag down", "leaves luggage on the floor",
-                      "abandons a bag", "puts a suitcase down", "sets a bag down", "leaves a case behind",
-                      "walks off without the bag", "abandons a suitcase"],
+                      "abandons a bag", "puts a suitcase down"],
 }  # fmt: skip
 # On its own, without a subject; class names among them, since the head's prompts are built from those.
 _ALONE = {
@@ -141,20 +103,6 @@ _CROWDS = ["two people", "two persons", "two men", "people", "a person", "two fi
 _OPENINGS = ["", "", "", "a photo of ", "a picture of ", "an image of ", "a video of ", "a frame of a surveillance video with ",
              "a camera shows ", "security camera footage of ", "a scene with ", "there is ", "we see ",
              "a low quality picture of a room with ", "in this frame of the recording one can see "]  # fmt: skip
-
-_ENDINGS = [
-    "",
-    "",
-    "",
-    "",
-    "",
-    " in the room",
-    " over there",
-    " in front of the camera",
-    " right now",
-    " here",
-    " at the moment",
-]
 
 PARAPHRASES = {
     "walking": ("someone takes a stroll", "a man goes past at a walk", "people going about on foot"),
@@ -189,9 +137,10 @@ class Caption:
 
 def caption(rng: np.random.Generator, kind: int, shirt: int = -1, trousers: int = -1) -> Caption:
     """Something true of a figure (or, without clothes, of a bag or a whole frame); never one of `PARAPHRASES`."""
-    while (found := _caption(rng, kind, shirt, trousers)).text in _HELD_OUT:
-        pass
-    return replace(found, text=found.text + _ENDINGS[int(rng.integers(len(_ENDINGS)))])
+    while True:
+        found = _caption(rng, kind, shirt, trousers)
+        if found.text not in _HELD_OUT:
+            return found
 
 
 _HELD_OUT = frozenset(text for texts in PARAPHRASES.values() for text in texts)
@@ -206,7 +155,7 @@ def _caption(rng: np.random.Generator, kind: int, shirt: int, trousers: int) -> 
         return Caption(opening + one(_ALONE[name]), kind)
     crowd = name == "fight"
     subject, wears = one(_CROWDS if crowd else _SUBJECTS), {}
-    if shirt >= 0 and not crowd and rng.random() < 0.25:
+    if shirt >= 0 and not crowd and rng.random() < 0.45:
         wears["shirt"], what = shirt, f"a {COLOUR_NAMES[shirt]} {one(['shirt', 'shirt', 'top', 'sweater'])}"
         if rng.random() < 0.3:
             wears["trousers"], what = trousers, f"{what} and {COLOUR_NAMES[trousers]} {one(['trousers', 'pants'])}"

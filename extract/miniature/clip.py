@@ -146,15 +146,16 @@ def encode_text(model: open_clip.CLIP, tokens_BL: Tensor) -> Tensor:
     return nn.functional.normalize(ends @ model.text_projection, dim=-1)
 
 
-def train(crops: Crops, work: Path, out: Path, steps: int, seed: int, say=print) -> open_clip.CLIP:
-    """Train both sides for `steps` steps, write the model's folder `out`, give the model; goes on from `work` if stopped."""
+def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say=print) -> None:
+    """Train for `steps` steps and write the model's folder `out`; goes on from `work` if it was stopped."""
     torch.manual_seed(seed)
     model = build_model().train()
     optimiser = torch.optim.AdamW(groups(model, DECAY), PEAK_RATE, betas=(0.9, 0.98))
+    crops = Crops(pool, seed)
     tokenize = open_clip.SimpleTokenizer()
     mean, std = (torch.tensor(PREPROCESS[name])[:, None, None] for name in ("mean", "std"))
     began, running = time.monotonic(), None
-    resumable = Resumable(work, model, optimiser, {"steps": steps, "seed": seed, "pictures": len(crops.pool)})
+    resumable = Resumable(work, model, optimiser, {"steps": steps, "seed": seed, "pictures": len(pool)})
     for step in steps_to_go(resumable, steps, PEAK_RATE, save_every=250):
         pixels, texts, true = crops.batch(batch_rng(seed, step), BATCH)
         image = model.encode_image((pixels - mean) / std, normalize=True)
@@ -169,7 +170,6 @@ def train(crops: Crops, work: Path, out: Path, steps: int, seed: int, say=print)
             say(f"step {step}/{steps} loss {running:.3f} scale {model.logit_scale.exp():.1f} {time.monotonic() - began:.0f} s")
         if (step + 1) % 500 == 0 or step + 1 == steps:
             export(model, out)
-    return model
 
 
 def export(model: open_clip.CLIP, out: Path) -> None:
