@@ -20,7 +20,7 @@ def commands(seed: int) -> list[list[str]]:
     """The demo's four commands, as the Makefile has them, with this seed for scenes and training."""
     return [
         ["aadc-manifest", "demo", "--seed", f"{seed}", "--out", "demo"],
-        ["aadc-extract", "demo/demo.csv", "--models", "miniature", "--run", "runs/demo"],
+        ["aadc-extract", "demo/demo.csv", "--models", "miniature", "--stride", "5", "--run", "runs/demo"],
         ["aadc-train-head", "--run", "runs/demo", "--seed", f"{seed}"],
         ["aadc-eval", "--metric", "all", "--run", "runs/demo"],
     ]

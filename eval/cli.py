@@ -39,6 +39,15 @@ class Split(StrEnum):
     train = "train"
 
 
+class Table(StrEnum):
+    """Tables like the paper's."""
+
+    ablation = "ablation"
+    k_gamma = "k-gamma"
+    cross = "cross"
+    classes = "classes"
+
+
 @app.command(epilog=EXAMPLES)
 def evaluate(
     metric: Annotated[Metric, typer.Option(help="auc (UCF-Crime), ap (XD-Violence), map (mAP@IoU) or all.")] = Metric.auc,
@@ -56,6 +65,14 @@ def evaluate(
     find: Annotated[
         str | None, typer.Option(help="Look for something in words in all videos of the run, instead; needs no head.")
     ] = None,
+    table: Annotated[
+        Table | None,
+        typer.Option(
+            help="Train heads for a table like the paper's: ablation (V-VII), k-gamma (IX), cross (VIII); classes."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of a --table.")] = 3,
+    other: Annotated[Path | None, typer.Option(help="Run of a second data set, for --table cross.")] = None,
     head: Annotated[Path | None, typer.Option(help="Folder of a head trained elsewhere on the same features.")] = None,
     classes: Annotated[
         Path | None, typer.Option(help="Class card (TOML) to score against in place of the head's, known in training or not.")
@@ -67,12 +84,17 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
     """Score the test videos of a run and print the figures of the field; or score videos of your own; or find words."""
-    if (bool(video) + (find is not None) + report) > 1:
-        raise UserError("--video, --find and --report cannot be combined: give one of them")
+    if (bool(video) + (find is not None) + report + (table is not None)) > 1:
+        raise UserError("--video, --find, --table and --report cannot be combined: give one of them")
     from aadc.extract.run_folder import latest_run
 
     folder = latest_run(run)
     typer.echo(f"run: {folder.path}" + ("" if run else " (latest)"))
+    if table is not None:
+        from aadc.eval.table_command import make_table
+
+        make_table(folder, table.value, seeds, other, clip, device)
+        return
     from aadc.eval import commands
 
     if find is not None:

@@ -95,7 +95,7 @@ def folder(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
-    train: Annotated[int, typer.Option(min=1, help="Videos to train with.")] = 36,
+    train: Annotated[int, typer.Option(min=1, help="Videos to train with.")] = 60,
     test: Annotated[int, typer.Option(min=1, help="Videos to test with.")] = 24,
 ) -> None:
     """Synthetic scenes with known truth."""

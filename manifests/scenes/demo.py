@@ -6,15 +6,14 @@ out/demo.csv  out/demo.toml  out/videos/train-000.mp4 …  out/truth/train-000.j
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, Segment, write_manifest
+from aadc.manifests.processes import side_by_side
 from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.scene import FPS, Scene
@@ -87,13 +86,12 @@ def write_demo(
     planned = plan(seed, train, test)
     for folder in ("videos", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    rows = []
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(planned)), get_context("spawn")) as workers:
-        for done, row in enumerate(workers.map(write_one, planned, [out] * len(planned)), 1):
-            rows.append(row)
-            progress(done, len(planned))
+    rows: dict[int, Row] = {}
+    for number, row in side_by_side(write_one, [(one, out) for one in planned], min(os.cpu_count() or 1, len(planned))):
+        rows[number] = row
+        progress(len(rows), len(planned))
     manifest = out / "demo.csv"
-    write_manifest(rows, demo_card(), manifest)
+    write_manifest([rows[number] for number in sorted(rows)], demo_card(), manifest)
     return manifest
 
 

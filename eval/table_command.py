@@ -1,0 +1,64 @@
+"""`aadc-eval --table`: train what a table of the paper needs, print it, keep it."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from aadc.eval.experiments import ABLATION, K_GAMMA, PLAIN, figures_of, jobs_of, test_split, train_all
+from aadc.eval.metrics import category_figures
+from aadc.eval.open_vocabulary import load_tower
+from aadc.eval.paper_tables import PaperTable, confusion_table, keep, over_seeds
+from aadc.extract.devices import choose_device
+from aadc.extract.run_folder import RunFolder, latest_run
+from aadc.extract.shards import ShardSet
+from aadc.head.checkpoint import load_head
+from aadc.manifests.errors import UserError
+
+
+def make_table(run: RunFolder, name: str, seeds: int, other: Path | None, clip: str | None, device: str) -> None:
+    """Print a table like one of the paper's, training what it needs, and keep it in the run's `eval/tables/`."""
+    if (name == "cross") != (other is not None):
+        raise UserError("--table cross and --other RUN, a second data set's run, belong together: give both or neither")
+    device = choose_device(device)
+    if name == "classes":
+        split = test_split(run, load_head(run.head), device)
+        figures = category_figures(split.categories, split.names, split.kinds)
+        tables = {f"classes-{kind}": confusion_table(kind, figures[kind]) for kind in ("normal", "abnormal")}
+    elif name == "cross":
+        tables = {"cross": _cross(run, latest_run(other), seeds, clip, device)}
+    else:
+        settings = ABLATION if name == "ablation" else K_GAMMA
+        tables = {name: _settings_table(run, name, settings, seeds, clip, device)}
+    paths = keep(tables, run.eval / "tables")
+    for one in tables.values():
+        Console().print(one.terminal())
+    typer.echo("kept: " + ", ".join(map(str, paths)))
+
+
+def _settings_table(run: RunFolder, name: str, settings: dict, seeds: int, clip: str | None, device: str) -> PaperTable:
+    jobs = jobs_of(run, settings, seeds, clip, device)
+    _train(run, jobs)
+    found = {setting: [figures_of(run, jobs[setting, seed].out, device) for seed in range(seeds)] for setting in settings}
+    return over_seeds(f"{name}: %, mean ± deviation over {seeds} seeds", "setting", found)
+
+
+def _cross(run: RunFolder, other: RunFolder, seeds: int, clip: str | None, device: str) -> PaperTable:
+    """Table VIII: heads of both runs on the test videos of both."""
+    found = {}
+    for trained in (run, other):
+        jobs = jobs_of(trained, PLAIN, seeds, clip, device)
+        _train(trained, jobs)
+        for tested in (run, other):
+            tower = None if tested is trained else load_tower(ShardSet(tested.shards).models["clip"], clip)
+            label = f"{trained.manifest().card.title} -> {tested.manifest().card.title}"
+            found[label] = [figures_of(tested, job.out, device, tower) for job in jobs.values()]
+    return over_seeds(f"trained on -> tested on: %, mean ± deviation over {seeds} seeds", "data sets", found)
+
+
+def _train(run: RunFolder, jobs: dict) -> None:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with run.lock(), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("training heads", total=len(jobs))
+        train_all(list(jobs.values()), lambda: bar.advance(task))
