@@ -67,9 +67,7 @@ def evaluate(
     ] = None,
     table: Annotated[
         Table | None,
-        typer.Option(
-            help="Train heads for a table like the paper's: ablation (V-VII), k-gamma (IX), cross (VIII); classes."
-        ),
+        typer.Option(help="Train heads for a table like the paper's: ablation (V-VII), k-gamma (IX), cross (VIII); classes."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of a --table.")] = 3,
     other: Annotated[Path | None, typer.Option(help="Run of a second data set, for --table cross.")] = None,
