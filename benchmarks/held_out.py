@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 
 from aadc.eval.evaluate import evaluate
 from aadc.eval.moments import similarities
-from aadc.eval.open_vocabulary import load_tower, score_against
+from aadc.eval.open_vocabulary import score_against
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import score_split
 from aadc.eval.truth import expand
@@ -27,6 +27,7 @@ from aadc.head.bags import snippet_features
 from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.config import HeadConfig
 from aadc.head.prompts import PromptEncoder
+from aadc.head.text_tower import load_tower
 from aadc.head.train import train_head
 from aadc.manifests.manifest import Manifest, Row, write_manifest
 

@@ -11,13 +11,14 @@ from aadc.eval import scores
 from aadc.eval.evaluate import evaluate
 from aadc.eval.moments import best_moments, write_moments
 from aadc.eval.notes import notes_on
-from aadc.eval.open_vocabulary import load_tower, score_against
+from aadc.eval.open_vocabulary import score_against
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.tables import moments_table, print_figures
 from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead, load_head, replace_file
+from aadc.head.text_tower import load_tower
 from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
 

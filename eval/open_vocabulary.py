@@ -1,38 +1,14 @@
-"""Words in place of the classes of the training: CLIP's text tower reads any."""
+"""Words in place of the classes of the training: the learned prompts around any words."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
-from aadc.extract.clip_model import Clip, load_clip
+from aadc.extract.clip_model import Clip
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.prompts import PromptEncoder
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
-
-
-def load_tower(made_with: Mapping[str, str], clip: str | None) -> Clip:
-    """The CLIP that features or a head were made with, for its text side.
-
-    Args:
-        made_with: its `source` then and the hash of its `weights`.
-        clip: where it is now; None for where it was.
-    Raises:
-        UserError: it is not there, or it is another one.
-    """
-    try:
-        tower = load_clip(clip or made_with["source"])
-    except UserError as error:
-        if clip is not None:
-            raise
-        raise UserError(f"words need the text tower of the CLIP the features were made with: {error}") from error
-    if tower.weights != made_with["weights"]:
-        raise UserError(
-            f"{tower.source}: its weights {tower.weights[:8]} are not those the features were made with, {made_with['source']} "
-            f"{made_with['weights'][:8]}; give that one with --clip"
-        )
-    return tower
 
 
 @torch.inference_mode()

@@ -8,12 +8,12 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from aadc.eval.experiments import ABLATION, K_GAMMA, PLAIN, figures_of, jobs_of, test_split, train_all
 from aadc.eval.metrics import category_figures
-from aadc.eval.open_vocabulary import load_tower
 from aadc.eval.paper_tables import PaperTable, confusion_table, keep, over_seeds
 from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder, latest_run
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import load_head
+from aadc.head.text_tower import load_tower
 from aadc.manifests.errors import UserError
 
 

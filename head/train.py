@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from aadc.extract.clip_model import Clip, load_clip
+from aadc.extract.clip_model import Clip
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import Bag, load_bags
@@ -21,6 +21,7 @@ from aadc.head.model import AnomalyHead
 from aadc.head.progress import TrainProgress
 from aadc.head.prompts import PromptEncoder
 from aadc.head.sampling import BalancedSampler, split_validation
+from aadc.head.text_tower import load_tower
 from aadc.head.trainer import Trainer, set_statistics
 from aadc.head.training_state import STATE, Progress, load_state, save_state
 from aadc.manifests.card import Card
@@ -86,27 +87,10 @@ def train_head(
     bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
     out.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
-        tower = _load_tower(shards, clip)
+        tower = load_tower(shards.models["clip"], clip)
         missing = len(manifest.split("train")) - len(rows)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
     return Trained(out, metrics)
-
-
-def _load_tower(shards: ShardSet, clip: str | None) -> Clip:
-    """The CLIP that the shards were made with, from where it was then or from `clip`."""
-    made_with = shards.models["clip"]
-    try:
-        tower = load_clip(clip or made_with["source"])
-    except UserError as error:
-        if clip is not None:
-            raise
-        raise UserError(f"the prompts need the text tower of the CLIP the shards were made with: {error}") from error
-    if tower.weights != made_with["weights"]:
-        raise UserError(
-            f"{tower.source}: its weights {tower.weights[:8]} are not those the shards were made with, {made_with['source']} "
-            f"{made_with['weights'][:8]}; give that one with --clip"
-        )
-    return tower
 
 
 def _fit(

@@ -14,7 +14,7 @@ from calls import call
 
 from aadc.eval.cli import main
 from aadc.eval.moments import best_moments, similarities
-from aadc.eval.open_vocabulary import load_tower, score_against
+from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import load_clip
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
@@ -22,6 +22,7 @@ from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.prompts import PromptEncoder
+from aadc.head.text_tower import load_tower
 from aadc.manifests.card import Card, ClassEntry, write_card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row, write_manifest

@@ -263,7 +263,7 @@ def test_another_clip_is_refused(run, tmp_path):
     save_file(tensors, moved / "open_clip_model.safetensors")
     assert train_head(run, SHORT, tmp_path / "head", clip=str(moved)).metrics["epoch"]
     save_file({**tensors, "ln_final.weight": tensors["ln_final.weight"] + 1}, moved / "open_clip_model.safetensors")
-    with pytest.raises(UserError, match="not those the shards were made with"):
+    with pytest.raises(UserError, match="not those the features were made with"):
         train_head(run, SHORT, tmp_path / "other", clip=str(moved))
 
 
