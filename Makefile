@@ -29,6 +29,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/detection_map.py
 
