@@ -52,10 +52,8 @@ def write_clip(path: Path, width: int, height: int, frames: int, still: bool) ->
 
 def theirs(models: Path):
     """(a), as a function from a video to boxes (T, N, 4) in px and embeddings (T, 1 + N, C), whole frame first."""
-    import decord
     import open_clip
     import torch
-    from PIL import Image
     from transformers import pipeline
 
     from aadc.extract.crops import square_boxes
@@ -64,11 +62,16 @@ def theirs(models: Path):
     clip, _, transform = open_clip.create_model_and_transforms(f"local-dir:{models / 'clip'}")
     clip.eval()
 
+    def frames(path: Path):
+        with av.open(str(path)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index % STRIDE == STRIDE // 2:
+                    yield frame.to_image()
+
     @torch.no_grad()
     def run(path: Path) -> tuple[np.ndarray, np.ndarray]:
-        reader, boxes, embeddings = decord.VideoReader(str(path)), [], []
-        for index in range(STRIDE // 2, len(reader), STRIDE):
-            image = Image.fromarray(reader[index].asnumpy())
+        boxes, embeddings = [], []
+        for image in frames(path):
             found = sorted(detect(image), key=lambda item: -item["score"])[:BOXES]
             corners = np.array([[item["box"][key] for key in ("xmin", "ymin", "xmax", "ymax")] for item in found], float)
             relative = corners / np.tile(image.size, 2)
