@@ -3,11 +3,12 @@
 Any detector of the DETR family that transformers' `AutoModelForObjectDetection` loads will do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
+from aadc.extract.devices import at_once
 from aadc.extract.hub import loading, weights_hash
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
@@ -73,9 +74,13 @@ class Detector:
     def __call__(self, frames_BCHW: Tensor) -> Detections:
         """Detect on RGB uint8 frames (B, 3, H, W) of one size."""
         inputs = self.preprocess_frames(frames_BCHW)
-        pixels = inputs.pop("pixel_values").to(self.dtype, memory_format=torch.channels_last)
-        outputs = self.model(pixel_values=pixels, **inputs)
-        return self._best(outputs)
+        inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
+        few = at_once(self.device, inputs["pixel_values"][0, 0].numel(), len(frames_BCHW))
+        parts = [
+            self._best(self.model(**{name: values[start : start + few] for name, values in inputs.items()}))
+            for start in range(0, len(frames_BCHW), few)
+        ]
+        return Detections(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Detections)))
 
     def _best(self, outputs) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.

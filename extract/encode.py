@@ -8,6 +8,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from aadc.extract.clip_model import Clip
+from aadc.extract.devices import at_once
 
 _BATCH = 64
 
@@ -58,7 +59,8 @@ class ClipEncoder:
         if not images:
             return torch.zeros(0, self.width)
         parts = []
-        for start in range(0, len(images), _BATCH):
-            batch = torch.stack([self.preprocess(image.to(self.device)) for image in images[start : start + _BATCH]])
+        few = at_once(self.device, self.size_hw[0] * self.size_hw[1], _BATCH)
+        for start in range(0, len(images), few):
+            batch = torch.stack([self.preprocess(image.to(self.device)) for image in images[start : start + few]])
             parts.append(self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu())
         return torch.cat(parts)
