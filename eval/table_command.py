@@ -41,20 +41,27 @@ def _settings_table(run: RunFolder, name: str, settings: dict, seeds: int, clip:
     jobs = jobs_of(run, settings, seeds, clip, device)
     _train(run, jobs)
     found = {setting: [figures_of(run, jobs[setting, seed].out, device) for seed in range(seeds)] for setting in settings}
-    return over_seeds(f"{name}: %, mean ± deviation over {seeds} seeds", "setting", found)
+    return over_seeds(f"{name}: %, {_over(seeds)}", "setting", found)
 
 
 def _cross(run: RunFolder, other: RunFolder, seeds: int, clip: str | None, device: str) -> PaperTable:
     """Table VIII: heads of both runs on the test videos of both."""
-    found = {}
+    found, names = {}, names_of(run, other)
     for trained in (run, other):
         jobs = jobs_of(trained, PLAIN, seeds, clip, device)
         _train(trained, jobs)
         for tested in (run, other):
             tower = None if tested is trained else load_tower(ShardSet(tested.shards).models["clip"], clip)
-            label = f"{trained.manifest().card.title} -> {tested.manifest().card.title}"
-            found[label] = [figures_of(tested, job.out, device, tower) for job in jobs.values()]
-    return over_seeds(f"trained on -> tested on: %, mean ± deviation over {seeds} seeds", "data sets", found)
+            found[f"{names[trained]} -> {names[tested]}"] = [
+                figures_of(tested, job.out, device, tower) for job in jobs.values()
+            ]
+    return over_seeds(f"trained on -> tested on: %, {_over(seeds)}", "data sets", found)
+
+
+def names_of(run: RunFolder, other: RunFolder) -> dict[RunFolder, str]:
+    """What the table calls two runs: their data sets' titles, or, where those are the same, their folders."""
+    titles = {one: one.manifest().card.title for one in (run, other)}
+    return titles if len(set(titles.values())) == 2 else {one: str(one.path) for one in titles}
 
 
 def _train(run: RunFolder, jobs: dict) -> None:
@@ -62,3 +69,7 @@ def _train(run: RunFolder, jobs: dict) -> None:
     with run.lock(), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("training heads", total=len(jobs))
         train_all(list(jobs.values()), lambda: bar.advance(task))
+
+
+def _over(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"mean ± deviation over {seeds} seeds"

@@ -17,6 +17,7 @@ from calls import call
 from aadc.eval import experiments
 from aadc.eval.cli import main
 from aadc.eval.paper_tables import confusion_table, over_seeds
+from aadc.eval.table_command import names_of
 from aadc.head.config import HeadConfig
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, write_manifest
@@ -124,6 +125,11 @@ def test_cross_meets_classes_it_was_not_trained_on(run, tmp_path, tiny_clip):
     metrics = json.loads((other.eval / "metrics.json").read_text())
     assert float(found["Synthetic -> Elsewhere"]["frame AUC mean"]) == pytest.approx(metrics["frame"]["auc"])
     assert float(found["Synthetic -> Elsewhere"]["category accuracy mean"]) == pytest.approx(metrics["category"]["accuracy"])
+
+
+def test_two_runs_of_one_title_are_told_apart(run, tmp_path, tiny_clip):
+    other = synthetic.make_run(tmp_path / "other", tiny_clip, train=4, test=4)
+    assert names_of(run, other) == {run: str(run.path), other: str(other.path)}
 
 
 def test_classes_are_the_confusion_matrices_of_the_run_s_own_head(run):
