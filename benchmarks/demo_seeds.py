@@ -2,7 +2,7 @@
 
     python benchmarks/demo_seeds.py 1 2 3 4 5
 
-Runs the commands of `make demo` in a temporary folder, one seed after the other, and says how long each took.
+Runs the commands of `make demo`, all but the report, in a temporary folder, seed after seed, and says how long each took.
 """
 
 import json
