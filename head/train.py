@@ -128,7 +128,7 @@ def _fit(
     if progress:
         progress.begin(done.epoch * sampler.steps_per_epoch, steps)
     saved = 0.0
-    while done.epoch < config.epochs and done.epoch - done.best_epoch < config.patience:
+    while done.epoch < config.epochs and done.epoch - done.kept_epoch < config.patience:
         losses = []
         for step in range(done.epoch * sampler.steps_per_epoch, (done.epoch + 1) * sampler.steps_per_epoch):
             losses.append(trainer.step(step, [learn_bags[i] for i in sampler.batch(step)]))
@@ -145,7 +145,7 @@ def _fit(
 
     model.load_state_dict(best_weights)
     metrics = {
-        **done.history[done.best_epoch],
+        **done.history[done.kept_epoch],
         "epochs_run": done.epoch,
         "videos": len(learn),
         "validation_videos": len(validate),
@@ -165,25 +165,27 @@ def _judge(
     validation_bags: Sequence[Bag],
     best_weights: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
-    """Write the epoch into the history; gives the weights to keep: these if they are the best so far, else `best_weights`.
+    """Write the epoch into the history; gives the weights to keep: these, or `best_weights` if these are clearly worse.
 
-    Epoch 0 is the untrained head, CLIP's own judgement: where no epoch does better, it stays at that. Best is the highest
-    mean of video AUC and class hits on the validation videos, of equals the latest: localising goes on getting better long
-    after whole videos are told apart. Without validation videos the last is taken for the best.
+    Validated is the mean of video AUC and class hits. The latest epoch is kept that falls short of the best by no more than
+    one validation video accounts for: localising goes on getting better long after whole videos are told apart, and on a
+    small data set the odd video turns over by chance. Epoch 0, the untrained head, is CLIP's own judgement: where every other
+    does clearly worse, it stays at that. Without validation videos the last is kept.
     """
     row: dict[str, float | None] = {"epoch": done.epoch}
     row |= {name: sum(one[name] for one in losses) / len(losses) if losses else None for name in ("bce", "nce")}
     if validation_bags:
         row |= trainer.validate(validation_bags)
         score = (row["val_auc"] + row["val_hits"]) / 2
+        one_video = 1 / len(validation_bags)  # what is lost when one ends up on the wrong side of all of the other kind
     else:
         trainer.keep_text()
         row |= dict.fromkeys(("val_loss", "val_auc", "val_hits"))
-        score = 0.0
+        score = one_video = 0.0
     done.history.append(row)
-    if score < done.best:
+    if score < done.best - one_video - 1e-9:
         return best_weights
-    done.best, done.best_epoch = score, done.epoch
+    done.best, done.kept_epoch = max(score, done.best), done.epoch
     return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
 
 

@@ -16,10 +16,10 @@ STATE = "state.safetensors"
 
 @dataclass
 class Progress:
-    """How far it has come: `epoch` done, the best of them and its validation, a row of figures for each."""
+    """How far it has come: `epoch` done, the one whose weights are kept, the best validation so far, a row of figures for each."""
 
     epoch: int = 0
-    best_epoch: int = 0
+    kept_epoch: int = 0
     best: float = 0.0
     history: list[dict[str, float | None]] = field(default_factory=list)
 
