@@ -4,6 +4,7 @@ Workers need the package and the files, at the same paths. Models are loaded onc
 handed out as there are workers, so that a dying worker takes down no task but its own.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,12 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
         UserError: nobody answers at `scheduler`, or it has no workers.
     """
     import dask
+
+    # A worker that dies fails its task at once: which video to blame is found out here, from the mark it left. Logging is
+    # set up when distributed is imported, so it has to be told before.
+    dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
     from distributed import Client, LocalCluster
 
-    # A worker that dies fails its task at once: which video to blame is found out here, from the mark it left.
-    dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
     if scheduler:
         try:
             client = Client(scheduler, timeout="10s")
@@ -40,8 +43,9 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
         with client:
             yield client
         return
+    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
+        LocalCluster(**local, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
     ):
         yield client
