@@ -14,8 +14,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from test_extract import assert_same_shards, command, make_set, run
 
-from aadc.extract.shards import ShardSet
-
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 CLIPS = {f"{number:02d}.mp4": {"frames": 200 + number} for number in range(20)}  # two shards
 
