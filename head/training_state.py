@@ -16,7 +16,7 @@ STATE = "state.safetensors"
 
 @dataclass
 class Progress:
-    """How far it has come: `epoch` done, the one whose weights are kept, the best validation so far, a row of figures for each."""
+    """How far it has come: `epoch` done, the one whose weights are kept, the best validation so far, figures of each epoch."""
 
     epoch: int = 0
     kept_epoch: int = 0
