@@ -177,13 +177,13 @@ def _judge(
     if validation_bags:
         row |= trainer.validate(validation_bags)
         score = (row["val_auc"] + row["val_hits"]) / 2
-        one_video = 1 / len(validation_bags)  # what is lost when one ends up on the wrong side of all of the other kind
+        one_video = 1 / len(validation_bags)  # lost when one ends up on the wrong side of all of the other kind
     else:
         trainer.keep_text()
         row |= dict.fromkeys(("val_loss", "val_auc", "val_hits"))
         score = one_video = 0.0
     done.history.append(row)
-    if score < done.best - one_video - 1e-9:
+    if score < done.best - one_video - 1e-9:  # sums of fractions are not exact
         return best_weights
     done.best, done.kept_epoch = max(score, done.best), done.epoch
     return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from aadc.head.config import HeadConfig
 from aadc.head.sampling import split_validation
 from aadc.head.scoring import score_video
 from aadc.head.train import train_head
+from aadc.head.training_state import Progress
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
 
@@ -202,6 +204,17 @@ def test_the_latest_epoch_within_one_video_of_the_best_is_kept(run, tmp_path, mo
     kept = load_head(out.folder).model.state_dict()
     assert all(torch.equal(tensor, seen[4][name]) for name, tensor in kept.items())
     assert not torch.equal(kept["score.fc.weight"], seen[3]["score.fc.weight"])
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 12, 47, 121])
+def test_one_video_wrong_among_all_of_the_other_kind_is_within_one_video(pairs):
+    """Also where the floating-point sums fall a digit short of the bound; two videos wrong are too many."""
+    for wrong, kept in ((1, 5), (2, 0)):
+        figures = {"val_loss": 0.0, "val_auc": 1 - wrong / pairs, "val_hits": 1.0}
+        trainer = SimpleNamespace(validate=lambda bags, figures=figures: figures, model=torch.nn.Linear(1, 1))
+        done = Progress(epoch=5, best=1.0)
+        training._judge(done, trainer, [], [None] * 2 * pairs, {})
+        assert done.kept_epoch == kept and done.best == 1.0
 
 
 def remake(run, folder: Path, clip: Path, change) -> object:
