@@ -13,7 +13,7 @@ def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list
     """Indices of the videos to train on and of those to validate on, both in ascending order.
 
     Within each kind (normal, abnormal) every 1/share-th video is taken, counted along its classes, so that each class
-    gives its share; no class loses its last training video. Without two of each kind there is no validation at all.
+    gives its share; no class (or combination of classes) loses its last training video. Without two of each kind there is no validation at all.
     """
     rng = np.random.default_rng([seed, 0])
     taken: list[int] = []
@@ -21,11 +21,11 @@ def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list
         order = [int(i) for i in rng.permutation(len(bags)) if bags[i].abnormal == abnormal]
         order.sort(key=lambda i: bags[i].labels)
         first_of_class = {bags[i].labels: i for i in reversed(order)}.values()
-        wanted = round(share * len(order))
         spare = [i for i in order if i not in first_of_class]
-        if min(wanted, len(spare)) < _LEAST_VALIDATION:
+        count = min(round(share * len(order)), len(spare))
+        if count < _LEAST_VALIDATION:
             return list(range(len(bags))), []
-        taken += [spare[round((n + 0.5) * len(spare) / wanted - 0.5)] for n in range(min(wanted, len(spare)))]
+        taken += [spare[round((n + 0.5) * len(spare) / count - 0.5)] for n in range(count)]
     return sorted(set(range(len(bags))) - set(taken)), sorted(taken)
 
 

@@ -1,6 +1,7 @@
 """What training draws from: pooled bags, padded batches, balanced draws, the validation split."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,6 +101,14 @@ def test_validation_never_takes_the_last_of_a_class(names, seed):
     assert {labels[i] for i in learn} == set(labels)
     kinds = Counter(bags[i].abnormal for i in validate)
     assert not validate or min(kinds[False], kinds[True]) >= 2
+
+
+@given(st.lists(st.sets(st.sampled_from("abcde")), min_size=1, max_size=60), st.sampled_from([0.15, 0.4]), st.integers(0, 5))
+def test_no_video_is_validated_on_twice(labels, share, seed):
+    """Where nearly every video has a combination of classes of its own, few can be spared: then those, each once."""
+    bags = [SimpleNamespace(labels=tuple(sorted(own)), abnormal="e" in own) for own in labels]
+    learn, validate = split_validation(bags, share, seed)
+    assert sorted(learn + validate) == list(range(len(bags)))
 
 
 @pytest.mark.parametrize("count", [3, 9])
