@@ -13,7 +13,8 @@ def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list
     """Indices of the videos to train on and of those to validate on, both in ascending order.
 
     Within each kind (normal, abnormal) every 1/share-th video is taken, counted along its classes, so that each class
-    gives its share; no class (or combination of classes) loses its last training video. Without two of each kind there is no validation at all.
+    gives its share; no class, or combination of classes, loses its last training video. Where that leaves few to spare, fewer
+    are taken. Without two of each kind there is no validation at all.
     """
     rng = np.random.default_rng([seed, 0])
     taken: list[int] = []
