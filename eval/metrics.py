@@ -140,7 +140,12 @@ def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[st
 
 def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:
     """Class probabilities of each video (V, C): per class the mean of the k highest snippets, as MIL-Align (eq. 9)."""
-    return np.stack([np.sort(video.classes, axis=0)[::-1][:k].mean(0) for video in videos])
+    return np.stack([top_k_means(video.classes, k) for video in videos])
+
+
+def top_k_means(classes_TC: np.ndarray, k: int) -> np.ndarray:
+    """Mean of the k highest values of each class in a video (C,), of all where it has fewer snippets (eq. 9)."""
+    return np.sort(classes_TC, axis=0)[::-1][:k].mean(0)
 
 
 def categories(

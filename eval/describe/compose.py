@@ -1,0 +1,45 @@
+"""Sentences made from facts alone: what goes out where a language model fails, and what the projector learns to say."""
+
+import random
+from collections.abc import Sequence
+
+from aadc.eval.describe.facts import Event, Facts, counted, plain
+from aadc.eval.spans import clock
+
+_OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.", "In this video there is {}.")
+_NORMAL = ("normal activity", "normal activities")
+
+
+def compose(facts: Facts, chance: random.Random | None = None) -> str:
+    """A plain sentence that is true of the facts: every event with its times, or that nothing abnormal was found.
+
+    `chance` varies the words, for training; without it the same facts give the same sentence.
+    """
+    opening = chance.choice(_OPENINGS) if chance else _OPENINGS[0]
+    if not facts.events:
+        normal = chance.choice(_NORMAL) if chance else _NORMAL[1]
+        kind = f" ({plain(facts.normal)})" if facts.normal else ""
+        return opening.format(f"{normal}{kind} from 00:00 to {clock(facts.duration_s)}{_with(facts.objects)}")
+    ordered = sorted(facts.events, key=lambda event: event.start_s)
+    return opening.format(_joined([_event(event) for event in ordered]))
+
+
+def compose_without_times(categories: Sequence[str], normal: str | None, chance: random.Random) -> str:
+    """What can be said from video-level labels alone, in the words of `compose`."""
+    if categories:
+        return chance.choice(_OPENINGS).format(_joined([plain(name) for name in categories]))
+    kind = f" ({plain(normal)})" if normal else ""
+    return chance.choice(_OPENINGS).format(f"{chance.choice(_NORMAL)}{kind}")
+
+
+def _event(event: Event) -> str:
+    start, end = event.times
+    return f"{plain(event.category)} from {start} to {end}{_with(event.objects)}"
+
+
+def _with(objects: Sequence[tuple[str, int]]) -> str:
+    return f" with {_joined([f'{count} {counted(plain(name), count)}' for name, count in objects[:3]])}" if objects else ""
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

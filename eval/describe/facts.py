@@ -1,0 +1,119 @@
+"""What was detected in a video, as the few facts that a description may state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aadc.eval.metrics import top_k_means
+from aadc.eval.scores import Scored
+from aadc.eval.spans import Span, clock
+from aadc.extract.shards import VideoFeatures
+from aadc.manifests.card import Card
+
+
+@dataclass(frozen=True)
+class Event:
+    """A detected span: start and end in seconds, abnormal class, its share among the abnormal ones, and the most objects of
+    each of the detector's classes seen at once in it."""
+
+    start_s: float
+    end_s: float
+    category: str
+    confidence: float
+    objects: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def times(self) -> tuple[str, str]:
+        """Start and end as mm:ss."""
+        return clock(self.start_s), clock(self.end_s)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a description may say of a video. `normal`: the likeliest normal class of one in which nothing was found;
+    `objects` are the most at once in the whole video."""
+
+    duration_s: float
+    events: tuple[Event, ...]
+    normal: str | None
+    objects: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Detected abnormal classes, each once, in the order in which they are first seen."""
+        return tuple(dict.fromkeys(event.category for event in self.events))
+
+
+def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detector_names: Mapping[str, str]) -> Facts:
+    """Facts of a scored video.
+
+    Args:
+        features: with `time`, `count` and `class` read.
+        card: the classes it was scored against; k: of the head (eq. 9).
+        detector_names: the detector's classes by id (as text).
+    """
+    time = features.time
+    duration = features.frames / features.fps if features.fps else float(time[-1])
+    events = tuple(_event(span, features, detector_names) for span in scored.spans)
+    return Facts(
+        max(duration, *(event.end_s for event in events)) if events else duration,
+        events,
+        None if events else _normal(scored.snippets.classes, card, k),
+        most_at_once(features, slice(None), detector_names),
+    )
+
+
+def _event(span: Span, features: VideoFeatures, names: Mapping[str, str]) -> Event:
+    inside = (features.time >= span.start_s) & (features.time <= span.end_s)
+    return Event(span.start_s, span.end_s, span.category, span.confidence, most_at_once(features, inside, names))
+
+
+def _normal(classes_TC: np.ndarray, card: Card, k: int) -> str | None:
+    normal = [place for place, entry in enumerate(card.classes) if entry.kind == "normal"]
+    if len(normal) < 2:
+        return None  # one class that says no more than `normal`
+    return card.names[normal[int(top_k_means(classes_TC, k)[normal].argmax())]]
+
+
+def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """The most objects of each class kept in one frame of these rows, commonest first."""
+    most: dict[str, int] = {}
+    for count, ids in zip(features.count[rows], features.class_id[rows], strict=True):
+        here, times = np.unique(ids[:count], return_counts=True)
+        for number, many in zip(here, times, strict=True):
+            name = names.get(str(int(number)), "")
+            if name:
+                most[name] = max(most.get(name, 0), int(many))
+    return tuple(sorted(most.items(), key=lambda item: (-item[1], item[0])))
+
+
+def as_text(facts: Facts) -> str:
+    """The facts channel: a few lines a language model can copy from."""
+    lines = [f"Length: {clock(facts.duration_s)}"]
+    if facts.events:
+        lines += [
+            f"Abnormal: {plain(event.category)} from {event.times[0]} to {event.times[1]}, confidence "
+            f"{event.confidence:.2f}{_seen(event.objects)}"
+            for event in facts.events
+        ]
+    else:
+        lines.append(f"Normal: {plain(facts.normal or 'nothing abnormal')}{_seen(facts.objects)}")
+    return "\n".join(lines)
+
+
+def _seen(objects: Sequence[tuple[str, int]]) -> str:
+    return "".join(f", {count} {counted(plain(name), count)}" for name, count in objects[:3])
+
+
+def counted(name: str, count: int) -> str:
+    """A detector's class in the number it stands in: 1 person, 2 persons, 2 boxes."""
+    if count == 1:
+        return name
+    return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def plain(name: str) -> str:
+    """A name out of a file as harmless words: nothing in it can end a line, open a tag or look like the template's marks."""
+    kept = "".join(char if char.isalnum() or char in " -'" else " " for char in name)
+    return " ".join(kept.split())[:60] or "unnamed"
