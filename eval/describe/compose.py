@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from aadc.eval.describe.facts import Event, Facts, counted, plain
 from aadc.eval.spans import clock
 
-_OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.", "In this video there is {}.")
+_OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.", "Yes, in this video there is {}.")
+_ABNORMAL = ("abnormal activity: {}", "unusual activity: {}", "an abnormal event: {}", "{}")
 _NORMAL = ("normal activity", "normal activities")
 
 
@@ -20,14 +21,16 @@ def compose(facts: Facts, chance: random.Random | None = None) -> str:
         normal = chance.choice(_NORMAL) if chance else _NORMAL[1]
         kind = f" ({plain(facts.normal)})" if facts.normal else ""
         return opening.format(f"{normal}{kind} from 00:00 to {clock(facts.duration_s)}{_with(facts.objects)}")
-    ordered = sorted(facts.events, key=lambda event: event.start_s)
-    return opening.format(_joined([_event(event) for event in ordered]))
+    by_times = {(event.category, *event.times): event for event in reversed(facts.events)}  # what looks alike is said once
+    events = _joined([_event(event) for event in reversed(by_times.values())])
+    return opening.format((chance.choice(_ABNORMAL) if chance else _ABNORMAL[0]).format(events))
 
 
 def compose_without_times(categories: Sequence[str], normal: str | None, chance: random.Random) -> str:
     """What can be said from video-level labels alone, in the words of `compose`."""
     if categories:
-        return chance.choice(_OPENINGS).format(_joined([plain(name) for name in categories]))
+        events = _joined([plain(name) for name in categories])
+        return chance.choice(_OPENINGS).format(chance.choice(_ABNORMAL).format(events))
     kind = f" ({plain(normal)})" if normal else ""
     return chance.choice(_OPENINGS).format(f"{chance.choice(_NORMAL)}{kind}")
 

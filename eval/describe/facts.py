@@ -1,6 +1,7 @@
 """What was detected in a video, as the few facts that a description may state."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from aadc.extract.shards import VideoFeatures
 from aadc.manifests.card import Card
 
 
+MOST_EVENTS = 8  # more than that nobody reads in a sentence
+Objects = tuple[tuple[str, int], ...]  # the most of each of the detector's classes seen at once, commonest first
+
+
 @dataclass(frozen=True)
 class Event:
     """A detected span: start and end in seconds, abnormal class, its share among the abnormal ones, and the most objects of
@@ -21,7 +26,7 @@ class Event:
     end_s: float
     category: str
     confidence: float
-    objects: tuple[tuple[str, int], ...] = ()
+    objects: Objects = ()
 
     @property
     def times(self) -> tuple[str, str]:
@@ -31,13 +36,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a description may say of a video. `normal`: the likeliest normal class of one in which nothing was found;
-    `objects` are the most at once in the whole video."""
+    """All that a description may say of a video. `events` in order of time, the `MOST_EVENTS` strongest; `normal`: the likeliest
+    normal class of one in which nothing was found; `objects`: in the whole video."""
 
     duration_s: float
     events: tuple[Event, ...]
     normal: str | None
-    objects: tuple[tuple[str, int], ...] = ()
+    objects: Objects = ()
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -55,7 +60,9 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
     """
     time = features.time
     duration = features.frames / features.fps if features.fps else float(time[-1])
-    events = tuple(_event(span, features, detector_names) for span in scored.spans)
+    strongest = sorted(scored.spans, key=lambda span: -span.peak)[:MOST_EVENTS]
+    spans = sorted(strongest, key=lambda span: span.start_s)
+    events = tuple(_event(span, features, detector_names) for span in spans)
     return Facts(
         max(duration, *(event.end_s for event in events)) if events else duration,
         events,
@@ -76,7 +83,7 @@ def _normal(classes_TC: np.ndarray, card: Card, k: int) -> str | None:
     return card.names[normal[int(top_k_means(classes_TC, k)[normal].argmax())]]
 
 
-def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mapping[str, str]) -> Objects:
     """The most objects of each class kept in one frame of these rows, commonest first."""
     most: dict[str, int] = {}
     for count, ids in zip(features.count[rows], features.class_id[rows], strict=True):
@@ -102,7 +109,7 @@ def as_text(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _seen(objects: Sequence[tuple[str, int]]) -> str:
+def _seen(objects: Objects) -> str:
     return "".join(f", {count} {counted(plain(name), count)}" for name, count in objects[:3])
 
 
@@ -114,6 +121,7 @@ def counted(name: str, count: int) -> str:
 
 
 def plain(name: str) -> str:
-    """A name out of a file as harmless words: nothing in it can end a line, open a tag or look like the template's marks."""
-    kept = "".join(char if char.isalnum() or char in " -'" else " " for char in name)
-    return " ".join(kept.split())[:60] or "unnamed"
+    """A name out of a file as harmless words (`RoadAccidents` -> `road accidents`): nothing in it can end a line, open a tag or
+    look like the template's marks."""
+    kept = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", "".join(char if char.isalnum() or char == " " else " " for char in name))
+    return " ".join(word if word.isupper() else word.lower() for word in kept.split())[:60].strip() or "unnamed"
