@@ -18,11 +18,12 @@ from aadc.head.score_head import ScoreHead
 
 
 class HeadOutput(NamedTuple):
-    """`logits_BT`: anomaly, before the sigmoid; `class_logits_BTC`: cosine to each class's text / tau. Padded rows mean
-    nothing."""
+    """`logits_BT`: anomaly, before the sigmoid; `class_logits_BTC`: cosine to each class's text / tau; `f_BTD`: the frame
+    features both come from (F of eq. 3). Padded rows mean nothing."""
 
     logits_BT: Tensor
     class_logits_BTC: Tensor
+    f_BTD: Tensor
 
 
 class AnomalyHead(nn.Module):
@@ -62,4 +63,4 @@ class AnomalyHead(nn.Module):
         x_BTD = self.fusion(detr_BTD, vis_BTC, valid_BT)
         f_BTD = x_BTD if self.mtn is None else self.mtn(x_BTD, valid_BT)
         similarity_BTC = cosine(self.fusion.vis.undo(f_BTD), self.text_features if text_CD is None else text_CD)
-        return HeadOutput(self.score(f_BTD), similarity_BTC / TAU)
+        return HeadOutput(self.score(f_BTD), similarity_BTC / TAU, f_BTD)

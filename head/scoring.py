@@ -11,10 +11,12 @@ from aadc.head.model import AnomalyHead
 
 
 class SnippetScores(NamedTuple):
-    """`anomaly` (T,) in [0, 1], eq. 4; `classes` (T, C), each row a distribution over the head's classes, in their order."""
+    """`anomaly` (T,) in [0, 1], eq. 4; `classes` (T, C), each row a distribution over the head's classes, in their order;
+    `features` (T, D), what both come from (F of eq. 3)."""
 
     anomaly: np.ndarray
     classes: np.ndarray
+    features: np.ndarray
 
 
 @torch.inference_mode()
@@ -33,4 +35,8 @@ def score_video(model: AnomalyHead, features: VideoFeatures) -> SnippetScores:
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
     output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
-    return SnippetScores(output.logits_BT[0].sigmoid().cpu().numpy(), output.class_logits_BTC[0].softmax(-1).cpu().numpy())
+    return SnippetScores(
+        output.logits_BT[0].sigmoid().cpu().numpy(),
+        output.class_logits_BTC[0].softmax(-1).cpu().numpy(),
+        output.f_BTD[0].cpu().numpy(),
+    )

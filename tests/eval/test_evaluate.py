@@ -33,7 +33,7 @@ def perfect(rows: list[Row], classes: Card, frames: int = 160, stride: int = 16,
         own[own.sum(1) == 0, 0] = 1
         own /= own.sum(1, keepdims=True)
         snippets = own[::stride]
-        scores = SnippetScores(1 - snippets[:, 0], snippets)
+        scores = SnippetScores(1 - snippets[:, 0], snippets, snippets)
         scored[row.key] = Scored(VideoFeatures(row.video, row.split, row.labels, frames, fps=25.0), scores, [])
     return ScoredSplit(rows, scored, classes, classes, 5, stride)
 

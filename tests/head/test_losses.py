@@ -60,7 +60,7 @@ def test_one_sigmoid_on_the_mean_of_logits():
     """Eq. 7 and 8 by hand; two sigmoids in a row, or a mean of probabilities, would give other numbers."""
     logits = torch.tensor([[4.0, 2.0, -3.0], [-1.0, -2.0, 100.0]])
     valid = torch.tensor([[True, True, True], [True, True, False]])
-    output = HeadOutput(logits, torch.zeros(2, 3, 2))
+    output = HeadOutput(logits, torch.zeros(2, 3, 2), torch.zeros(2, 3, 4))
     losses = video_losses(output, valid, torch.tensor([1.0, 0.0]), torch.eye(2), HeadConfig(k=2))
     assert losses.anomaly.tolist() == pytest.approx([3.0, -1.5])
     assert losses.bce.tolist() == pytest.approx([math.log1p(math.exp(-3)), math.log1p(math.exp(-1.5))], rel=1e-5)
