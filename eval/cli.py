@@ -12,6 +12,7 @@ from aadc.manifests.errors import UserError
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 EXAMPLES = """Examples:  aadc-eval --metric auc     aadc-eval --video clip.mp4 --video night/     aadc-eval --find "a lost bag"
+           aadc-eval --describe       aadc-eval --ask "was anybody on the phone?" clip.mp4
 
 Exit status: 0 all done, 1 some videos could not be used, 2 nothing could start."""
 
@@ -23,6 +24,7 @@ class Metric(StrEnum):
     ap = "ap"
     map = "map"
     all = "all"
+    text = "text"
 
 
 class Protocol(StrEnum):
@@ -50,7 +52,13 @@ class Table(StrEnum):
 
 @app.command(epilog=EXAMPLES)
 def evaluate(
-    metric: Annotated[Metric, typer.Option(help="auc (UCF-Crime), ap (XD-Violence), map (mAP@IoU) or all.")] = Metric.auc,
+    asked_of: Annotated[
+        Path | None, typer.Argument(metavar="[VIDEO]", help="With --ask: a video of the manifest, or a file.")
+    ] = None,
+    metric: Annotated[
+        Metric,
+        typer.Option(help="auc (UCF-Crime), ap (XD-Violence), map (mAP@IoU), all, or text (descriptions beside --references)."),
+    ] = Metric.auc,
     protocol: Annotated[
         Protocol, typer.Option(help="mAP@IoU as published code computes it, or mended; both are shown, this one in front.")
     ] = Protocol.published,
@@ -62,6 +70,25 @@ def evaluate(
     video: Annotated[
         list[Path] | None, typer.Option(help="Score this video, or all in this folder, instead of a split.")
     ] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Also say what happened in every video, in words that were checked.")
+    ] = False,
+    ask: Annotated[str | None, typer.Option(help="Answer a question about VIDEO, instead.")] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="JSON with texts of people (UCA's layout), for --metric text.")
+    ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            help="Language model: name, folder, GGUF file, smollm2 [default: the describer's, else Llama-3.2-1B-Instruct]."
+        ),
+    ] = None,
+    llm_url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server instead, http://HOST:PORT/v1; its key in AADC_LLM_KEY.")
+    ] = None,
+    llm_temperature: Annotated[float, typer.Option(min=0, max=2, help="0: the likeliest words; above: drawn.")] = 0.0,
+    llm_seed: Annotated[int, typer.Option(min=0, help="What is drawn, is drawn again with the same seed.")] = 0,
+    llm_timeout: Annotated[float, typer.Option(min=1, help="Most seconds the model may take for a batch of answers.")] = 120.0,
     find: Annotated[
         str | None, typer.Option(help="Look for something in words in all videos of the run, instead; needs no head.")
     ] = None,
@@ -82,8 +109,12 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
     """Score the test videos of a run and print the figures of the field; or score videos of your own; or find words."""
-    if (bool(video) + (find is not None) + report + (table is not None)) > 1:
-        raise UserError("--video, --find, --table and --report cannot be combined: give one of them")
+    if (bool(video) + (find is not None) + report + (table is not None) + (ask is not None)) > 1:
+        raise UserError("--video, --find, --table, --ask and --report cannot be combined: give one of them")
+    if (ask is None) != (asked_of is None):
+        raise UserError('--ask needs a question and a video, and a video alone goes with --video: aadc-eval --ask "…?" VIDEO')
+    if (metric is Metric.text) != (references is not None):
+        raise UserError("--metric text and --references FILE belong together")
     from aadc.extract.run_folder import latest_run
 
     folder = latest_run(run)
@@ -99,9 +130,18 @@ def evaluate(
         commands.find(folder, find, clip)
         return
     loaded = commands.load(folder, head, classes, clip, device)
+    describer = None
+    if describe or ask is not None or metric is Metric.text:
+        from aadc.eval.describe.commands import LlmOptions, open_describer
+
+        options = LlmOptions(llm, llm_url, llm_temperature, llm_seed, llm_timeout)
+        describer = open_describer(loaded, head or folder.head, commands.detector_names(folder), options, device)
+    if ask is not None:
+        commands.answer(folder, describer, ask, asked_of, threshold, device)
+        return
     if video:
-        raise typer.Exit(commands.score_videos(folder, loaded, video, threshold, device))
-    commands.score_split(folder, loaded, split.value, metric.value, protocol.value, threshold, report)
+        raise typer.Exit(commands.score_videos(folder, loaded, video, threshold, device, describer))
+    commands.score_split(folder, loaded, split.value, metric.value, protocol.value, threshold, report, describer, references)
 
 
 def main() -> None:

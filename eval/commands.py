@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from aadc.eval.moments import best_moments, write_moments
 from aadc.eval.notes import notes_on
 from aadc.eval.open_vocabulary import score_against
 from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.tables import moments_table, print_figures
+from aadc.eval.tables import moments_table, print_figures, text_table
 from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
@@ -22,7 +23,11 @@ from aadc.head.text_tower import load_tower
 from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
 
+if TYPE_CHECKING:
+    from aadc.eval.describe.videos import Describer
+
 STDERR = Console(stderr=True)
+DESCRIPTIONS = "descriptions.jsonl"
 
 
 def load(run: RunFolder, head: Path | None, classes: Path | None, clip: str | None, device: str) -> LoadedHead:
@@ -36,10 +41,30 @@ def load(run: RunFolder, head: Path | None, classes: Path | None, clip: str | No
     return score_against(loaded, read_card(classes), load_tower(made_with, clip), device)
 
 
+def detector_names(run: RunFolder) -> dict[str, str]:
+    """The detector's classes by id (as text), as the run's shards have them."""
+    return ShardSet(run.shards).models.get("detector", {}).get("class_names", {})
+
+
 def score_split(
-    run: RunFolder, head: LoadedHead, part: str, metric: str, protocol: str, threshold: float, report: bool
+    run: RunFolder,
+    head: LoadedHead,
+    part: str,
+    metric: str,
+    protocol: str,
+    threshold: float,
+    report: bool,
+    describer: "Describer | None" = None,
+    references: Path | None = None,
 ) -> None:
-    """Score a split, print its figures, keep scores, spans and metrics.json (and a report) in the run's `eval/`."""
+    """Score a split, print its figures, keep scores, spans and metrics.json (and a report) in the run's `eval/`.
+
+    With a describer, say what happened in every video, and with `references` how near that is to what people wrote.
+    """
+    if references:
+        from aadc.eval.describe.text_metrics import read_references
+
+        written = read_references(references)
     manifest = run.manifest()
     rows = manifest.split(part)
     if not rows:
@@ -58,23 +83,40 @@ def score_split(
     run.eval.mkdir(parents=True, exist_ok=True)
     scores.write_scores(scored, head.card.names, stride, run.eval)
     record = {"split": part, "fingerprint": head.fingerprint, "classes": head.card.names, **figures, "notes": notes}
-    replace_file(run.eval / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    _keep(run, record)
     print_figures(figures, metric, protocol, Console())
     for note in notes:
         typer.echo(f"note: {note}")
     typer.echo(f"all figures: {run.eval / 'metrics.json'}; spans: {run.eval / 'spans.csv'}; scores: {run.eval / 'scores.h5'}")
+    if describer:
+        from aadc.eval.describe.commands import describe_split
+
+        texts = describe_split(describer, list(scored.values()), run.eval / DESCRIPTIONS)
+        if references:
+            from aadc.eval.describe.text_metrics import text_figures
+
+            record["text"] = text_figures({row["video"]: row["text"] for row in texts}, written)
+            _keep(run, record)
+            Console().print(text_table(record["text"]))
     if report:
         _write_report(run, split, shards, figures, notes, metric, threshold)
+    elif describer:
+        typer.echo('next: aadc-eval --report shows them beside the curves; aadc-eval --ask "what happened?" VIDEO')
     else:
         typer.echo("next: aadc-eval --report shows every video; aadc-eval --video CLIP what one of your own gets")
+
+
+def _keep(run: RunFolder, record: dict) -> None:
+    replace_file(run.eval / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _write_report(
     run: RunFolder, split: ScoredSplit, shards: ShardSet, figures: dict, notes: list[str], metric: str, threshold: float
 ) -> None:
+    from aadc.eval.describe.videos import read_rows
     from aadc.eval.report import add_pictures, make_pages, render, videos_of
 
-    pages = make_pages(split, shards)
+    pages = make_pages(split, shards, read_rows(run.eval / DESCRIPTIONS))
     with Progress(console=STDERR, transient=True) as bar:
         task = bar.add_task("key frames", total=len(pages))
         pages, left_out = add_pictures(pages, videos_of(run), split.stride, lambda: bar.advance(task))
@@ -87,7 +129,14 @@ def _write_report(
     typer.echo(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB); open it in a browser")
 
 
-def score_videos(run: RunFolder, head: LoadedHead, given: list[Path], threshold: float, device: str) -> int:
+def score_videos(
+    run: RunFolder,
+    head: LoadedHead,
+    given: list[Path],
+    threshold: float,
+    device: str,
+    describer: "Describer | None" = None,
+) -> int:
     """Score videos of no manifest, from pixels to answer. Gives the exit status: 1 if some could not be used."""
     from aadc.eval.video import VideoScorer, answer_folders, cut_off, list_videos, write_answer
     from aadc.extract.decode import VideoError
@@ -105,14 +154,40 @@ def score_videos(run: RunFolder, head: LoadedHead, given: list[Path], threshold:
                 bad += 1
                 typer.echo(f"{path}: {error.reason}: {error}", err=True)
                 continue
-            write_answer(scored, threshold, out)
+            text = next(describer([scored])).text if describer else None
+            write_answer(scored, threshold, out, text)
             found = "; ".join(map(str, scored.spans)) or "nothing anomalous"
             typer.echo(f"{path}: {found} (highest score {scored.snippets.anomaly.max():.2f}) -> {out / 'scores.png'}")
+            if text:
+                typer.echo(f"  {text}")
             if cut_off(scored.features):
                 typer.echo(f"  cut off: only {scored.features.frames} of {scored.features.frames_expected} frames decode")
     if bad:
         typer.echo(f"{bad} of {len(paths)} videos could not be used")
     return 1 if bad else 0
+
+
+def answer(run: RunFolder, describer: "Describer", question: str, video: Path, threshold: float, device: str) -> None:
+    """Answer a question about a video of the manifest, else a file."""
+    from aadc.eval.describe.commands import ask
+
+    shards = ShardSet(run.shards)
+    row = next((row for row in run.manifest().rows if row.video == str(video) and row.key in shards.entries), None)
+    if row is not None:
+        scored = scores.score_split(describer.head, shards, [row], threshold, lambda: None)[row.key]
+    elif video.is_file():
+        from aadc.eval.video import VideoScorer
+        from aadc.extract.decode import VideoError
+
+        scorer = VideoScorer(run, describer.head, choose_device(device), threshold)
+        try:
+            with scorer.decoder:
+                scored = scorer(video)
+        except VideoError as error:
+            raise UserError(f"{video}: {error.reason}: {error}") from None
+    else:
+        raise UserError(f"{video}: neither a video of {run.manifest_csv} that is in the shards, nor a file")
+    ask(describer, question, scored)
 
 
 def find(run: RunFolder, words: str, clip: str | None) -> None:

@@ -1,7 +1,7 @@
 """The report: one HTML file that needs no network, for looking at what a head does, worst mistakes first."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +10,8 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from aadc.eval.charts import pr_path, roc_path, step_path
+from aadc.eval.describe.describer import How
+from aadc.eval.describe.videos import span_record
 from aadc.eval.keyframes import KeyFrame, choose_rows, data_uri, key_frames, pictures
 from aadc.eval.metrics import video_scores
 from aadc.eval.mistakes import TrueSpan, Verdict, judge
@@ -46,11 +48,17 @@ class Page:
     duration_s: float
     curve: str
     key_frames: list[KeyFrame]
+    text: str | None
+    composed: bool
 
 
-def make_pages(split: ScoredSplit, shards: ShardSet) -> list[Page]:
-    """All videos of a split, the worst mistakes first, key frames without their pictures."""
+def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapping] = ()) -> list[Page]:
+    """All videos of a split, the worst mistakes first, key frames without their pictures.
+
+    `descriptions`: rows of descriptions.jsonl; one that speaks of other spans than are found now is left out.
+    """
     names = shards.models.get("detector", {}).get("class_names", {})
+    told = {row["video"]: row for row in descriptions}
     pages = []
     scores = video_scores(split.videos, split.k, split.stride)
     for row, video, pair, score in zip(split.there, split.videos, split.categories, scores, strict=True):
@@ -60,6 +68,9 @@ def make_pages(split: ScoredSplit, shards: ShardSet) -> list[Page]:
         anomaly = scored.snippets.anomaly
         features = shards.read(row.key, FIELDS)
         rows = choose_rows(anomaly, scored.spans, verdict, split.stride)
+        text = told.get(row.video, {})
+        if text.get("spans") != [span_record(span) for span in scored.spans]:
+            text = {}
         pages.append(
             Page(
                 row.key,
@@ -75,6 +86,8 @@ def make_pages(split: ScoredSplit, shards: ShardSet) -> list[Page]:
                 frames / features.fps if features.fps else float(features.time[-1]),
                 step_path(anomaly, frames, split.stride),
                 key_frames(features, anomaly, rows, names),
+                text.get("text"),
+                text.get("how") == How.composed.value,
             )
         )
     return sorted(pages, key=lambda page: (*page.verdict.order, page.video))

@@ -58,7 +58,7 @@ def score_split(
             f"{shards.folder}: fingerprint {shards.fingerprint}, the head was trained on shards of {head.fingerprint}; "
             "train it again on these (aadc-train-head), or name the run it belongs to with --run"
         )
-    fields = ("frame", "time", "scene", "detr", "count", "crop")
+    fields = ("frame", "time", "scene", "detr", "count", "crop", "class")
     scored = {}
     for row in rows:
         if row.key in shards.entries:

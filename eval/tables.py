@@ -96,3 +96,14 @@ def moments_table(moments: Sequence[Moment], words: str) -> Table:
     for moment in moments:
         table.add_row(escape(moment.video), clock(moment.time_s), f"{moment.similarity:.3f}", f"{moment.stands_out:+.1f}")
     return table
+
+
+def text_table(figures: dict) -> Table:
+    """Descriptions beside what people wrote."""
+    table = Table(title=f"descriptions of {figures['videos']} videos beside their references", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        if name != "videos":
+            table.add_row(name.replace("_", "-").upper().replace("CIDER", "CIDEr"), f"{value:.4f}")
+    return table

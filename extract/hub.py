@@ -19,7 +19,9 @@ def is_folder(source: str) -> bool:
 
 
 @contextmanager
-def loading(what: str, source: str, option: str) -> Iterator[None]:
+def loading(
+    what: str, source: str, option: str, hint: str = "to try the program without downloads: --models miniature"
+) -> Iterator[None]:
     """Turn whatever a library raises while it loads a model into one sentence with the two ways out.
 
     A folder is read without any network. For a published name the hub is asked once whether it answers; if not, only the
@@ -38,8 +40,7 @@ def loading(what: str, source: str, option: str) -> Iterator[None]:
             raise UserError(f"{source}: cannot be loaded as a {what} ({reason})") from error
         raise UserError(
             f"the {what} {source} is neither in the local cache nor within reach ({reason}); either connect to the network "
-            f"once so that it can be downloaded, or copy its folder here and give it with {option} FOLDER "
-            "(to try the program without downloads: --models miniature)"
+            f"once so that it can be downloaded, or copy its folder here and give it with {option} FOLDER ({hint})"
         ) from error
     finally:
         logging.disable(disabled)

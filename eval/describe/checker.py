@@ -5,7 +5,7 @@ every class of the group, and once times are said, to those events alone. Words 
 any other word may say what is not there, and is a fault.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aadc.eval.describe.facts import Event, Facts, Objects, plain
@@ -13,14 +13,15 @@ from aadc.eval.describe.reading import Token, Vocabulary, read
 
 NORMAL = {"normal", "ordinary", "usual", "routine"}
 ABNORMAL = {"abnormal", "anomalous", "anomaly", "anomalies", "unusual"}
-SAYS_NOTHING = set(
-    "yes the this that these it is are was were be being been in on at of to and with from between until till about around up "
-    "also where there here which who by its their has have had can be seen see saw shown shows show showing depicts depict "
-    "captures captured capture contains contain features includes include including involves involving observed detected found "
-    "recorded visible present occurs occur occurring occurred happens happening happened takes took taking place engaged "
-    "appears appear camera video footage clip recording scene surveillance film activity activities event events incident "
-    "incidents action actions time session period confidence multiple some".split()
-)
+_SAYS_NOTHING = """
+    yes the this that these it is are was were be being been in on at of to and with from between until till about around up
+    also where there here which who by its their has have had can be seen see saw shown shows show showing depicts depict
+    captures captured capture contains contain features includes include including involves involving observed detected found
+    recorded visible present occurs occur occurring occurred happens happening happened takes took taking place engaged
+    appears appear camera video footage clip recording scene surveillance film activity activities event events incident
+    incidents action actions time session period confidence multiple some
+"""
+SAYS_NOTHING = set(_SAYS_NOTHING.split())
 ORDER = {"then", "later", "afterwards", "finally", "next"}
 EDGES = {"start", "starts", "started", "starting", "begin", "begins", "began", "beginning"}
 ENDS = {"until", "till", "to", "by", "end", "ends", "ended", "ending"}
@@ -92,8 +93,13 @@ def faults(text: str, facts: Facts, words: Vocabulary) -> list[str]:
     return check(read(text, words, facts), facts)
 
 
-def check(tokens: Sequence[Token], facts: Facts) -> list[str]:
-    """As `faults`, of a text that is read already."""
+def check(tokens: Sequence[Token], facts: Facts, must: Sequence[str] | None = None) -> list[str]:
+    """As `faults`, of a text that is read already.
+
+    Args:
+        must: classes that have to be named, as they are spoken. None: every abnormal one that was detected, and that a video is
+            normal where none was.
+    """
     if not tokens:
         return ["say something"]
     reader = _Reader(facts)
@@ -101,8 +107,8 @@ def check(tokens: Sequence[Token], facts: Facts) -> list[str]:
         reader.wrong("say it in fewer words")
     if tokens[-1].kind != "stop":
         reader.wrong("end the sentence with a full stop")
-    _classes(tokens, reader)
-    _verdict(tokens, reader)
+    _classes(tokens, reader, map(plain, facts.categories) if must is None else must)
+    _verdict(tokens, reader, must is None)
     place = 0
     while place < len(tokens):
         place += _one(tokens, place, reader)
@@ -112,27 +118,27 @@ def check(tokens: Sequence[Token], facts: Facts) -> list[str]:
     return reader.found
 
 
-def _classes(tokens: Sequence[Token], reader: _Reader) -> None:
-    """Only what was detected, and all abnormal classes that were."""
+def _classes(tokens: Sequence[Token], reader: _Reader, must: Iterable[str]) -> None:
+    """Only what was detected, and all that has to be said."""
     facts = reader.facts
     said = [token.name for token in tokens if token.kind == "class"]
     detected = [plain(name) for name in facts.categories] or ([plain(facts.normal)] if facts.normal else [])
     for name in dict.fromkeys(said):
         if name not in detected:
             reader.wrong(f"{name!r} was not detected")
-    for name in detected if facts.events else ():
+    for name in must:
         if name not in said:
             reader.wrong(f"say that there was {name!r}")
 
 
-def _verdict(tokens: Sequence[Token], reader: _Reader) -> None:
+def _verdict(tokens: Sequence[Token], reader: _Reader, must: bool) -> None:
     words = {token.name for token in tokens if token.kind == "word"}
     normal = bool(words & NORMAL) or any(token.kind == "nothing" for token in tokens)
     if reader.facts.events and normal:
         reader.wrong("the video is not normal")
     if not reader.facts.events and words & ABNORMAL:
         reader.wrong("nothing abnormal was detected")
-    if not reader.facts.events and not normal:
+    if must and not reader.facts.events and not normal:
         reader.wrong("say that the activities are normal")
 
 
@@ -179,8 +185,8 @@ def _number(tokens: Sequence[Token], place: int, reader: _Reader) -> int:
 
 
 def _time(tokens: Sequence[Token], place: int, reader: _Reader) -> int:
-    """A pair of times is an event from start to end, a single one its start, after `until` and the like its end, after `lasting`
-    and the like how long it took."""
+    """A pair of times is an event from start to end, a single one its start, after `until` and the like its end, after
+    `lasting` and the like how long it took."""
     token, before = tokens[place], [one.name for one in tokens[max(0, place - 2) : place]]
     joined = tokens[place + 1].name if place + 2 < len(tokens) and tokens[place + 2].kind == "time" else ""
     if joined in ("to", "until", "till") or (joined == "and" and "between" in before):
@@ -203,7 +209,7 @@ def _time(tokens: Sequence[Token], place: int, reader: _Reader) -> int:
 
 
 def _class_of_times(tokens: Sequence[Token], after: int, reader: _Reader) -> list[str]:
-    """The classes that times are about: those just named, else the next one (`from 00:05 to 00:12 a fall`), else the last ones."""
+    """The classes that times are about: those just named, else the next (`from 00:05 to 00:12 a fall`), else the last ones."""
     if reader.closed:
         for later in tokens[after:]:
             if later.kind in ("time", "stop"):
@@ -226,4 +232,3 @@ def _enough(objects: Objects, token: Token, number: float | None, several: bool)
     if number is None:
         return seen >= (2 if several or token.plural else 1)
     return seen == number or (number == 1 and not token.plural and seen >= 1)
-

@@ -22,14 +22,14 @@ def compose(facts: Facts, chance: random.Random | None = None) -> str:
         kind = f" ({plain(facts.normal)})" if facts.normal else ""
         return opening.format(f"{normal}{kind} from 00:00 to {clock(facts.duration_s)}{_with(facts.objects)}")
     by_times = {(event.category, *event.times): event for event in reversed(facts.events)}  # what looks alike is said once
-    events = _joined([_event(event) for event in reversed(by_times.values())])
+    events = joined([_event(event) for event in reversed(by_times.values())])
     return opening.format((chance.choice(_ABNORMAL) if chance else _ABNORMAL[0]).format(events))
 
 
 def compose_without_times(categories: Sequence[str], normal: str | None, chance: random.Random) -> str:
     """What can be said from video-level labels alone, in the words of `compose`."""
     if categories:
-        events = _joined([plain(name) for name in categories])
+        events = joined([plain(name) for name in categories])
         return chance.choice(_OPENINGS).format(chance.choice(_ABNORMAL).format(events))
     kind = f" ({plain(normal)})" if normal else ""
     return chance.choice(_OPENINGS).format(f"{chance.choice(_NORMAL)}{kind}")
@@ -41,8 +41,9 @@ def _event(event: Event) -> str:
 
 
 def _with(objects: Sequence[tuple[str, int]]) -> str:
-    return f" with {_joined([f'{count} {counted(plain(name), count)}' for name, count in objects[:3]])}" if objects else ""
+    return f" with {joined([f'{count} {counted(plain(name), count)}' for name, count in objects[:3]])}" if objects else ""
 
 
-def _joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -12,7 +12,6 @@ from aadc.eval.spans import Span, clock
 from aadc.extract.shards import VideoFeatures
 from aadc.manifests.card import Card
 
-
 MOST_EVENTS = 8  # more than that nobody reads in a sentence
 Objects = tuple[tuple[str, int], ...]  # the most of each of the detector's classes seen at once, commonest first
 
@@ -36,8 +35,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a description may say of a video. `events` in order of time, the `MOST_EVENTS` strongest; `normal`: the likeliest
-    normal class of one in which nothing was found; `objects`: in the whole video."""
+    """All that a description may say of a video. `events`: the `MOST_EVENTS` strongest, in order of time; `normal`: the
+    likeliest normal class of a video in which nothing was found; `objects`: in the whole video."""
 
     duration_s: float
     events: tuple[Event, ...]

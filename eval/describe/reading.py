@@ -20,8 +20,8 @@ _LAYOUT = set(" ,:()'\"’“”\n\t/-–—")
 
 @dataclass(frozen=True)
 class Token:
-    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, stop (end of a
-    sentence), mark (a sign that has no place in a sentence). `name`: of the class or object, or the word; `plural`: of objects."""
+    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, stop (end of sentence),
+    mark (a sign that has no place in a sentence). `name`: of the class or object, or the word itself."""
 
     kind: str
     name: str

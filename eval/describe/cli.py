@@ -1,0 +1,59 @@
+"""`aadc-train-describer`: a trained head and a frozen language model -> video tokens it can read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aadc.manifests.command import run_command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+EXAMPLE = """Example:  aadc-train-describer --llm smollm2
+
+Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
+
+
+@app.command(epilog=EXAMPLE)
+def train(
+    run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(help="Language model: name, folder, GGUF file, or smollm2 [default: meta-llama/Llama-3.2-1B-Instruct]."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 240,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights (CPU).")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier training left.")] = False,
+) -> None:
+    """Train the projector that shows a frozen language model what the head saw, from video-level labels.
+
+    Stop it whenever you like and start it again: it goes on where it was.
+    """
+    from aadc.eval.describe.llm import DEFAULT, Llm
+    from aadc.eval.describe.train import DescriberConfig, train_describer
+    from aadc.extract.devices import choose_device
+    from aadc.extract.run_folder import latest_run
+    from aadc.head.checkpoint import load_head
+    from aadc.head.progress import TrainProgress
+
+    folder = latest_run(run)
+    typer.echo(f"run: {folder.path}{'' if run else ' (latest)'}")
+    head = load_head(folder.head)
+    config = DescriberConfig(steps=steps, seed=seed)
+    with folder.lock(), TrainProgress() as progress:
+        metrics = train_describer(folder, head, Llm(llm or DEFAULT, choose_device(device)), config, restart, progress)
+    if metrics["already"]:
+        typer.echo("trained before with these settings; --restart would train it again")
+    held = f"validation loss {metrics['val_loss']:.3f}" if metrics["val_loss"] is not None else "no videos held out"
+    typer.echo(
+        f"{metrics['videos']} videos trained on, {metrics['validation_videos']} held out; step {metrics['step']} of "
+        f"{metrics['steps']} is kept, {held}"
+    )
+    typer.echo(f"describer: {folder.head / 'describer'}")
+    typer.echo("next: aadc-eval --describe")
+
+
+def main() -> None:
+    """Console script."""
+    run_command(app, "aadc-train-describer")

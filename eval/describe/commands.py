@@ -1,0 +1,97 @@
+"""What `aadc-eval --describe` and `--ask` do once their options are read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from aadc.eval.describe.checker import faults
+from aadc.eval.describe.describer import How, LanguageModel, most_tokens, write_checked
+from aadc.eval.describe.endpoint import Endpoint
+from aadc.eval.describe.llm import DEFAULT, Llm
+from aadc.eval.describe.question import answer_faults, composed_answer, facts_for, moments, subjects
+from aadc.eval.describe.saved import check_llm, load_projector
+from aadc.eval.describe.template import Request, harmless
+from aadc.eval.describe.videos import Describer, describe_into, summary
+from aadc.eval.scores import Scored
+from aadc.extract.devices import choose_device
+from aadc.head.checkpoint import LoadedHead
+from aadc.manifests.errors import UserError
+
+STDERR = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class LlmOptions:
+    """Which language model, and how it writes. `source` None: the describer's, else the default one."""
+
+    source: str | None = None
+    url: str | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    timeout_s: float = 120.0
+
+
+def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], options: LlmOptions, device: str) -> Describer:
+    """The language model with, where one was trained beside the head in `folder`, its projector.
+
+    Behind an address no video tokens can be given: facts alone go there.
+
+    Raises:
+        UserError: the model is not there, or not the one the projector was trained with.
+    """
+    sampling = (options.temperature, options.seed, options.timeout_s)
+    made_with = {"temperature": options.temperature, "seed": options.seed}
+    if options.url:
+        llm: LanguageModel = Endpoint(options.url, options.source or DEFAULT, *sampling)
+        made_with |= {"llm": f"{options.url} {llm.source}", "projector": None}
+        return Describer(head, names, llm, None, made_with)
+    saved = load_projector(folder)
+    source = options.source or (saved.llm if saved else DEFAULT)
+    with STDERR.status("loading the language model"):
+        llm = Llm(source, choose_device(device), *sampling)
+        if saved:
+            check_llm(saved, llm)
+    made_with |= {"llm": source, "projector": saved.record["weights"] if saved else None}
+    return Describer(head, names, llm, saved.projector if saved else None, made_with)
+
+
+def describe_split(describer: Describer, videos: Sequence[Scored], path: Path) -> list[dict]:
+    """Describe scored videos into `path`, say every sentence and how they were made; gives the rows."""
+    with Progress(console=STDERR, transient=True) as bar:
+        task = bar.add_task("describing", total=len(videos))
+        rows = describe_into(path, describer, videos, lambda: bar.advance(task))
+    for row in rows:
+        typer.echo(f"{row['video']}: {row['text']}{'' if row['how'] != How.composed.value else ' [composed]'}")
+    typer.echo(f"{summary(rows)}: {path}")
+    return rows
+
+
+def ask(describer: Describer, question: str, scored: Scored) -> None:
+    """Answer a question about one video, and say the moments the answer rests on.
+
+    Raises:
+        UserError: there is no question.
+    """
+    asked_text = harmless(question)
+    if not asked_text:
+        raise UserError('--ask has no question; for example --ask "was anybody on the phone?" VIDEO')
+    facts, words, card = describer.facts(scored), describer.words, describer.head.card
+    asked = subjects(asked_text, card, list(describer.names.values()))
+    fallback = composed_answer(asked, facts)
+    if any(one.kind == "unknown" for one in asked):
+        typer.echo(fallback)  # no model is asked for what nobody looked for: it would make something up
+    else:
+        request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
+
+        def judge(text: str) -> list[str]:
+            return answer_faults(text, asked, facts, words) if asked else faults(text, facts, words)
+
+        with STDERR.status("asking the language model"):
+            (found,) = write_checked([request], [judge], [fallback], describer.llm)
+        typer.echo(f"{found.text}{'' if found.how != How.composed else ' [composed]'}")
+    for moment in moments(asked, scored, facts, card, describer.names):
+        typer.echo(f"  rests on {moment}")

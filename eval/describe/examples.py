@@ -1,0 +1,96 @@
+"""What the projector learns from: training videos, and answers composed from their video-level labels.
+
+Times, counts and confidences in training are made up anew at every step and stand in the facts channel: LLaMA learns to copy
+them. What the video tokens have to tell is which classes a video shows. No segment of any split is looked at.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from aadc.eval.describe.compose import compose, compose_without_times
+from aadc.eval.describe.facts import Event, Facts, as_text
+from aadc.eval.describe.template import Request
+
+TOKENS_ALONE, BOTH = 0.45, 0.35  # shares of the steps' answers; the rest are facts alone
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training video: F of eq. 3 (T, D), anomaly logits (T,), its abnormal and its normal labels."""
+
+    features: Tensor
+    logits: Tensor
+    abnormal_labels: tuple[str, ...]
+    normal_labels: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.abnormal_labels + self.normal_labels
+
+    @property
+    def abnormal(self) -> bool:
+        return bool(self.abnormal_labels)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What its video tokens should say: its abnormal classes, or that it is normal."""
+        return self.abnormal_labels or ("normal",)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names that made-up facts may use: of abnormal and normal classes, and of the detector's classes."""
+
+    abnormal: Sequence[str]
+    normal: Sequence[str]
+    objects: Sequence[str]
+
+
+def draw(example: Example, names: Names, chance: random.Random) -> tuple[Request, str, bool]:
+    """A request without its tokens, the right answer, and whether the video is shown."""
+    kind = chance.random()
+    if kind < TOKENS_ALONE:
+        normal = chance.choice(example.normal_labels) if example.normal_labels else None
+        return Request(), compose_without_times(example.abnormal_labels, normal, chance), True
+    shown = kind < TOKENS_ALONE + BOTH
+    facts = _facts_like(example, names, chance) if shown else made_up(names, chance)
+    return Request(facts=as_text(facts)), compose(facts, chance), shown
+
+
+def _facts_like(example: Example, names: Names, chance: random.Random) -> Facts:
+    """Facts with the classes of a video, everything else made up."""
+    if not example.abnormal:
+        normal = chance.choice(example.normal_labels) if len(names.normal) > 1 and example.normal_labels else None
+        return Facts(chance.uniform(5, 600), (), normal, _objects(names, chance))
+    categories = [*example.abnormal_labels]
+    categories += chance.choices(categories, k=chance.choice((0, 0, 0, 1)))
+    chance.shuffle(categories)
+    return _facts(categories, names, chance)
+
+
+def made_up(names: Names, chance: random.Random) -> Facts:
+    """Detections of no video: up to three events of any classes, or none."""
+    count = chance.choice((0, 1, 1, 1, 2, 3))
+    if not count:
+        normal = chance.choice(names.normal) if len(names.normal) > 1 else None
+        return Facts(chance.uniform(5, 600), (), normal, _objects(names, chance))
+    return _facts(chance.choices(names.abnormal, k=count), names, chance)
+
+
+def _facts(categories: Sequence[str], names: Names, chance: random.Random) -> Facts:
+    at, events = 0.0, []
+    longest = chance.choice((10, 30, 200))
+    for category in categories:
+        start = at + chance.uniform(0, longest)
+        at = start + chance.uniform(1.5, longest)
+        events.append(Event(start, at, category, chance.uniform(0.4, 1), _objects(names, chance)))
+        at += 2
+    return Facts(at + chance.uniform(0, longest), tuple(events), None, _objects(names, chance))
+
+
+def _objects(names: Names, chance: random.Random) -> tuple[tuple[str, int], ...]:
+    found = chance.sample(list(names.objects), min(len(names.objects), chance.choice((0, 1, 1, 2, 2))))
+    return tuple(sorted(((name, chance.choice((1, 1, 2, 3, 5))) for name in found), key=lambda item: (-item[1], item[0])))

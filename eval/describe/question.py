@@ -1,0 +1,195 @@
+"""An operator's question about one video: what it asks about, what the detections say to it, and the moments that rests on.
+
+A question is about the classes and objects whose words are in it. Anything else it asks for is outside what was detected, and
+the answer says so instead of guessing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aadc.eval.describe.checker import check
+from aadc.eval.describe.compose import compose, joined
+from aadc.eval.describe.facts import Facts, as_text, counted, plain
+from aadc.eval.describe.reading import PEOPLE, Token, Vocabulary, read
+from aadc.eval.scores import Scored
+from aadc.eval.spans import clock
+from aadc.manifests.card import Card
+
+_ASKING_WORDS = """
+    a about all an and any anybody anyone anything are at be been can could describe did do does during ever for from had happen
+    happened happening happens has have how i in is it long many me much of on or please say see seen show shown shows so some
+    somebody someone something tell that the there these they this time to up us video was we were what when where which who why
+    will with you your camera clip scene footage normal abnormal unusual suspicious wrong events event activity activities
+"""
+_ASKING = set(_ASKING_WORDS.split())
+_PEOPLE = {*PEOPLE, "person", "persons", "anybody", "anyone", "somebody", "nobody"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about: a class or an object by its spoken name, or words (`kind` unknown) that are neither."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Seconds [start_s, end_s] that an answer rests on, and what was detected there."""
+
+    start_s: float
+    end_s: float
+    what: str
+
+    def __str__(self) -> str:
+        times = clock(self.start_s) if self.end_s - self.start_s < 1 else f"{clock(self.start_s)}-{clock(self.end_s)}"
+        return f"{times} {self.what}"
+
+
+def subjects(question: str, card: Card, objects: Sequence[str]) -> list[Subject]:
+    """Classes and objects a question names, in the words of the card (names, and prompts' own words) or the detector's."""
+    words = re.findall(r"[^\W\d_]+", question.lower())
+    known: dict[str, Subject] = {}
+    own = _own_words(card, objects)
+    for entry in card.classes:
+        for stem in own[entry.name]:
+            known[stem] = Subject("class", plain(entry.name))
+    for name in objects:
+        spoken = plain(name)
+        for word in spoken.lower().split():
+            known.setdefault(_stem(word), Subject("object", spoken))
+    found: dict[Subject, None] = {}
+    for word in words:
+        if (subject := known.get(_stem(word))) is not None:
+            found[subject] = None
+        elif word in _PEOPLE and "person" in map(str.lower, objects):
+            if word in ("people", "person", "persons"):
+                found[Subject("object", "person")] = None
+        elif word not in _ASKING:
+            found[Subject("unknown", word)] = None
+    classes = [one for one in found if one.kind == "class"]
+    return [one for one in found if not (classes and one == Subject("object", "person"))]  # `a person fighting` asks for fights
+
+
+def _own_words(card: Card, objects: Sequence[str]) -> dict[str, set[str]]:
+    """Stems that stand for one class alone: those of its name, and those of its prompt that are in no other's."""
+    prompts = {entry.name: {_stem(word) for word in re.findall(r"[^\W\d_]+", entry.prompt.lower())} for entry in card.classes}
+    names = {entry.name: {_stem(word) for word in plain(entry.name).lower().split()} for entry in card.classes}
+    common = {_stem(word) for word in _ASKING | _PEOPLE | {"two", "over", "floor"}} | {_stem(plain(name)) for name in objects}
+    own = {}
+    for name in names:
+        others = set().union(*(prompts[other] | names[other] for other in names if other != name))
+        own[name] = (names[name] - common.intersection(others)) | (prompts[name] - others - common)
+    return own
+
+
+def _stem(word: str) -> str:
+    """A word without the commonest English endings: `fights`, `fighting` and `fight` are one."""
+    for ending in ("ing", "ers", "er", "ed", "es", "s", "en"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+
+
+def facts_for(asked: Sequence[Subject], facts: Facts) -> str:
+    """The facts channel of a question: all facts, and of what is asked about whether it was detected."""
+    lines = [as_text(facts)]
+    for one in asked:
+        state = "not known" if one.kind == "unknown" else "detected" if _detected(one, facts) else "not detected"
+        lines.append(f"Asked: {one.name}: {state}")
+    return "\n".join(lines)
+
+
+def _detected(one: Subject, facts: Facts) -> bool:
+    if one.kind == "class":
+        return one.name in [plain(name) for name in (*facts.categories, *([facts.normal] if facts.normal else []))]
+    return one.name in [plain(name) for name, _ in facts.objects]
+
+
+def composed_answer(asked: Sequence[Subject], facts: Facts) -> str:
+    """The answer that follows from the facts, in plain words."""
+    known = [one for one in asked if one.kind != "unknown"]
+    unknown = [one.name for one in asked if one.kind == "unknown"]
+    parts = []
+    if yes := [_found(one, facts) for one in known if _detected(one, facts)]:
+        parts.append(f"Yes, {joined(yes)} {'was' if len(yes) == 1 else 'were'} detected.")
+    if no := [one.name for one in known if not _detected(one, facts)]:
+        parts.append(f"{'' if yes else 'No, '}no {' and no '.join(no)} {'was' if len(no) == 1 else 'were'} detected.")
+    if unknown:
+        parts.append(
+            f"Nothing is known of {joined([repr(name) for name in unknown])}: neither a class nor an object that is looked for."
+        )
+    if not known:
+        parts.append(compose(facts))
+    text = " ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def _found(one: Subject, facts: Facts) -> str:
+    if one.kind == "object":
+        count = dict((plain(name), count) for name, count in facts.objects)[one.name]
+        return f"up to {count} {counted(one.name, count)} at once"
+    spans = [event for event in facts.events if plain(event.category) == one.name]
+    if not spans:
+        return f"{one.name} from 00:00 to {clock(facts.duration_s)}"  # the normal class of a video in which nothing was found
+    return f"{one.name} {joined([f'from {start} to {end}' for start, end in (event.times for event in spans)])}"
+
+
+def answer_faults(text: str, asked: Sequence[Subject], facts: Facts, words: Vocabulary) -> list[str]:
+    """What is wrong with an answer. It may leave out what was not asked for, and deny what was asked for and not detected."""
+    known = [one for one in asked if one.kind != "unknown"]
+    detected = [one for one in known if _detected(one, facts)]
+    denied = {one.name for one in known} - {one.name for one in detected}
+    tokens = read(text, words, facts)
+    found = []
+    if tokens and tokens[0].name in ("yes", "no") and known:
+        if (tokens[0].name == "yes") != bool(detected):
+            found.append(f"the answer is {'yes' if detected else 'no'}")
+        tokens = tokens[1:]
+    rest, said = _without_denials(tokens, denied)
+    found += [f"say that there was no {name!r}" for name in denied if name not in said]
+    found += [f"say that there was {one.name!r}" for one in detected if one.name not in {token.name for token in rest}]
+    if not rest or [token.kind for token in rest] == ["stop"]:
+        return found
+    return found + check(rest, facts, must=())
+
+
+def _without_denials(tokens: Sequence[Token], denied: set[str]) -> tuple[list[Token], set[str]]:
+    """The text without `no phone was detected`, and what it denies in this way."""
+    rest, said, place = [], set(), 0
+    while place < len(tokens):
+        if tokens[place].name == "no" and place + 1 < len(tokens) and tokens[place + 1].name in denied:
+            said.add(tokens[place + 1].name)
+            place += 2
+        else:
+            rest.append(tokens[place])
+            place += 1
+    return rest, said
+
+
+def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, names: Mapping[str, str]) -> list[Moment]:
+    """What an answer rests on: the events of the classes asked for, the frame with most of an object; of a class that was not
+    detected, the moment that comes nearest; without any of these, all events."""
+    features, found = scored.features, []
+    for one in asked:
+        if one.kind == "class":
+            events = [event for event in facts.events if plain(event.category) == one.name]
+            found += [Moment(e.start_s, e.end_s, f"{one.name}, confidence {e.confidence:.2f}") for e in events]
+            if not events:
+                column = next(place for place, name in enumerate(card.names) if plain(name) == one.name)
+                share = scored.snippets.classes[:, column]
+                at = float(features.time[int(share.argmax())])
+                found.append(Moment(at, at, f"comes nearest to {one.name} (share {share.max():.2f})"))
+        elif one.kind == "object" and _detected(one, facts):
+            ids = [int(key) for key, name in names.items() if plain(name) == one.name]
+            inside = np.arange(features.class_id.shape[1]) < features.count[:, None]
+            counts = (np.isin(features.class_id, ids) & inside).sum(1)
+            at = float(features.time[int(counts.argmax())])
+            found.append(Moment(at, at, f"{counts.max()} {counted(one.name, int(counts.max()))}"))
+    if not found and not asked:
+        found = [Moment(e.start_s, e.end_s, f"{plain(e.category)}, confidence {e.confidence:.2f}") for e in facts.events]
+    return found

@@ -1,0 +1,84 @@
+"""How near descriptions are to what people wrote of the same videos: BLEU, ROUGE-L and CIDEr of pycocoevalcap.
+
+References are a JSON object by video. UCA's layout (UCF-Crime Annotation) has sentences with timestamps: joined in order of
+time, they are one reference of the whole video. A text, or a list of texts, is as many references.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from aadc.manifests.card import problems_of
+from aadc.manifests.errors import UserError
+
+
+class Timed(BaseModel):
+    """UCA's entry of a video: sentences, each with its start and end in seconds."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    timestamps: list[tuple[float, float]]
+    sentences: list[str]
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Timed":
+        if len(self.timestamps) != len(self.sentences):
+            raise ValueError(f"{len(self.sentences)} sentences but {len(self.timestamps)} timestamps")
+        return self
+
+    def paragraph(self) -> str:
+        return " ".join(text for _, text in sorted(zip(self.timestamps, self.sentences, strict=True)))
+
+
+def read_references(path: Path) -> dict[str, list[str]]:
+    """References by video (as the file names it). `UserError` says what is wrong with the file."""
+    try:
+        found = TypeAdapter(dict[str, Timed | str | list[str]]).validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; --references wants a JSON object of texts by video") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {problems_of(error)[:300]}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a JSON file ({error})") from None
+    texts = {name: one if isinstance(one, list) else [one] for name, one in found.items() if not isinstance(one, Timed)}
+    texts |= {name: [one.paragraph()] for name, one in found.items() if isinstance(one, Timed)}
+    return {name: own for name, given in texts.items() if (own := [text for text in given if text.strip()])}
+
+
+def text_figures(descriptions: Mapping[str, str], references: Mapping[str, list[str]]) -> dict[str, float]:
+    """BLEU-1 to -4, ROUGE-L (as shares) and CIDEr of descriptions by video, over the videos that have references.
+
+    A reference belongs to a video by its path in the manifest, or by its file's name without the ending, as UCA has it.
+
+    Raises:
+        UserError: no video has one, or the library is not installed.
+    """
+    try:
+        from pycocoevalcap.bleu.bleu import Bleu
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.rouge.rouge import Rouge
+    except ImportError:
+        raise UserError("--metric text needs one more library: pip install 'aadc-net[text]'") from None
+    pairs = {}
+    for video, text in descriptions.items():
+        own = references.get(video) or references.get(Path(video).stem)
+        if own:
+            pairs[video] = ([_words(text)], [_words(one) for one in own])
+    if not pairs:
+        some = f"{next(iter(references), '')!r} there, {next(iter(descriptions))!r} here"
+        raise UserError(f"none of the {len(descriptions)} videos has a text among the {len(references)} references ({some})")
+    said = {video: pair[0] for video, pair in pairs.items()}
+    wanted = {video: pair[1] for video, pair in pairs.items()}
+    bleu, _ = Bleu(4).compute_score(wanted, said, verbose=0)
+    rouge, _ = Rouge().compute_score(wanted, said)
+    cider, _ = Cider().compute_score(wanted, said)
+    figures = {f"bleu_{n}": float(value) for n, value in enumerate(bleu, 1)}
+    return {"videos": len(pairs), **figures, "rouge_l": float(rouge), "cider": float(cider)}
+
+
+def _words(text: str) -> str:
+    """Lower case, times and words apart, no punctuation."""
+    return " ".join(re.findall(r"\d+(?::\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?", text.lower()))

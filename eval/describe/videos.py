@@ -1,0 +1,129 @@
+"""Describing scored videos: the two channels of each, a checked sentence, and `descriptions.jsonl`."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aadc.eval.describe.describer import Description, How, LanguageModel, describe
+from aadc.eval.describe.facts import Facts, as_text, facts_of
+from aadc.eval.describe.projector import Projector
+from aadc.eval.describe.reading import Vocabulary, vocabulary
+from aadc.eval.scores import Scored
+from aadc.eval.spans import Span, clock
+from aadc.head.checkpoint import LoadedHead
+
+
+@dataclass(frozen=True)
+class Describer:
+    """All it takes to describe the videos of a run: its head, the detector's names, a language model, a projector if the
+    model takes video tokens."""
+
+    head: LoadedHead
+    names: Mapping[str, str]
+    llm: LanguageModel
+    projector: Projector | None
+    made_with: Mapping[str, object]  # what a text depends on besides its facts
+
+    @property
+    def words(self) -> Vocabulary:
+        return vocabulary(self.head.card, self.names.values())
+
+    def facts(self, scored: Scored) -> Facts:
+        return facts_of(scored, scored.features, self.head.card, self.head.config.k, self.names)
+
+    @torch.no_grad()
+    def tokens(self, scored: Scored) -> Tensor | None:
+        """Video tokens (J, E), or None without a projector."""
+        if self.projector is None:
+            return None
+        anomaly = torch.from_numpy(scored.snippets.anomaly).clamp(1e-4, 1 - 1e-4)
+        return self.projector(torch.from_numpy(scored.snippets.features), anomaly.logit())
+
+    def __call__(self, videos: Sequence[Scored]) -> Iterator[Description]:
+        """A description of each, in order."""
+        return describe([self.facts(one) for one in videos], [self.tokens(one) for one in videos], self.words, self.llm)
+
+
+def describe_into(
+    path: Path, describer: Describer, videos: Sequence[Scored], tell: Callable[[], None] = lambda: None
+) -> list[dict]:
+    """Rows of `descriptions.jsonl` for these videos, in order; `tell` is called after each.
+
+    Every row is in the file as soon as it is written. Rows that are there already and rest on the same facts, model and
+    projector are kept; a line torn by a kill is dropped.
+    """
+    made_with = dict(describer.made_with)
+    known = {(row["video"], row["facts"]): row for row in read_rows(path) if row.get("made_with") == made_with}
+    facts = [as_text(describer.facts(one)) for one in videos]
+    kept = [known.get((one.features.video, text)) for one, text in zip(videos, facts, strict=True)]
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text("".join(_line(row) for row in kept if row), encoding="utf-8")
+    os.replace(beside, path)
+    rows = {place: row for place, row in enumerate(kept) if row}
+    for _ in rows:
+        tell()
+    todo = [place for place in range(len(videos)) if place not in rows]
+    with path.open("a", encoding="utf-8") as file:
+        for place, found in zip(todo, describer([videos[place] for place in todo]), strict=True):
+            rows[place] = _row(videos[place], found, facts[place], made_with)
+            file.write(_line(rows[place]))
+            file.flush()
+            tell()
+    return [rows[place] for place in range(len(videos))]
+
+
+def _row(scored: Scored, found: Description, facts: str, made_with: dict) -> dict:
+    return {
+        "video": scored.features.video,
+        "text": found.text,
+        "how": found.how.value,
+        "spans": [span_record(span) for span in scored.spans],
+        "refused": [{"text": text, "faults": list(faults)} for text, faults in found.refused],
+        "facts": facts,
+        "made_with": made_with,
+    }
+
+
+def span_record(span: Span) -> dict:
+    """A span for people and programs: seconds and mm:ss."""
+    return {
+        "start_s": round(span.start_s, 3),
+        "end_s": round(span.end_s, 3),
+        "start": clock(span.start_s),
+        "end": clock(span.end_s),
+        "category": span.category,
+        "confidence": round(span.confidence, 4),
+    }
+
+
+def _line(row: Mapping) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Rows of a `descriptions.jsonl`; none where there is no file. A line that is no JSON (a kill tore it) is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and {"video", "text", "how", "facts", "spans"} <= row.keys():
+            rows.append(row)
+    return rows
+
+
+def summary(rows: Sequence[Mapping]) -> str:
+    """How the texts of `describe_into` were made, in a sentence."""
+    counts = {how: sum(row["how"] == how.value for row in rows) for how in How}
+    return (
+        f"{len(rows)} descriptions: {counts[How.first]} as the model wrote them, {counts[How.retry]} after a second try, "
+        f"{counts[How.composed]} composed from the detections because the model's said what was not detected"
+    )
