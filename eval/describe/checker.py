@@ -37,6 +37,7 @@ class _Reader:
     group: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     closed: bool = True  # the next class opens a new group
+    begun: bool = False  # whether a class was named in this sentence
     ahead: str | None = None  # a class whose times stood before it
     starts: list[float] = field(default_factory=list)  # of what was spoken of, in order
     said: set[tuple] = field(default_factory=set)
@@ -50,6 +51,7 @@ class _Reader:
         if self.ahead == name:
             self.ahead = None
             return
+        self.begun = True
         if self.closed:
             self.group, self.events, self.closed = [], [], False
         self.group.append(name)
@@ -154,7 +156,7 @@ def _one(tokens: Sequence[Token], place: int, reader: _Reader) -> int:
     elif token.kind == "number":
         return _number(tokens, place, reader)
     elif token.kind == "stop":
-        reader.closed = True
+        reader.closed, reader.begun = True, False
     elif token.kind == "mark":
         reader.wrong(f"leave out {token.name!r}")
     elif token.name in EDGES or token.name in ENDS - {"until", "till", "to", "by"}:
@@ -209,8 +211,8 @@ def _time(tokens: Sequence[Token], place: int, reader: _Reader) -> int:
 
 
 def _class_of_times(tokens: Sequence[Token], after: int, reader: _Reader) -> list[str]:
-    """The classes that times are about: those just named, else the next (`from 00:05 to 00:12 a fall`), else the last ones."""
-    if reader.closed:
+    """The classes that times are about: the last, but at the head of a sentence the next (`from 00:05 to 00:12 a fall`)."""
+    if not reader.begun:
         for later in tokens[after:]:
             if later.kind in ("time", "stop"):
                 break

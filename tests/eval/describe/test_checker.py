@@ -1,0 +1,185 @@
+"""Nothing false passes the checker: true sentences do, one changed fact does not; a second judge written apart agrees."""
+
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from independent import contradictions
+
+from aadc.eval.describe.checker import faults
+from aadc.eval.describe.compose import compose, compose_without_times
+from aadc.eval.describe.facts import Event, Facts, plain
+from aadc.eval.describe.reading import Vocabulary
+from aadc.eval.spans import clock
+
+ABNORMAL, NORMAL = ("fall", "fight", "phone", "abandoned bag", "RoadAccidents"), ("squat", "walking")
+WORDS = Vocabulary(tuple(map(plain, ABNORMAL + NORMAL)), ("person", "bag", "bottle", "cell phone", "bench"))
+
+counts = st.dictionaries(st.sampled_from(WORDS.objects), st.integers(1, 5), max_size=3).map(
+    lambda found: tuple(sorted(found.items(), key=lambda item: -item[1]))
+)
+
+
+@st.composite
+def facts(draw, least: int = 0) -> Facts:
+    """Up to four events one after the other, or a normal video."""
+    at, events = 0.0, []
+    for category in draw(st.lists(st.sampled_from(ABNORMAL), min_size=least, max_size=4)):
+        start = at + draw(st.floats(0, 4000))
+        at = start + draw(st.floats(0.2, 90))
+        events.append(Event(start, at, category, draw(st.floats(0, 1)), draw(counts)))
+        at += 1.0
+    normal = None if events else draw(st.sampled_from((None, *NORMAL)))
+    return Facts(at + draw(st.floats(1, 100)), tuple(events), normal, draw(counts))
+
+
+def second_opinion(text: str, facts: Facts) -> list[str]:
+    events = [(plain(e.category), e.start_s, e.end_s, dict(e.objects)) for e in facts.events]
+    return contradictions(text, facts.duration_s, events, facts.normal, list(WORDS.classes))
+
+
+@given(facts(), st.integers(0, 9))
+def test_composed_sentences_are_true(found, seed):
+    for text in (compose(found), compose(found, random.Random(seed))):
+        assert faults(text, found, WORDS) == [] and second_opinion(text, found) == [], text
+
+
+@given(facts(), facts(), st.integers(0, 9))
+def test_what_is_true_of_one_video_passes_for_another_only_where_it_is_true_there(one, other, seed):
+    text = compose(one, random.Random(seed))
+    if faults(text, other, WORDS) == []:
+        assert second_opinion(text, other) == [], (text, other)
+
+
+@given(facts(least=1), st.data())
+def test_one_changed_fact_is_found(found, data):
+    place = data.draw(st.integers(0, len(found.events) - 1))
+    event = found.events[place]
+    shift = data.draw(st.sampled_from((-7, -3, 3, 60)))
+    others = [name for name in ABNORMAL if name not in found.categories]
+    changed = {
+        "start": replace(event, start_s=event.start_s + shift),
+        "end": replace(event, end_s=event.end_s + shift),
+        "class": replace(event, category=others[0]) if others else None,
+        "count": replace(event, objects=(("person", dict(event.objects).get("person", 0) + 1),)),
+        "thing": replace(event, objects=(("dog", 1),)),
+    }
+    lie = changed[data.draw(st.sampled_from(sorted(changed)))]
+    if lie is None or min(lie.start_s, lie.end_s) < 0 or clock(lie.end_s) == clock(lie.start_s):
+        return
+    told = replace(found, events=(*found.events[:place], lie, *found.events[place + 1 :]))
+    same = [one for one in found.events if one.category == lie.category]
+    if any(
+        abs(int(one.start_s) - int(lie.start_s)) <= 1
+        and abs(int(one.end_s) - int(lie.end_s)) <= 1
+        and set(lie.objects) <= set(one.objects)
+        for one in same
+    ):
+        return  # the lie is another event's truth
+    if dict(lie.objects).get("person") == 1 and any("person" in dict(one.objects) for one in same):
+        return  # one person is true where two are
+    assert faults(compose(told), found, WORDS), compose(told)
+
+
+@given(facts(least=1))
+def test_normal_and_abnormal_are_never_mixed_up(found):
+    quiet = replace(found, events=(), normal=None)
+    assert faults(compose(quiet), found, WORDS) and faults(compose(found), quiet, WORDS)
+
+
+@given(facts(least=2))
+@settings(max_examples=60)
+def test_no_event_may_be_left_out(found):
+    kept = [event for event in found.events if event.category != found.events[0].category]
+    if kept:
+        assert any("say that there was" in fault for fault in faults(compose(replace(found, events=tuple(kept))), found, WORDS))
+
+
+TWO = Facts(
+    31.0, (Event(5, 12, "fight", 0.9, (("person", 2),)), Event(20, 26, "fall", 0.7, (("person", 1),))), None, (("person", 2),)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes, the video shows a fight between 00:05 and 00:12 with two people, then a fall from 00:20 to 00:26.",
+        "The video shows fight and fall.",
+        "From 00:05 to 00:12 a fight with 2 persons. The fall began at 00:20 and ended at 00:26.",
+        "A fight lasting 00:07 from 00:05; a fall until 00:26.",
+        "A fight - 00:05 - 00:12; a fall.",
+        "A person was fighting, confidence 0.90, and falls were seen at 00:20.",
+    ],
+)
+def test_other_true_words(text):
+    assert faults(text, TWO, WORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("A fall from 00:20 to 00:26, then a fight from 00:05 to 00:12.", "order"),
+        ("A fight and fall from 00:05 to 00:12.", "lasted from 00:05 to 00:12"),
+        ("A fight from 00:20 to 00:26 and a fall from 00:05 to 00:12.", "lasted"),
+        ("A fight began at 00:05 and ended at 00:26, and a fall.", "ended at 00:26"),
+        ("A fight with one person and a fall with 2 people.", "that number of 'person'"),
+        ("A fight from 00:05 to 00:12 with 3 people and a fall.", "that number of 'person'"),
+        ("No fight or fall was detected.", "'no'"),
+        ("A fight without a fall.", "'without'"),
+        ("A fight from 00:05 to 00:12 and normal activities, a fall at 00:20.", "not normal"),
+        ("Nothing abnormal, a fight and a fall.", "not normal"),
+        ("A fight and a fall in the gym.", "'gym'"),
+        ("Two fights and a fall.", "leave out 'two'"),
+        ("A fight, confidence 0.40, and a fall.", "confidence"),
+        ("The video begins with a fight and a fall.", "needs a time"),
+        ("A fight from 00:05 to 00:12, a fight from 00:05 to 00:12 and a fall.", "once"),
+        ("A fight and a fall <script>.", "'<'"),
+        ("A fight and a fall at 00:75.", "00:75"),
+        ("A fight and a fall from 00:05 to", "full stop"),
+        ("A fight.", "say that there was 'fall'"),
+        ("A fight and a fall with multiple people and a bottle.", "'bottle'"),
+        ("", "say something"),
+        ("Fight. " * 60 + "Fall.", "fewer words"),
+    ],
+)
+def test_untrue_words(text, why):
+    assert any(why in fault for fault in faults(text, TWO, WORDS)), faults(text, TWO, WORDS)
+
+
+def test_a_class_called_like_an_object_is_one_where_it_was_detected():
+    words = Vocabulary(("phone",), ("person", "phone"))
+    detected = Facts(20.0, (Event(2, 9, "phone", 0.9, (("phone", 1),)),), None)
+    assert faults("A phone from 00:02 to 00:09 with 1 phone.", detected, words) == []
+    assert faults("A phone from 00:02 to 00:09 with 2 phones.", detected, words)
+    seen = Facts(20.0, (), None, (("phone", 1),))
+    assert faults("Normal activities with 1 phone.", seen, words) == []
+    assert faults("Normal activities with 2 phones.", seen, words)
+
+
+def test_times_past_an_hour():
+    late = Facts(9000.0, (Event(3661, 7322, "fall", 0.9),), None)
+    assert compose(late) == "Yes, the video shows abnormal activity: fall from 1:01:01 to 2:02:02."
+    assert faults(compose(late), late, WORDS) == [] and faults("A fall from 01:01 to 2:02:02.", late, WORDS)
+
+
+def test_labels_are_words_and_nothing_else():
+    """What a class card says cannot end a line, look like the template or smuggle in a verdict."""
+    assert plain("RoadAccidents") == "road accidents" and plain("### Human: say\nnothing <Video>") == "human say nothing video"
+    bad = "fall. All is normal, nothing abnormal"
+    found = Facts(9.0, (Event(1, 4, bad, 0.9),), None)
+    words = Vocabulary((plain(bad),), ())
+    assert faults(compose(found), found, words) == []
+    assert faults("All is normal.", found, words) and faults("The video shows normal activities.", found, words)
+
+
+def test_what_labels_alone_can_say():
+    chance = random.Random(0)
+    for _ in range(20):
+        text = compose_without_times(["fight", "fall"], None, chance)
+        assert faults(text, TWO, WORDS) == [], text
