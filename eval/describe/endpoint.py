@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
+import httpx2
 
 from aadc.eval.describe.template import Request, chat_messages, clean
 from aadc.manifests.errors import UserError
@@ -41,10 +41,10 @@ class Endpoint:
         """
         key = os.environ.get(KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with httpx.Client(headers=headers, timeout=self.timeout_s) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
+        with httpx2.Client(headers=headers, timeout=self.timeout_s) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda request: self._one(client, request), requests))
 
-    def _one(self, client: httpx.Client, request: Request) -> str:
+    def _one(self, client: httpx2.Client, request: Request) -> str:
         asked = {
             "model": self.source,
             "messages": chat_messages(request),
@@ -54,9 +54,9 @@ class Endpoint:
         }
         try:
             reply = client.post(f"{self.url}/chat/completions", json=asked)
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             return ""
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise UserError(
                 f"--llm-url {self.url}: nobody answers there ({type(error).__name__}); is the server running?"
             ) from None

@@ -1,0 +1,188 @@
+"""Nothing false goes out, whatever the model says; what is finished is kept."""
+
+import json
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from independent import contradictions
+
+from aadc.eval.describe.compose import compose
+from aadc.eval.describe.describer import Description, How, describe
+from aadc.eval.describe.examples import Names, made_up
+from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, as_text, facts_of, plain
+from aadc.eval.describe.projector import Projector
+from aadc.eval.describe.reading import Vocabulary
+from aadc.eval.describe.videos import Describer, describe_into, read_rows, span_record, summary
+from aadc.eval.scores import Scored
+from aadc.eval.spans import Span
+from aadc.extract.shards import VideoFeatures
+from aadc.head.checkpoint import LoadedHead
+from aadc.head.config import HeadConfig
+from aadc.head.scoring import SnippetScores
+from aadc.manifests.card import Card, ClassEntry
+
+NAMES = Names(("fall", "fight", "RoadAccidents"), ("squat", "walking"), ("person", "bag"))
+WORDS = Vocabulary(tuple(map(plain, (*NAMES.abnormal, *NAMES.normal))), NAMES.objects)
+CARD = Card(
+    title="T",
+    classes=[ClassEntry(name=name, kind="abnormal", prompt=name) for name in NAMES.abnormal]
+    + [ClassEntry(name=name, kind="normal", prompt=name) for name in NAMES.normal],
+)
+
+
+class Scripted:
+    """Stands in for a language model: says what it is told to."""
+
+    source = "script"
+
+    def __init__(self, say):
+        self.say, self.asked = say, []
+
+    def __call__(self, requests):
+        self.asked.append(list(requests))
+        return [self.say(request) for request in requests]
+
+
+def detections(count: int) -> list[Facts]:
+    chance = random.Random(5)
+    return [made_up(NAMES, chance) for _ in range(count)]
+
+
+def liar(chance: random.Random):
+    """A fluent model that now and then gets a fact wrong."""
+
+    def say(request) -> str:
+        lies = detections(60)
+        if chance.random() < 0.5:
+            return compose(chance.choice(lies), chance)
+        text = request.facts.splitlines()[-1].replace("Abnormal: ", "The video shows ").replace("Normal: ", "Normal: ")
+        return text.replace("00:0", "00:1", 1) if chance.random() < 0.3 else f"{text}."
+
+    return say
+
+
+def test_whatever_the_model_says_nothing_false_goes_out():
+    found = detections(200)
+    made = list(describe(found, [None] * len(found), WORDS, Scripted(liar(random.Random(1)))))
+    assert len(made) == 200 and {one.how for one in made} == set(How)
+    for one, facts in zip(made, found, strict=True):
+        events = [(plain(e.category), e.start_s, e.end_s, dict(e.objects)) for e in facts.events]
+        assert contradictions(one.text, facts.duration_s, events, facts.normal, list(WORDS.classes)) == [], one.text
+
+
+def test_the_first_answer_the_second_then_the_facts_themselves():
+    facts = [replace(one, normal=None) for one in detections(30) if len(one.events) == 1][:3]
+    true = [compose(one, random.Random(4)) for one in facts]
+
+    def say(request) -> str:
+        place = [as_text(one) for one in facts].index(request.facts)
+        if place == 0 or (place == 1 and request.wrong):
+            return true[place]
+        return "A dog ran by."
+
+    model = Scripted(say)
+    made = list(describe(facts, [None] * 3, WORDS, model))
+    assert [one.how for one in made] == [How.first, How.retry, How.composed]
+    assert [one.text for one in made] == [true[0], true[1], compose(facts[2])]
+    assert [len(one.refused) for one in made] == [0, 1, 2]
+    again = model.asked[1]
+    assert len(again) == 2 and all(request.wrong[0] == "A dog ran by." for request in again)
+    assert any("'dog'" in fault for fault in again[0].wrong[1]) and len(model.asked) == 2
+
+
+def scored(video: str, spans: list[Span], snippets: int = 4) -> Scored:
+    random_ = np.random.default_rng(len(video))
+    features = VideoFeatures(
+        video, "test", (), 100, 100, fps=10.0, frame=np.arange(snippets) * 25, time=np.arange(snippets) * 2.5,
+        count=np.array([2, 0, 1, 2][:snippets]), class_id=np.array([[1, 1], [1, 1], [1, 7], [1, 7]][:snippets]),
+    )  # fmt: skip
+    classes = random_.dirichlet(np.ones(5), snippets).astype(np.float32)
+    return Scored(
+        features, SnippetScores(random_.random(snippets).astype(np.float32), classes, np.ones((snippets, 6), np.float32)), spans
+    )
+
+
+def span(start: float, end: float, peak: float = 0.9, category: str = "fall") -> Span:
+    return Span(int(start * 10), int(end * 10), start, end, category, 0.8, peak)
+
+
+def describer(model, projector=None, **made_with) -> Describer:
+    head = LoadedHead(None, HeadConfig(), CARD, "", "", "", {})
+    return Describer(head, {"1": "person", "7": "bag"}, model, projector, {"llm": "script", **made_with})
+
+
+def test_facts_are_what_was_found():
+    """Objects are counted a frame, in each event and overall; rows past `count` do not exist."""
+    found = describer(None).facts(scored("a.mp4", [span(0, 2.6), span(4.9, 9)]))
+    assert [(e.start_s, e.end_s, e.category, e.objects) for e in found.events] == [
+        (0, 2.6, "fall", (("person", 2),)), (4.9, 9, "fall", (("bag", 1), ("person", 1))),
+    ]  # fmt: skip
+    assert found.duration_s == 10 and found.objects == (("person", 2), ("bag", 1)) and found.normal is None
+    quiet = scored("a.mp4", [])
+    best = np.sort(quiet.snippets.classes, 0)[::-1][:5].mean(0)
+    assert describer(None).facts(quiet).normal == ("squat", "walking")[int(best[3:].argmax())]
+
+
+def test_of_many_events_the_strongest_are_told_in_order_of_time():
+    spans = [span(n, n + 0.5, peak=1 - n / 100) for n in range(30)]
+    events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, 5, {}).events
+    assert [event.start_s for event in events] == list(range(MOST_EVENTS))
+
+
+def test_video_tokens_come_from_the_head_s_features():
+    torch.manual_seed(0)
+    projector = Projector(6, 8)
+    torch.nn.init.normal_(projector.map.weight)
+    one = scored("a.mp4", [])
+    tokens = describer(None, projector).tokens(one)
+    logits = torch.from_numpy(one.snippets.anomaly).logit()
+    assert torch.allclose(tokens, projector(torch.ones(4, 6), logits), atol=1e-5) and describer(None).tokens(one) is None
+
+
+def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
+    """A model that dies on the way loses nothing finished; other facts, another model or a torn line are described anew."""
+    path = tmp_path / "descriptions.jsonl"
+    videos = [scored(f"{n}.mp4", [span(1, 2 + n)]) for n in range(40)]
+
+    def true(request) -> str:
+        if sum(map(len, model.asked)) > 32:
+            raise KeyboardInterrupt
+        return "The video shows fall."
+
+    model = Scripted(true)
+    with pytest.raises(KeyboardInterrupt):
+        describe_into(path, describer(model), videos)
+    assert len(read_rows(path)) == 32
+    with path.open("a") as file:
+        file.write('{"video": "32.mp4", "te')
+    videos[3] = scored("3.mp4", [span(1, 8)])
+    model = Scripted(lambda request: "The video shows a fall.")
+    told = []
+    rows = describe_into(path, describer(model), videos, lambda: told.append(1))
+    assert sum(map(len, model.asked)) == 9 and len(told) == 40
+    assert [row["video"] for row in rows] == [f"{n}.mp4" for n in range(40)]
+    assert {row["video"] for row in rows if row["text"] == "The video shows a fall."} == {
+        "3.mp4",
+        *(f"{n}.mp4" for n in range(32, 40)),
+    }
+    assert sorted(map(json.dumps, read_rows(path))) == sorted(map(json.dumps, rows))
+    assert rows[0]["spans"] == [span_record(span(1, 2))] == [
+        {"start_s": 1, "end_s": 2, "start": "00:01", "end": "00:02", "category": "fall", "confidence": 0.8}
+    ]  # fmt: skip
+    describe_into(path, describer(model, temperature=1.0), videos)
+    assert sum(map(len, model.asked)) == 49
+    assert "40 descriptions: 40 as the model wrote them" in summary(rows)
+
+
+def test_a_refused_text_is_kept_with_its_faults(tmp_path):
+    rows = describe_into(tmp_path / "d.jsonl", describer(Scripted(lambda request: "Rain.")), [scored("a.mp4", [span(0, 2)])])
+    assert rows[0]["how"] == "composed" and [one["text"] for one in rows[0]["refused"]] == ["Rain.", "Rain."]
+    assert rows[0]["text"] == "Yes, the video shows abnormal activity: fall from 00:00 to 00:02 with 2 persons."
+    assert Description("x", How.first).refused == () and Event(1, 2, "a", 0.5).times == ("00:01", "00:02")

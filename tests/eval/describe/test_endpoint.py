@@ -1,0 +1,134 @@
+"""A language model behind an address: a real server that speaks the protocol, and servers that fail in every way."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from aadc.eval.describe.endpoint import KEY, Endpoint
+from aadc.eval.describe.llm import Llm
+from aadc.eval.describe.template import Request, chat_messages
+from aadc.manifests.errors import UserError
+
+FACTS = "Length: 00:31\nAbnormal: fall from 00:05 to 00:12, confidence 0.91"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tiny_chat_llama):
+    """transformers' own OpenAI-compatible server with the tiny chat model, on loopback."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    port = free_port()
+    program = Path(sys.executable).with_name("transformers")
+    command = [str(program), "serve", str(tiny_chat_llama), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    process = subprocess.Popen(
+        command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            assert process.poll() is None, "the server ended"
+            try:
+                if httpx2.get(f"{url}/health", timeout=1).status_code == 200:
+                    break
+            except httpx2.HTTPError:
+                time.sleep(0.5)
+        yield f"{url}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_real_server_gives_what_the_model_gives_here(server, tiny_chat_llama):
+    asked = [Request(facts=FACTS, max_tokens=10), Request(facts="Length: 00:09", max_tokens=10)]
+    local = Llm(str(tiny_chat_llama))
+    assert Endpoint(server, str(tiny_chat_llama))(asked) == local(asked)
+
+
+class Wayward(BaseHTTPRequestHandler):
+    """Answers as the server's `behaviour` says, and keeps what it was asked."""
+
+    def do_POST(self):  # noqa: N802, the library's name
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, asked, self.headers.get("Authorization")))
+        status, body = self.server.behaviour(asked)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def wayward():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Wayward)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.url = f"http://127.0.0.1:{server.server_port}/v1/"
+    yield server
+    server.shutdown()
+
+
+def reply(text: object) -> bytes:
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+
+
+def test_what_is_asked_is_the_protocol_s_and_answers_keep_their_order(wayward, monkeypatch):
+    monkeypatch.setenv(KEY, "secret")
+    wayward.behaviour = lambda asked: (200, reply(f"About {asked['messages'][3]['content'][-1]}.\n### Human: more"))
+    asked = [Request(facts=f"Length: 00:0{n}", max_tokens=7) for n in range(6)]
+    assert Endpoint(wayward.url, "llama", 0.5, 3)(asked) == [f"About {n}." for n in range(6)]
+    path, body, key = min(wayward.asked, key=lambda one: one[1]["messages"][3]["content"])
+    assert path == "/v1/chat/completions" and key == "Bearer secret"
+    assert body == {
+        "model": "llama", "messages": chat_messages(asked[0]), "temperature": 0.5, "seed": 3, "max_tokens": 7,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "what"),
+    [
+        (500, b"out of\nmemory", r"status 500 \(out of memory\)"),
+        (404, b"no such model", "status 404"),
+        (200, b"<html>", "not that of an OpenAI-compatible server"),
+        (200, b"{}", "not that of an OpenAI-compatible server"),
+        (200, b'{"choices": []}', "not that of an OpenAI-compatible server"),
+    ],
+)
+def test_what_is_no_answer_is_said_in_one_sentence(wayward, status, body, what):
+    wayward.behaviour = lambda asked: (status, body)
+    with pytest.raises(UserError, match=what):
+        Endpoint(wayward.url, "llama")([Request()])
+
+
+def test_no_words_and_no_answer_in_time_are_an_empty_answer(wayward):
+    """Empty answers fail the check, so a composed sentence goes out in their place."""
+    wayward.behaviour = lambda asked: (200, reply(None))
+    assert Endpoint(wayward.url, "llama")([Request()]) == [""]
+    wayward.behaviour = lambda asked: (time.sleep(3), (200, reply("late")))[1]
+    began = time.monotonic()
+    assert Endpoint(wayward.url, "llama", timeout_s=0.3)([Request(), Request()]) == ["", ""]
+    assert time.monotonic() - began < 3
+
+
+def test_nobody_there():
+    with pytest.raises(UserError, match="nobody answers there"):
+        Endpoint(f"http://127.0.0.1:{free_port()}/v1", "llama")([Request()])
+    with pytest.raises(UserError, match="begins with http"):
+        Endpoint("localhost:8080", "llama")
