@@ -19,7 +19,7 @@ _SAYS_NOTHING = """
     captures captured capture contains contain features includes include including involves involving observed detected found
     recorded visible present occurs occur occurring occurred happens happening happened takes took taking place engaged
     appears appear camera video footage clip recording scene surveillance film activity activities event events incident
-    incidents action actions time session period confidence multiple some
+    incidents action actions time session period confidence multiple some once
 """
 SAYS_NOTHING = set(_SAYS_NOTHING.split())
 ORDER = {"then", "later", "afterwards", "finally", "next"}

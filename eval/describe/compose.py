@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from aadc.eval.describe.facts import Event, Facts, counted, plain
 from aadc.eval.spans import clock
 
-_OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.", "Yes, in this video there is {}.")
-_ABNORMAL = ("abnormal activity: {}", "unusual activity: {}", "an abnormal event: {}", "{}")
-_NORMAL = ("normal activity", "normal activities")
+_OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.")
+_ABNORMAL = ("abnormal activity: {}", "an abnormal event: {}")
+_NORMAL = "normal activities"
 
 
 def compose(facts: Facts, chance: random.Random | None = None) -> str:
@@ -16,14 +16,25 @@ def compose(facts: Facts, chance: random.Random | None = None) -> str:
 
     `chance` varies the words, for training; without it the same facts give the same sentence.
     """
-    opening = chance.choice(_OPENINGS) if chance else _OPENINGS[0]
+    return (chance.choice(_OPENINGS) if chance else _OPENINGS[0]).format(_shown(facts, chance))
+
+
+def as_text(facts: Facts) -> str:
+    """The facts channel: a few lines that a language model can copy from."""
+    lines = [f"Length: {clock(facts.duration_s)}", f"Shown: {_shown(facts)}"]
+    if facts.events:
+        sure = ", ".join(f"{plain(event.category)} {event.confidence:.2f}" for event in facts.events)
+        lines.append(f"Confidence: {sure}")
+    return "\n".join(lines)
+
+
+def _shown(facts: Facts, chance: random.Random | None = None) -> str:
     if not facts.events:
-        normal = chance.choice(_NORMAL) if chance else _NORMAL[1]
         kind = f" ({plain(facts.normal)})" if facts.normal else ""
-        return opening.format(f"{normal}{kind} from 00:00 to {clock(facts.duration_s)}{_with(facts.objects)}")
+        return f"{_NORMAL}{kind} from 00:00 to {clock(facts.duration_s)}{_with(facts.objects)}"
     by_times = {(event.category, *event.times): event for event in reversed(facts.events)}  # what looks alike is said once
     events = joined([_event(event) for event in reversed(by_times.values())])
-    return opening.format((chance.choice(_ABNORMAL) if chance else _ABNORMAL[0]).format(events))
+    return (chance.choice(_ABNORMAL) if chance else _ABNORMAL[0]).format(events)
 
 
 def compose_without_times(categories: Sequence[str], normal: str | None, chance: random.Random) -> str:
@@ -32,7 +43,7 @@ def compose_without_times(categories: Sequence[str], normal: str | None, chance:
         events = joined([plain(name) for name in categories])
         return chance.choice(_OPENINGS).format(chance.choice(_ABNORMAL).format(events))
     kind = f" ({plain(normal)})" if normal else ""
-    return chance.choice(_OPENINGS).format(f"{chance.choice(_NORMAL)}{kind}")
+    return chance.choice(_OPENINGS).format(f"{_NORMAL}{kind}")
 
 
 def _event(event: Event) -> str:

@@ -8,8 +8,8 @@ from typing import Protocol
 from torch import Tensor
 
 from aadc.eval.describe.checker import faults
-from aadc.eval.describe.compose import compose
-from aadc.eval.describe.facts import Facts, as_text
+from aadc.eval.describe.compose import as_text, compose
+from aadc.eval.describe.facts import Facts
 from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.describe.template import Request
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from aadc.eval.describe.compose import compose, compose_without_times
-from aadc.eval.describe.facts import Event, Facts, as_text
+from aadc.eval.describe.compose import as_text, compose, compose_without_times
+from aadc.eval.describe.facts import Event, Facts
 from aadc.eval.describe.template import Request
 
 TOKENS_ALONE, BOTH = 0.45, 0.35  # shares of the steps' answers; the rest are facts alone

@@ -94,24 +94,6 @@ def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mappi
     return tuple(sorted(most.items(), key=lambda item: (-item[1], item[0])))
 
 
-def as_text(facts: Facts) -> str:
-    """The facts channel: a few lines a language model can copy from."""
-    lines = [f"Length: {clock(facts.duration_s)}"]
-    if facts.events:
-        lines += [
-            f"Abnormal: {plain(event.category)} from {event.times[0]} to {event.times[1]}, confidence "
-            f"{event.confidence:.2f}{_seen(event.objects)}"
-            for event in facts.events
-        ]
-    else:
-        lines.append(f"Normal: {plain(facts.normal or 'nothing abnormal')}{_seen(facts.objects)}")
-    return "\n".join(lines)
-
-
-def _seen(objects: Objects) -> str:
-    return "".join(f", {count} {counted(plain(name), count)}" for name, count in objects[:3])
-
-
 def counted(name: str, count: int) -> str:
     """A detector's class in the number it stands in: 1 person, 2 persons, 2 boxes."""
     if count == 1:

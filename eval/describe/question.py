@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aadc.eval.describe.checker import check
-from aadc.eval.describe.compose import compose, joined
-from aadc.eval.describe.facts import Facts, as_text, counted, plain
+from aadc.eval.describe.compose import as_text, compose, joined
+from aadc.eval.describe.facts import Facts, counted, plain
 from aadc.eval.describe.reading import PEOPLE, Token, Vocabulary, read
 from aadc.eval.scores import Scored
 from aadc.eval.spans import clock
@@ -77,8 +77,12 @@ def subjects(question: str, card: Card, objects: Sequence[str]) -> list[Subject]
 def _own_words(card: Card, objects: Sequence[str]) -> dict[str, set[str]]:
     """Stems that stand for one class alone: those of its name, and those of its prompt that are in no other's."""
     prompts = {entry.name: {_stem(word) for word in re.findall(r"[^\W\d_]+", entry.prompt.lower())} for entry in card.classes}
-    names = {entry.name: {_stem(word) for word in plain(entry.name).lower().split()} for entry in card.classes}
-    common = {_stem(word) for word in _ASKING | _PEOPLE | {"two", "over", "floor"}} | {_stem(plain(name)) for name in objects}
+    things = {_stem(plain(name)) for name in objects}
+    names = {}
+    for entry in card.classes:
+        stems = {_stem(word) for word in plain(entry.name).lower().split()}
+        names[entry.name] = stems - things if len(stems) > 1 else stems  # of an abandoned bag, `abandoned` tells it from a bag
+    common = {_stem(word) for word in _ASKING | _PEOPLE | {"two", "over", "floor"}} | things
     own = {}
     for name in names:
         others = set().union(*(prompts[other] | names[other] for other in names if other != name))
@@ -113,30 +117,24 @@ def _detected(one: Subject, facts: Facts) -> bool:
 def composed_answer(asked: Sequence[Subject], facts: Facts) -> str:
     """The answer that follows from the facts, in plain words."""
     known = [one for one in asked if one.kind != "unknown"]
-    unknown = [one.name for one in asked if one.kind == "unknown"]
-    parts = []
-    if yes := [_found(one, facts) for one in known if _detected(one, facts)]:
-        parts.append(f"Yes, {joined(yes)} {'was' if len(yes) == 1 else 'were'} detected.")
-    if no := [one.name for one in known if not _detected(one, facts)]:
-        parts.append(f"{'' if yes else 'No, '}no {' and no '.join(no)} {'was' if len(no) == 1 else 'were'} detected.")
+    unknown = [repr(one.name) for one in asked if one.kind == "unknown"]
+    yes = [_found(one, facts) for one in sorted(known, key=lambda one: one.kind != "object") if _detected(one, facts)]
+    no = [f"no {one.name} was detected" for one in known if not _detected(one, facts)]
+    sentences = [f"yes, {yes[0]}", *yes[1:], *no] if yes else [f"no, {no[0]}", *no[1:]] if no else []
     if unknown:
-        parts.append(
-            f"Nothing is known of {joined([repr(name) for name in unknown])}: neither a class nor an object that is looked for."
-        )
-    if not known:
-        parts.append(compose(facts))
-    text = " ".join(parts)
-    return text[0].upper() + text[1:]
+        sentences.append(f"nothing is known of {joined(unknown)}: neither a class nor an object that is looked for")
+    text = " ".join(f"{one[0].upper()}{one[1:]}." for one in sentences)
+    return text if known else f"{text} {compose(facts)}".strip()
 
 
 def _found(one: Subject, facts: Facts) -> str:
     if one.kind == "object":
         count = dict((plain(name), count) for name, count in facts.objects)[one.name]
-        return f"up to {count} {counted(one.name, count)} at once"
-    spans = [event for event in facts.events if plain(event.category) == one.name]
-    if not spans:
-        return f"{one.name} from 00:00 to {clock(facts.duration_s)}"  # the normal class of a video in which nothing was found
-    return f"{one.name} {joined([f'from {start} to {end}' for start, end in (event.times for event in spans)])}"
+        return f"up to {count} {counted(one.name, count)} {'was' if count == 1 else 'were'} seen at once"
+    spans = [event.times for event in facts.events if plain(event.category) == one.name]
+    # without events it is the normal class of a video in which nothing was found
+    times = joined([f"from {start} to {end}" for start, end in spans or [("00:00", clock(facts.duration_s))]])
+    return f"{one.name} was detected {times}"
 
 
 def answer_faults(text: str, asked: Sequence[Subject], facts: Facts, words: Vocabulary) -> list[str]:

@@ -12,7 +12,7 @@ _ROLE = (
     "times and numbers as they are, and add nothing."
 )
 _EXAMPLE = (
-    f"{QUESTION}\nLength: 01:30\nAbnormal: theft from 00:41 to 00:58, confidence 0.93, 2 persons",
+    f"{QUESTION}\nLength: 01:30\nShown: abnormal activity: theft from 00:41 to 00:58 with 2 persons\nConfidence: theft 0.93",
     "Yes, the video shows abnormal activity: theft from 00:41 to 00:58 with 2 persons.",
 )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aadc.eval.describe.compose import as_text
 from aadc.eval.describe.describer import Description, How, LanguageModel, describe
-from aadc.eval.describe.facts import Facts, as_text, facts_of
+from aadc.eval.describe.facts import Facts, facts_of
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary, vocabulary
 from aadc.eval.scores import Scored

@@ -13,10 +13,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from independent import contradictions
 
-from aadc.eval.describe.compose import compose
+from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.describer import Description, How, describe
 from aadc.eval.describe.examples import Names, made_up
-from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, as_text, facts_of, plain
+from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, facts_of, plain
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.describe.videos import Describer, describe_into, read_rows, span_record, summary
@@ -62,8 +62,8 @@ def liar(chance: random.Random):
         lies = detections(60)
         if chance.random() < 0.5:
             return compose(chance.choice(lies), chance)
-        text = request.facts.splitlines()[-1].replace("Abnormal: ", "The video shows ").replace("Normal: ", "Normal: ")
-        return text.replace("00:0", "00:1", 1) if chance.random() < 0.3 else f"{text}."
+        text = f"The camera saw {request.facts.splitlines()[1].removeprefix('Shown: ')}."
+        return text.replace("00:0", "00:1", 1) if chance.random() < 0.3 else text
 
     return say
 

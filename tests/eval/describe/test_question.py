@@ -1,0 +1,127 @@
+"""Questions about a video: what they are about, answers that are true, and the moments they rest on."""
+
+import numpy as np
+import pytest
+
+from aadc.eval.describe.facts import Event, Facts
+from aadc.eval.describe.question import Subject, answer_faults, composed_answer, facts_for, moments, subjects
+from aadc.eval.describe.reading import vocabulary
+from aadc.eval.scores import Scored
+from aadc.extract.shards import VideoFeatures
+from aadc.head.scoring import SnippetScores
+from aadc.manifests.scenes.demo import demo_card
+
+CARD = demo_card()
+NAMES = {"0": "person", "1": "bag", "2": "cell phone"}
+WORDS = vocabulary(CARD, NAMES.values())
+FACTS = Facts(
+    60.0, (Event(5, 12, "fight", 0.9, (("person", 2),)), Event(20, 26, "phone", 0.7, (("person", 1),))), None,
+    (("person", 3), ("bag", 1)),
+)  # fmt: skip
+QUIET = Facts(60.0, (), "squat", (("person", 1),))
+
+
+def ask(question: str) -> list[Subject]:
+    return subjects(question, CARD, list(NAMES.values()))
+
+
+@pytest.mark.parametrize(
+    ("question", "about"),
+    [
+        ("was anybody on the phone?", ["class phone"]),
+        ("Did somebody FIGHT?", ["class fight"]),
+        ("were there people fighting, or falling?", ["class fight", "class fall"]),
+        ("did anyone talk on the phone", ["class phone"]),
+        ("was somebody lifting dumbbells?", ["class dumbbell press"]),
+        ("how many people were there?", ["object person"]),
+        ("is there a bag?", ["object bag"]),
+        ("was a dog there?", ["unknown dog"]),
+        ("did the fight involve a knife?", ["class fight", "unknown involve", "unknown knife"]),
+        ("What happened in this video?", []),
+        ("can you describe this video?", []),
+        ("was there anything unusual?", []),
+    ],
+)
+def test_what_a_question_is_about(question, about):
+    assert [f"{one.kind} {one.name}" for one in ask(question)] == about
+
+
+@pytest.mark.parametrize(
+    ("question", "facts", "answer"),
+    [
+        ("was anybody on the phone?", FACTS, "Yes, phone was detected from 00:20 to 00:26."),
+        ("was anybody on the phone?", QUIET, "No, no phone was detected."),
+        ("did anybody fall, or fight?", FACTS, "Yes, fight was detected from 00:05 to 00:12. No fall was detected."),
+        ("how many people?", FACTS, "Yes, up to 3 persons were seen at once."),
+        ("was a bag there?", QUIET, "No, no bag was detected."),
+        ("any squats?", QUIET, "Yes, squat was detected from 00:00 to 01:00."),
+        ("what happened?", QUIET, "Yes, the video shows normal activities (squat) from 00:00 to 01:00 with 1 person."),
+    ],
+)
+def test_the_answer_that_follows_from_the_facts(question, facts, answer):
+    asked = ask(question)
+    assert composed_answer(asked, facts) == answer
+    assert not asked or answer_faults(answer, asked, facts, WORDS) == []
+
+
+def test_what_nobody_looked_for_is_said_to_be_unknown():
+    answer = composed_answer(ask("was a dog there?"), FACTS)
+    assert "Nothing is known of 'dog'" in answer and "fight from 00:05 to 00:12" in answer
+    mixed = composed_answer(ask("did the fight have a knife?"), FACTS)
+    assert mixed.startswith("Yes, fight was detected from 00:05 to 00:12.") and "'knife'" in mixed
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "why"),
+    [
+        ("was anybody on the phone?", "No, no phone was detected.", "the answer is yes"),
+        ("was anybody on the phone?", "Yes.", "say that there was 'phone'"),
+        ("was anybody on the phone?", "Yes, phone from 00:05 to 00:12.", "lasted from 00:05"),
+        ("was anybody on the phone?", "Yes, phone and fall were detected.", "'fall' was not detected"),
+        ("did anybody fall?", "Yes, a fall was detected.", "the answer is no"),
+        ("did anybody fall?", "Fight was detected.", "say that there was no 'fall'"),
+        ("did anybody fall?", "No, no fall and no fight was detected.", "'no' was not detected"),
+        ("how many people?", "Yes, 5 persons were detected.", "that number of 'person'"),
+    ],
+)
+def test_untrue_answers(question, text, why):
+    assert any(why in fault for fault in answer_faults(text, ask(question), FACTS, WORDS)), answer_faults(
+        text, ask(question), FACTS, WORDS
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("was anybody on the phone?", "Yes, the video shows phone from 00:20 to 00:26 with 1 person."),
+        ("was anybody on the phone?", "Yes, there was a phone; a fight from 00:05 to 00:12."),
+        ("did anybody fall?", "No, no fall was detected. The video shows a fight from 00:05 to 00:12."),
+        ("how many people?", "3 people were seen."),
+    ],
+)
+def test_true_answers_in_other_words(question, text):
+    assert answer_faults(text, ask(question), FACTS, WORDS) == []
+
+
+def test_the_model_hears_what_was_asked_and_whether_it_was_found():
+    lines = facts_for(ask("did anybody fall or fight with a knife?"), FACTS).splitlines()
+    assert lines[-3:] == ["Asked: fall: not detected", "Asked: fight: detected", "Asked: knife: not known"]
+
+
+def test_moments_an_answer_rests_on():
+    classes = np.full((5, len(CARD.names)), 0.05, np.float32)
+    classes[3, CARD.names.index("fall")] = 0.4
+    features = VideoFeatures(
+        "a.mp4", "test", (), 600, 600, fps=10.0, frame=np.arange(5) * 120, time=np.arange(5) * 12.0,
+        count=np.array([1, 3, 2, 0, 1]), class_id=np.array([[0, 0, 0], [0, 1, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]]),
+    )  # fmt: skip
+    scored = Scored(features, SnippetScores(np.zeros(5, np.float32), classes, np.zeros((5, 2), np.float32)), [])
+
+    def rests(question: str) -> list[str]:
+        return [str(one) for one in moments(ask(question), scored, FACTS, CARD, NAMES)]
+
+    assert rests("did anybody fall?") == ["00:36 comes nearest to fall (share 0.40)"]
+    assert rests("was anybody on the phone?") == ["00:20-00:26 phone, confidence 0.70"]
+    assert rests("how many people?") == ["00:24 2 persons"] and rests("is there a bag?") == ["00:12 2 bags"]
+    assert rests("what happened?") == ["00:05-00:12 fight, confidence 0.90", "00:20-00:26 phone, confidence 0.70"]
+    assert rests("was a dog there?") == []
