@@ -1,0 +1,196 @@
+"""From a trained head to words, with real commands: training the describer, --describe, --ask, --metric text, the report."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "head"))
+from calls import call
+from independent import contradictions
+from synthetic import CARD, make_run
+
+from aadc.eval.cli import main
+from aadc.eval.describe.cli import main as train_main
+from aadc.eval.describe.videos import read_rows
+from aadc.extract.run_folder import RunFolder
+from aadc.head.cli import main as head_main
+
+STEPS = ["--steps", "60"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_clip) -> RunFolder:
+    """A run of made-up features with a trained head."""
+    run = make_run(tmp_path_factory.mktemp("described") / "run", tiny_clip, train=32, test=8)
+    assert call(head_main, "--run", str(run.path), "--epochs", "12")[0] == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def described(run, tiny_llama) -> RunFolder:
+    """The same with a describer."""
+    status, out, _ = call(train_main, "--run", str(run.path), "--llm", str(tiny_llama), *STEPS)
+    assert status == 0 and "next: aadc-eval --describe" in out
+    return run
+
+
+def describer(run: RunFolder) -> Path:
+    return run.head / "describer"
+
+
+def test_training_learns_and_keeps_a_record(described):
+    record = json.loads((describer(described) / "config.json").read_text())
+    assert record["format"] == "aadc-describer" and record["config"]["steps"] == 60
+    assert record["metrics"]["videos"] + record["metrics"]["validation_videos"] == 32
+    assert not (describer(described) / "state.safetensors").exists()
+
+
+def test_a_finished_training_is_left_alone_and_other_settings_are_not(described, tiny_llama):
+    before = (describer(described) / "model.safetensors").read_bytes()
+    status, out, _ = call(train_main, "--run", str(described.path), "--llm", str(tiny_llama), *STEPS)
+    assert status == 0 and "trained before" in out and (describer(described) / "model.safetensors").read_bytes() == before
+
+
+def test_a_killed_training_ends_with_the_same_weights(described, tiny_llama, tmp_path):
+    """kill -9 in the middle of a real process, then the same command again."""
+    other = RunFolder(tmp_path / "run")
+    import shutil
+
+    shutil.copytree(described.path, other.path)
+    shutil.rmtree(describer(other))
+    program = Path(sys.executable).with_name("aadc-train-describer")
+    command = [str(program), "--run", str(other.path), "--llm", str(tiny_llama), *STEPS]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    state = describer(other) / "state.safetensors"
+    while not state.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (describer(other) / "config.json").exists()
+    status, _, err = call(train_main, "--run", str(other.path), "--llm", str(tiny_llama), "--steps", "80")
+    assert status == 2 and "begun with other settings" in err
+    assert call(train_main, "--run", str(other.path), "--llm", str(tiny_llama), *STEPS)[0] == 0
+    one, same = (load_file(describer(each) / "model.safetensors") for each in (described, other))
+    assert one.keys() == same.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name].numpy(), same[name].numpy())
+
+
+def test_descriptions_are_true_and_go_to_file_terminal_and_report(described):
+    status, out, _ = call(main, "--run", str(described.path), "--describe", "--report")
+    rows = read_rows(described.eval / "descriptions.jsonl")
+    assert status == 0 and len(rows) == 8 and "8 descriptions:" in out
+    with (described.eval / "spans.csv").open() as file:
+        spans = list(csv.DictReader(file))
+    page = (described.eval / "report.html").read_text()
+    for row in rows:
+        own = [span for span in spans if span["video"] == row["video"]]
+        assert [span["category"] for span in row["spans"]] == [span["category"] for span in own]
+        for told, span in zip(row["spans"], own, strict=True):
+            assert told["start_s"] == pytest.approx(float(span["start_s"]), abs=1e-3)
+            minutes, seconds = divmod(int(float(span["end_s"])), 60)
+            assert told["end"] == f"{minutes:02d}:{seconds:02d}"
+        events = [(span["category"], float(span["start_s"]), float(span["end_s"]), {}) for span in own]
+        duration = max([float(row["facts"].splitlines()[0][-2:]), *(event[2] for event in events)])
+        normal = None if own else next((name for name in ("walk", "sit") if f"({name})" in row["facts"]), None)
+        assert contradictions(row["text"], duration, events, normal, CARD.names) == [], row
+        assert row["video"] in out and row["text"] in " ".join(out.split()) and row["text"] in page
+    assert any(row["spans"] for row in rows) and not all(row["spans"] for row in rows)
+
+
+def test_a_report_later_shows_what_was_said_of_the_same_spans_alone(described):
+    call(main, "--run", str(described.path), "--describe")
+    texts = [row["text"] for row in read_rows(described.eval / "descriptions.jsonl") if row["spans"]]
+    call(main, "--run", str(described.path), "--report")
+    assert all(text in (described.eval / "report.html").read_text() for text in texts)
+    call(main, "--run", str(described.path), "--report", "--threshold", "0.999999")
+    assert not any(text in (described.eval / "report.html").read_text() for text in texts)
+
+
+def test_questions_about_a_video_of_the_run(described):
+    call(main, "--run", str(described.path), "--describe")
+    rows = {row["video"]: row for row in read_rows(described.eval / "descriptions.jsonl")}
+    fallen = next(row for row in rows.values() if {span["category"] for span in row["spans"]} == {"fall"})
+    span = fallen["spans"][0]
+    status, out, _ = call(main, "--run", str(described.path), "--ask", "did anybody fall?", fallen["video"])
+    assert status == 0 and "Yes" in out and f"rests on {span['start']}" in out and span["end"] in out
+    status, out, _ = call(main, "--run", str(described.path), "--ask", "was there a fire?", fallen["video"])
+    assert status == 0 and "No, no fire was detected." in out and "comes nearest to fire" in out
+    status, out, _ = call(main, "--run", str(described.path), "--ask", "was there a giraffe?", fallen["video"])
+    assert status == 0 and "Nothing is known of 'giraffe'" in out
+
+
+def test_texts_beside_references(described, tmp_path):
+    pytest.importorskip("pycocoevalcap")
+    call(main, "--run", str(described.path), "--describe")
+    texts = {row["video"]: row["text"] for row in read_rows(described.eval / "descriptions.jsonl")}
+    path = tmp_path / "uca.json"
+    path.write_text(json.dumps({Path(video).stem: text for video, text in texts.items()}))
+    status, out, _ = call(main, "--run", str(described.path), "--metric", "text", "--references", str(path))
+    figures = json.loads((described.eval / "metrics.json").read_text())["text"]
+    assert status == 0 and "CIDEr" in out and figures["videos"] == 8 and figures["bleu_4"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ask", "what?"], "--ask needs a question and a video"),
+        (["test/000.mp4"], "--ask needs a question and a video"),
+        (["--ask", "what?", "nowhere.mp4"], "neither a video of"),
+        (["--ask", "what?", "test/000.mp4", "--report"], "cannot be combined"),
+        (["--ask", "   ", "test/000.mp4"], "--ask has no question"),
+        (["--metric", "text"], "belong together"),
+        (["--metric", "text", "--references", "nowhere.json"], "no such file"),
+        (["--describe", "--llm", "./nowhere"], "no such folder with a language model"),
+        (["--describe", "--llm-url", "http://127.0.0.1:9/v1"], "nobody answers there"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(described, options, words):
+    status, _, err = call(main, "--run", str(described.path), *options)
+    assert status == 2 and words in err and len(err.strip().splitlines()) == 1
+
+
+def test_another_model_another_head_and_torn_weights_are_refused(described, tiny_chat_llama, tiny_llama, tmp_path):
+    import shutil
+
+    from transformers import AutoModelForCausalLM
+
+    copy = tmp_path / "run"
+    shutil.copytree(described.path, copy)
+    model = AutoModelForCausalLM.from_pretrained(tiny_chat_llama)
+    model.model.norm.weight.data += 1
+    shutil.copytree(tiny_chat_llama, tmp_path / "llama")
+    model.save_pretrained(tmp_path / "llama")
+    status, _, err = call(main, "--run", str(copy), "--describe", "--llm", str(tmp_path / "llama"))
+    assert status == 2 and "not the language model that the describer was trained with" in err
+    path = copy / "head" / "describer" / "model.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "null": tensors["null"] + 1}, path)
+    status, _, err = call(main, "--run", str(copy), "--describe")
+    assert status == 2 and "not the weights that config.json was written with" in err
+    assert call(head_main, "--run", str(copy), "--epochs", "1", "--restart")[0] == 0
+    status, _, err = call(main, "--run", str(copy), "--describe")
+    assert status == 2 and "trained beside another head" in err
+
+
+def test_without_a_describer_the_facts_alone_are_given(run, tiny_chat_llama, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run.path, copy)
+    shutil.rmtree(copy / "head" / "describer", ignore_errors=True)
+    status, out, _ = call(main, "--run", str(copy), "--describe", "--llm", str(tiny_chat_llama))
+    assert status == 0 and "8 descriptions" in out
+    assert {row["made_with"]["projector"] for row in read_rows(copy / "eval" / "descriptions.jsonl")} == {None}
