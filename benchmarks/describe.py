@@ -4,9 +4,9 @@
 
 (1) The test videos, greedy, before any check: with the facts alone (LLaMA as it is, in its chat template), with facts and the
 learned tokens but no video, with video tokens alone, with facts and video tokens. `class right`: of an abnormal video a class
-it has is named and no abnormal one it has not, a normal one is called normal. `true at first`: the checker finds nothing wrong, by
-the detections. (2) What goes out for the same videos, and for made-up detections that belong to no video: true at first, after
-the fault was named, or replaced by a composed sentence; words, and seconds each.
+it has is named and no abnormal one it has not, a normal one is called normal. `true at first`: the checker finds nothing wrong
+beside the detections. (2) What goes out for the same videos, and for made-up detections that belong to no video: true at first,
+after the fault was named, or replaced by a composed sentence; words, and seconds each.
 """
 
 import argparse

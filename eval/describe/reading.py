@@ -8,13 +8,12 @@ from aadc.eval.describe.facts import Facts, counted, plain
 from aadc.manifests.card import Card
 
 PEOPLE = {"people": True, "individual": False, "individuals": True, "participant": False, "participants": True,
-          "someone": False, "somebody": False, "men": None, "man": None}  # fmt: skip
-NUMBERS = {
-    word: value
-    for value, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())  # noqa: SIM905
-} | {"a": 1, "an": 1, "single": 1}
+          "someone": False, "somebody": False}  # fmt: skip  # other words for persons, and whether more than one
+_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
+NUMBERS = {word: value for value, word in enumerate(_NUMBERS.split())} | {"a": 1, "an": 1, "single": 1}
 NOTHING = ("nothing abnormal", "nothing anomalous", "nothing unusual", "no abnormal activity", "no abnormal activities",
            "no abnormal event", "no abnormal events", "no anomaly", "no anomalies", "no unusual activity")  # fmt: skip
+VERDICTS = {"normal", "abnormal"}
 _LAYOUT = set(" ,:()'\"’“”\n\t/-–—")
 
 
@@ -41,7 +40,7 @@ def vocabulary(card: Card, detector_names: Iterable[str]) -> Vocabulary:
     """Names as descriptions write them. A class that is just called normal is a verdict and no name."""
     spoken = dict.fromkeys(plain(name) for name in card.names)
     return Vocabulary(
-        tuple(name for name in spoken if name.lower() not in ("normal", "abnormal")),
+        tuple(name for name in spoken if name not in VERDICTS),
         tuple(dict.fromkeys(plain(name) for name in detector_names)),
     )
 
@@ -61,11 +60,10 @@ def read(text: str, words: Vocabulary, facts: Facts) -> list[Token]:
             things[form] = Token("object", name, plural=plural)
             if form not in names or names[form].name not in detected:
                 names[form] = things[form]
-    for name in detected - set(words.classes):
+    for name in detected - set(words.classes) - VERDICTS:
         names.setdefault(name.lower(), Token("class", name))
     if "person" in words.objects:
-        people = {word: plural for word, plural in PEOPLE.items() if plural is not None and word not in names}
-        names |= {word: Token("object", "person", plural=plural) for word, plural in people.items()}
+        names |= {word: Token("object", "person", plural=plural) for word, plural in PEOPLE.items() if word not in names}
     names |= {phrase: Token("nothing", phrase) for phrase in NOTHING}
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     pattern = re.compile(
