@@ -6,6 +6,7 @@ import torch
 from aadc.extract.clip_model import load_clip
 from aadc.extract.crops import square_boxes
 from aadc.extract.detect import Detector
+from aadc.extract.devices import onto
 from aadc.extract.encode import ClipEncoder
 from aadc.extract.settings import ExtractSettings, fingerprint
 from aadc.extract.shards import ShardHeader
@@ -60,7 +61,7 @@ class FrameEmbedder:
 
     def _few(self, rgb: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
         with stats.timed("detect"):
-            frames_BCHW = torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).to(self.device)
+            frames_BCHW = onto(self.device, np.array(rgb)).permute(0, 3, 1, 2)
             found = self.detector(frames_BCHW)
             count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
         with stats.timed("encode"):
