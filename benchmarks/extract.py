@@ -7,14 +7,15 @@
 (c) ours, bf16; (d) ours, fp32, with --gate on a video that hardly moves. Each lives in a process of its own, so that its peak
 memory can be told, and they take turns. Random weights know no objects: the five best boxes of every frame count, whatever
 their confidence. Prints medians over rounds, ratios to (a), the share of this machine's own matrix-product rate that the
-models' arithmetic reaches, and how far we agree with (a), worst
-and mean:
+models' arithmetic reaches, and how far we agree with (a), worst and mean:
 
 - end to end: boxes by IoU, embeddings of whole frames and of crops by cosine. The pipeline rounds its boxes to whole pixels,
   so that its crops are not quite ours;
 - of the same crops: (a)'s transform and encoder on our boxes;
 - of DETR: encoder feature, decoder embeddings and unrounded boxes of (a)'s model, each of our rows beside that of its
   queries whose embedding is nearest.
+
+For (d), what is carried over beside what (b) computes for the same still frames.
 """
 
 import argparse
@@ -204,12 +205,12 @@ def cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one * other).sum(-1) / (np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1))
 
 
+def worst_and_mean(values: np.ndarray) -> str:
+    return f"{values.min():.6f} {values.mean():.6f}"
+
+
 def agreement(theirs: dict, said: dict, ours: dict) -> list[str]:
     """Lines: ours beside (a) end to end, on the same crops, and in DETR; `said` is what (a)'s models say of our boxes."""
-
-    def worst_and_mean(values: np.ndarray) -> str:
-        return f"{values.min():.6f} {values.mean():.6f}"
-
     whole = cosine(theirs["embedding"], ours["embedding"])
     same = cosine(said["embedding"], ours["embedding"])
     to_query = cosine(ours["query"][:, :, None].astype(np.float32), said["query"][:, None])
@@ -224,12 +225,24 @@ def agreement(theirs: dict, said: dict, ours: dict) -> list[str]:
     ]
 
 
+def carried(ours: dict, computed: dict) -> str:
+    """A line: rows of the gate beside computed ones of the same frames."""
+    frames = slice(1, len(computed["box"]))  # the first is computed in any case
+    box, whole = ours["box"][frames], ours["embedding"][frames, 0]
+    return (
+        f"of carried rows with computed ones: boxes' IoU {worst_and_mean(iou(box, computed['box'][frames]))}, cosine of whole "
+        f"frames {worst_and_mean(cosine(whole, computed['embedding'][frames, 0]))}, of encoder features "
+        f"{worst_and_mean(cosine(ours['encoder'][frames], computed['encoder'][frames]))}"
+    )
+
+
 def measure(models: Path, folder: Path, size: str, frames: int, rounds: int) -> None:
     """One size of video, all ways."""
     width, height = map(int, size.split("x"))
-    moving, still = folder / f"{size}.mp4", folder / f"{size}-still.mp4"
+    moving, still, still_start = (folder / f"{size}-{name}.mp4" for name in ("moving", "still", "still-start"))
     write_clip(moving, width, height, STRIDE * frames, still=False)
     write_clip(still, width, height, STRIDE * frames * 8, still=True)
+    write_clip(still_start, width, height, STRIDE * frames, still=True)
     context = multiprocessing.get_context("spawn")
     pipes = {}
     for way in WAYS:
@@ -247,6 +260,8 @@ def measure(models: Path, folder: Path, size: str, frames: int, rounds: int) -> 
     for way in "bc":
         pipes["a"].send((moving, answers[way]["box"]))
         said[way] = pipes["a"].recv()
+    pipes["b"].send(still_start)
+    _, computed, _ = pipes["b"].recv()
     for pipe in pipes.values():
         pipe.send(None)
     work = operations(models, width, height)
@@ -262,6 +277,7 @@ def measure(models: Path, folder: Path, size: str, frames: int, rounds: int) -> 
               f"{np.median(seconds['a']) / each:.2f} x (a){reached}, peak {memory[way]:.0f} MB")  # fmt: skip
         if way in "bc":
             print(*(f"    agreement {line}" for line in agreement(answers["a"], said[way], answers[way])), sep="\n")
+    print(f"    agreement {carried(answers['d'], computed)}")
 
 
 def main() -> None:

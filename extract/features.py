@@ -26,8 +26,10 @@ class FrameEmbedder:
     def __init__(self, settings: ExtractSettings, device: str = "cpu"):
         dtype = _DTYPES[settings.precision]
         clip = load_clip(settings.clip)
-        self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
+        about_clip = {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg}
         self.encoder = ClipEncoder(clip, device, dtype)
+        del clip  # before the detector comes: its text side is not needed
+        self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
         self.settings = settings
         self.device = device
         self.models = {
@@ -37,7 +39,7 @@ class FrameEmbedder:
                 "preprocess": self.detector.preprocess,
                 "class_names": {str(key): name for key, name in self.detector.class_names.items()},
             },
-            "clip": {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg},
+            "clip": about_clip,
         }
 
     @property

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from aadc.extract.folding import fold_norms
-from aadc.extract.packed import can_pack, pack, pack_attention
+from aadc.extract.packed import can_pack, pack
 
 
 @torch.no_grad()
@@ -12,6 +12,5 @@ def frozen(model: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
     """An fp32 model in eval mode, changed in place: on `device`, in `dtype`, channels last."""
     fold_norms(model)
     if can_pack(device, dtype):
-        pack_attention(model, dtype)
         pack(model, dtype)
     return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)

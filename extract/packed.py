@@ -112,23 +112,22 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
 
 
 def pack(model: nn.Module, dtype: torch.dtype) -> None:
-    """Pack the linear layers and convolutions of a frozen fp32 model on the CPU, in place; the rest is left to be cast."""
-    for parent in list(model.modules()):
-        if isinstance(parent, nn.Sequential):
-            _pack_activation(parent, dtype)
-        for name, layer in list(parent.named_children()):
-            if type(layer) is nn.Linear:
-                setattr(parent, name, PackedLinear(layer, dtype))
-            elif type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
-                setattr(parent, name, PackedConv2d(layer, dtype))
+    """Pack the layers of a frozen fp32 model on the CPU, in place; the rest is left to be cast.
 
-
-def pack_attention(model: nn.Module, dtype: torch.dtype) -> None:
-    """Pack the attentions of open_clip's image towers, in place."""
-    for parent in list(model.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is nn.MultiheadAttention and _is_common(layer):
-                setattr(parent, name, PackedAttention(layer, dtype))
+    Linear layers, convolutions, and attentions as open_clip's image towers call them. Layers are let go one by one, so that
+    the model is never in memory twice.
+    """
+    if isinstance(model, nn.Sequential):
+        _pack_activation(model, dtype)
+    for name, layer in list(model.named_children()):
+        if type(layer) is nn.Linear:
+            setattr(model, name, PackedLinear(layer, dtype))
+        elif type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+            setattr(model, name, PackedConv2d(layer, dtype))
+        elif type(layer) is nn.MultiheadAttention and _is_common(layer):
+            setattr(model, name, PackedAttention(layer, dtype))
+        else:
+            pack(layer, dtype)
 
 
 def _is_common(attention: nn.MultiheadAttention) -> bool:
