@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from aadc.extract.detect import load_detector
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.settings import PRESETS, ExtractSettings
 from aadc.manifests.errors import UserError
@@ -34,12 +35,8 @@ def check_boxes(embedder: FrameEmbedder, images: dict[str, np.ndarray]) -> tuple
     from transformers import pipeline
 
     settings = embedder.settings
-    reference = pipeline(
-        "object-detection",
-        model=embedder.detector.model,
-        image_processor=embedder.detector.processor,
-        threshold=settings.threshold,
-    )
+    processor, model = load_detector(settings.detector)  # ours is rearranged for speed, and would only prove itself
+    reference = pipeline("object-detection", model=model, image_processor=processor, threshold=settings.threshold)
     worst_px = worst_score = 0.0
     boxes, same = 0, True
     for image in images.values():

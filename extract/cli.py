@@ -94,10 +94,12 @@ def _extract(listed, root: Path, folder, settings, device: str, strict: bool, wo
         folder.keep_manifest(listed)
         typer.echo("nothing is left to do; next: aadc-train-head")
         return 0
-    from aadc.extract.devices import choose_device
+    from aadc.extract.devices import choose_device, precision_advice
     from aadc.extract.features import FrameEmbedder
 
     device = choose_device(device)
+    if advice := precision_advice(settings.precision, device):
+        typer.echo(advice)
     embedder = FrameEmbedder(settings, device)
     check_fingerprint(folder, embedder.header)
     folder.keep_manifest(listed)

@@ -6,9 +6,11 @@ handed out as there are workers, so that a dying worker takes down no task but i
 
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 
 from aadc.extract.progress import ExtractProgress
 from aadc.extract.settings import ExtractSettings
@@ -16,6 +18,7 @@ from aadc.extract.shard_task import ShardResult, ShardTask, mark_path, run_task
 from aadc.manifests.errors import UserError
 
 _loaded: dict = {}
+_one_at_a_time = Lock()  # a worker with several threads has one set of models and one decoder all the same
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
             client = Client(scheduler, timeout="10s")
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(f"--scheduler {scheduler}: nobody answers there ({type(error).__name__}); is it running?") from None
-        if not client.scheduler_info()["workers"]:
+        if not client.nthreads():
             client.close()
             raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
         with client:
@@ -51,21 +54,31 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
         yield client
 
 
-def work(task: ShardTask, settings: ExtractSettings, device: str, fingerprint: str, workers: int) -> ShardResult:
-    """What a worker does with a task. Its models must be those of the run.
+def work(
+    task: ShardTask, settings: ExtractSettings, device: str, fingerprint: str, neighbours: Mapping[str, int]
+) -> ShardResult:
+    """What a worker does with a task. Its models must be those of the run; `neighbours` says how many workers a host has.
 
     Raises:
         UserError: the models on the worker have another fingerprint.
     """
     from distributed import get_worker
 
-    name = get_worker().name
-    embedder, decoder = _models(settings, _device_of(device, name if isinstance(name, int) else 0), workers)
-    if embedder.header.fingerprint != fingerprint:
-        raise UserError(
-            f"the worker at {get_worker().address} has other models: {embedder.header.fingerprint}, not {fingerprint}"
-        )
-    return run_task(task, embedder, decoder, _Nobody())
+    worker = get_worker()
+    with _one_at_a_time:
+        place = worker.name if isinstance(worker.name, int) else 0
+        embedder, decoder = _models(settings, _device_of(device, place), neighbours.get(_host(worker.address), 1))
+        if embedder.header.fingerprint != fingerprint:
+            raise UserError(
+                f"the worker at {worker.address} has other models: {embedder.header.fingerprint}, not {fingerprint}"
+            )
+        return run_task(task, embedder, decoder, _Nobody())
+
+
+def _host(address: str) -> str:
+    from distributed.comm import get_address_host
+
+    return get_address_host(address)
 
 
 class _Nobody:
@@ -78,7 +91,8 @@ class _Nobody:
         pass
 
 
-def _models(settings: ExtractSettings, device: str, workers: int):
+def _models(settings: ExtractSettings, device: str, neighbours: int):
+    """Embedder and decoder of this worker, loaded when first needed; its `neighbours` workers share the host's cores."""
     import torch
 
     from aadc.extract.decode_child import DecodeChild
@@ -86,7 +100,7 @@ def _models(settings: ExtractSettings, device: str, workers: int):
 
     key = (settings, device)
     if key not in _loaded:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // neighbours))
         _loaded.clear()
         _loaded[key] = FrameEmbedder(settings, device), DecodeChild()
     return _loaded[key]
@@ -118,11 +132,12 @@ def spread(
     waiting = list(reversed(tasks))
     killed: dict[str, int] = {}
     blamed: dict[int, list[tuple[str, str, str]]] = {}
-    workers = max(1, len(client.scheduler_info()["workers"]))
+    neighbours = Counter(map(_host, client.nthreads()))
+    workers = max(1, neighbours.total())
 
     def submit():
         task = waiting.pop()
-        future = client.submit(work, task, settings, device, fingerprint, workers, pure=False, retries=0)
+        future = client.submit(work, task, settings, device, fingerprint, neighbours, pure=False, retries=0)
         future.task = task
         return future
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aadc.extract.devices import at_once
+from aadc.extract.frozen import frozen
 from aadc.extract.hub import loading, weights_hash
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
@@ -44,21 +45,13 @@ class Detector:
     """
 
     def __init__(self, source: str, boxes: int, threshold: float, device: str = "cpu", dtype: torch.dtype = torch.float32):
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        with loading("detector", source, "--detector"):
-            self.processor = AutoImageProcessor.from_pretrained(source, backend="torchvision")
-            self.model: nn.Module = AutoModelForObjectDetection.from_pretrained(
-                source, config=_modern_config(source), dtype=torch.float32, use_safetensors=True
-            )
-        self.model.eval().requires_grad_(False)
+        # On a CPU torch's fused attention takes longer in bf16 than its parts one by one.
+        attention = "eager" if device == "cpu" and dtype != torch.float32 else None
+        self.processor, self.model = load_detector(source, attention)
         self.weights = weights_hash(self.model)
         self.preprocess = {key: _plain(getattr(self.processor, key, None)) for key in _PROCESSOR_KEYS}
         self.boxes, self.threshold, self.device, self.dtype = boxes, threshold, device, dtype
-        self.model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        frozen(self.model, device, dtype)
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -112,6 +105,27 @@ class Detector:
             query=rows(outputs.last_hidden_state.float()),
             encoder=_encoder_mean(outputs),
         )
+
+
+def load_detector(source: str, attention: str | None = None) -> tuple[object, nn.Module]:
+    """A detector's image processor and the model itself: frozen, fp32, on the CPU, as transformers builds it.
+
+    Args:
+        attention: transformers' name for how attention is computed, else its own choice.
+    Raises:
+        UserError: the model is not there or cannot be reached.
+    """
+    from transformers import AutoImageProcessor, AutoModelForObjectDetection
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with loading("detector", source, "--detector"):
+        processor = AutoImageProcessor.from_pretrained(source, backend="torchvision")
+        model = AutoModelForObjectDetection.from_pretrained(
+            source, config=_modern_config(source), dtype=torch.float32, use_safetensors=True, attn_implementation=attention
+        )
+    return processor, model.eval().requires_grad_(False)
 
 
 def _inside(box_cxcywh: Tensor) -> Tensor:

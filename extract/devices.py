@@ -1,5 +1,6 @@
 """Which device computes."""
 
+import numpy as np
 import torch
 
 from aadc.manifests.errors import UserError
@@ -15,6 +16,29 @@ def choose_device(asked: str) -> str:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {asked}: not usable here ({reason}); --device cpu always works") from None
     return asked
+
+
+def onto(device: str, frames: np.ndarray) -> torch.Tensor:
+    """Frames as a tensor on a device. To a GPU from pinned memory, so that nobody waits for the copy. (Untested there.)"""
+    tensor = torch.from_numpy(frames)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.startswith("cuda") else tensor.to(device)
+
+
+def has_bf16_arithmetic() -> bool:
+    """Whether this machine's processor multiplies bf16 numbers itself (AVX512-BF16, AMX, ARM's BF16)."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # older torch
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
+def precision_advice(precision: str, device: str) -> str | None:
+    """One line for those whom another precision would serve better on this processor, else None."""
+    if device != "cpu" or (precision == "bf16") == has_bf16_arithmetic() or precision == "fp16":
+        return None
+    if precision == "bf16":
+        return "--precision bf16: this processor has no bf16 arithmetic, it will be slower than fp32"
+    return "this processor has bf16 arithmetic: --precision bf16 would take about half the time (docs/scale.md)"
 
 
 _CPU_PIXELS = 2**19

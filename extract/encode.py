@@ -1,5 +1,6 @@
 """CLIP image embeddings of crops and whole frames (paper III-E, eq. 5: F_vis = Phi_CLIP-V(L_bbox))."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torchvision.transforms.v2 import functional
 
 from aadc.extract.clip_model import Clip
 from aadc.extract.devices import at_once
+from aadc.extract.frozen import frozen
 
 _BATCH = 64
 
@@ -22,7 +24,7 @@ class ClipEncoder:
 
     def __init__(self, clip: Clip, device: str = "cpu", dtype: torch.dtype = torch.float32):
         self.width, self.device, self.dtype = clip.width, device, dtype
-        self.visual = clip.model.visual.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        self.visual = frozen(copy.deepcopy(clip.model.visual), device, dtype)
         config = clip.preprocess_cfg
         size = config["size"]
         self.size_hw = (size, size) if isinstance(size, int) else tuple(size)

@@ -6,6 +6,7 @@ import torch
 from aadc.extract.clip_model import load_clip
 from aadc.extract.crops import square_boxes
 from aadc.extract.detect import Detector
+from aadc.extract.devices import onto
 from aadc.extract.encode import ClipEncoder
 from aadc.extract.settings import ExtractSettings, fingerprint
 from aadc.extract.shards import ShardHeader
@@ -25,8 +26,10 @@ class FrameEmbedder:
     def __init__(self, settings: ExtractSettings, device: str = "cpu"):
         dtype = _DTYPES[settings.precision]
         clip = load_clip(settings.clip)
-        self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
+        about_clip = {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg}
         self.encoder = ClipEncoder(clip, device, dtype)
+        del clip  # before the detector comes: its text side is not needed
+        self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
         self.settings = settings
         self.device = device
         self.models = {
@@ -36,7 +39,7 @@ class FrameEmbedder:
                 "preprocess": self.detector.preprocess,
                 "class_names": {str(key): name for key, name in self.detector.class_names.items()},
             },
-            "clip": {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg},
+            "clip": about_clip,
         }
 
     @property
@@ -60,7 +63,7 @@ class FrameEmbedder:
 
     def _few(self, rgb: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
         with stats.timed("detect"):
-            frames_BCHW = torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).to(self.device)
+            frames_BCHW = onto(self.device, np.array(rgb)).permute(0, 3, 1, 2)
             found = self.detector(frames_BCHW)
             count, box = found.count.cpu().numpy(), found.box.cpu().numpy()
         with stats.timed("encode"):

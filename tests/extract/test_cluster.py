@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import videos
 from test_extract import assert_same_shards, make_set, run_here
 
-from aadc.extract.cluster import connect, spread
+from aadc.extract.cluster import _host, connect, spread
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.pipeline import extract, here, make_plan, prepare
 from aadc.extract.progress import ExtractProgress
@@ -67,6 +68,14 @@ def test_workers_write_the_same_shards(tmp_path, models, cluster):
     assert (one.done, one.rejected) == (two.done, two.rejected) and [row[:2] for row in two.rejected] == [("07.mp4", "empty")]
     assert two.stats.sampled_frames == one.stats.sampled_frames == progress.frames and two.stats.videos == 35
     assert progress.videos == 36 and not spread_out.parts.exists()
+    assert set(cluster.run(torch.get_num_threads).values()) == {max(1, (os.cpu_count() or 1) // 2)}  # divided among the two
+
+
+def test_a_host_is_shared_by_its_own_workers_alone():
+    """The cores of a host are divided among the workers on it, not among those of the whole cluster."""
+    addresses = ["tcp://10.0.0.1:4000", "tcp://10.0.0.1:4001", "tcp://10.0.0.2:4000", "tls://[fe80::1]:4000"]
+    neighbours = Counter(map(_host, addresses))
+    assert [neighbours[_host(address)] for address in addresses] == [2, 2, 1, 1]
 
 
 def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, killed: list[int]) -> None:

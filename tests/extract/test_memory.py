@@ -1,5 +1,6 @@
 """A video of any length takes the memory of a few blocks of frames."""
 
+import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -39,3 +40,34 @@ def test_memory_does_not_grow_with_the_length(tmp_path, tiny_detr, tiny_clip):
     tracemalloc.stop()
     assert rows == frames // STRIDE
     assert peak < 6 * BLOCK < rows * SIZE[0] * SIZE[1] * 3 / 2
+
+
+UNDER_A_LIMIT = """
+import resource, sys
+from pathlib import Path
+import decord  # its libraries are mapped before the limit counts
+import numpy as np
+from aadc.extract.decode import FrameBlock, read_blocks
+
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+limit = used + 700 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    np.ones(800 * 2**20, np.uint8)
+    sys.exit("the limit does not bite")
+except MemoryError:
+    pass
+for item in read_blocks(Path(sys.argv[1]), 1):
+    print(*(item.rgb.nbytes, item.time[-1]) if isinstance(item, FrameBlock) else (item.frames,))
+"""
+
+
+def test_three_hours_stream_under_a_memory_limit(tmp_path):
+    """The decoder as it is, with blocks of 128 MB: 1.7 GB of pictures go through where 0.7 GB can be had."""
+    frames, step_ms = 7200, 1500
+    path = videos.write_ramp(tmp_path / "3h.mp4", frames, size=(320, 240), pts=lambda index: index * step_ms)
+    done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *blocks, told = done.stdout.splitlines()
+    assert int(told) == frames and sum(int(line.split()[0]) for line in blocks) == frames * 320 * 240 * 3
+    assert float(blocks[-1].split()[1]) > 3 * 3600 - 2
