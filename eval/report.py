@@ -125,8 +125,8 @@ def render(
         truth, score = np.concatenate([v.truth for v in known]), np.concatenate([v.score for v in known])
         flat = np.concatenate([np.full(len(v.truth), float(v.abnormal)) for v in known])
         curves = [
-            ("ROC", "false positives", "found", roc_path(truth, score), roc_path(truth, flat)),
-            ("Precision and recall", "found", "precision", pr_path(truth, score), pr_path(truth, flat)),
+            ("ROC", "normal frames called anomalous", "anomalous frames found", roc_path(truth, score), roc_path(truth, flat)),
+            ("Precision and recall", "anomalous frames found", "precision", pr_path(truth, score), pr_path(truth, flat)),
         ]
     rows = figure_rows(figures, metric)
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")

@@ -75,6 +75,9 @@ def test_rows_to_show():
     verdict = judge(found, [(20, 40, "fall"), (60, 70, "fight")], True, np.repeat(anomaly, 16)[:120], ("fall", "fall"))
     assert choose_rows(anomaly, found, verdict, 16) == {1: "fall", 4: "missed: fight", 5: "false alarm: fall"}
     assert choose_rows(anomaly, [], judge([], [], True, anomaly, (None, None)), 16) == {5: "highest score"}
+    calm = judge(found, [(0, 120, "fall")], True, anomaly, ("fall", "fall"))
+    other = span(112, 120, 0.6, "fight")  # the weakest, but the only one of its category
+    assert choose_rows(anomaly, [found[0], found[1], other], calm, 16) == {5: "fall", 7: "fight"}
 
 
 @pytest.mark.parametrize("name", ["ramp.mp4", "ramp.ts"])
