@@ -84,6 +84,10 @@ def evaluate(
     """Score the test videos of a run and print the figures of the field; or score videos of your own; or find words."""
     if (bool(video) + (find is not None) + report + (table is not None)) > 1:
         raise UserError("--video, --find, --table and --report cannot be combined: give one of them")
+    if (find is not None or table is not None) and (head or classes):
+        raise UserError("--head and --classes go with figures, --report and --video, not with --find or --table")
+    if other is not None and table is None:
+        raise UserError("--other goes with --table cross alone")
     from aadc.extract.run_folder import latest_run
 
     folder = latest_run(run)

@@ -98,14 +98,33 @@ def test_similarities_by_a_slow_loop(run):
         assert similarity[row] == pytest.approx(max(cosines), abs=1e-5) and thing[row] == int(np.argmax(cosines))
 
 
-def test_find_prints_where_to_look_and_keeps_it(run):
+def test_find_prints_where_to_look_and_keeps_it(run, tiny_clip):
     status, out, _ = call(main, "--run", str(run.path), "--find", WORDS)
     assert status == 0 and out.index("a.mp4") < out.index("b.mp4") and "00:12" in out
     with (run.eval / "found.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert (rows[0]["rank"], rows[0]["video"], rows[0]["frame"]) == ("1", "a.mp4", "200")
-    status, _, err = call(main, "--run", str(run.path), "--find", "  ")
-    assert status == 2 and "no words" in err
+    for words, complaint in (
+        ("  ", "no words"),
+        ("smoke " * 100, "more words than CLIP reads"),
+        ("x" * 2000, "more words than CLIP reads"),
+    ):
+        status, _, err = call(main, "--run", str(run.path), "--find", words)
+        assert status == 2 and complaint in err
+    fits = "smoke " * (load_clip(str(tiny_clip)).model.context_length - 2)
+    assert call(main, "--run", str(run.path), "--find", fits)[0] == 0
+    for others in (["--classes", "x.toml"], ["--head", "x"], ["--other", "x"]):
+        status, _, err = call(main, "--run", str(run.path), "--find", WORDS, *others)
+        assert status == 2 and others[0] in err
+
+
+def test_find_refuses_features_that_are_no_numbers(run):
+    broken = video("c.mp4", 5, 3)
+    broken.scene[2, 4] = np.nan
+    header = ShardHeader("f" * 16, ShardSet(run.shards).models, {"stride": 16})
+    write_shard(run.shards / "00001.h5", header, [broken])
+    status, _, err = call(main, "--run", str(run.path), "--find", WORDS)
+    assert status == 2 and "c.mp4: its features are not all finite" in err
 
 
 def test_another_clip_is_refused(run, tiny_clip, tmp_path):

@@ -148,3 +148,5 @@ def test_cross_needs_two_runs(run):
     for arguments in (["cross"], ["ablation", "--other", str(run.path)]):
         status, _, err = call(main, "--run", str(run.path), "--table", *arguments)
         assert status == 2 and "--other" in err
+    status, _, err = call(main, "--run", str(run.path), "--table", "cross", "--other", str(run.path))
+    assert status == 2 and "this very run" in err
