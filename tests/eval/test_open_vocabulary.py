@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.prompts import PromptEncoder
+from aadc.head.scoring import score_video
 from aadc.head.text_tower import load_tower
 from aadc.manifests.card import Card, ClassEntry, write_card
 from aadc.manifests.errors import UserError
@@ -156,9 +158,33 @@ def test_the_classes_of_the_training_are_the_same_in_words(head, tiny_clip):
     torch.testing.assert_close(same.model.text_features, before, atol=1e-5, rtol=1e-4)
     more = score_against(head, OTHER, load_clip(str(tiny_clip)), "cpu")
     torch.testing.assert_close(more.model.text_features[:2], before, atol=1e-5, rtol=1e-4)
-    assert more.card is OTHER and more.model.classes == OTHER.names
+    assert more.card is OTHER and more.model.classes == OTHER.names and same.model is head.model
     with pytest.raises(UserError, match="none of its classes is abnormal"):
         score_against(head, Card(title="Calm", classes=CARD.classes[:1]), load_clip(str(tiny_clip)), "cpu")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_a_class_never_trained_on_is_judged_beside_clip(run, head, tiny_clip, pooling):
+    """By hand: one softmax over the head's cosines / 0.07 and CLIP's, to the mean of a frame's things, times its own scale."""
+    if pooling == "attention":
+        config = HeadConfig(n_ctx=2, pooling=pooling)
+        model = AnomalyHead(config, 16, 4, 16, CARD.names).eval()
+        head = replace(head, model=model, config=config)
+    clip, features = load_clip(str(tiny_clip)), ShardSet(run.shards).read("b.mp4")
+    anomaly = score_video(head.model, features).anomaly
+    both = score_video(score_against(head, OTHER, clip, "cpu").model, features)
+    np.testing.assert_allclose(both.anomaly, anomaly, atol=1e-6)
+    alone = np.log(score_video(head.model, features).classes)  # its texts are those of OTHER now
+    texts = np.stack([embed(clip, prompt) for prompt in OTHER.prompts])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    scale = float(clip.model.logit_scale.detach().exp())
+    for row in range(0, 40, 7):
+        things = np.stack([features.scene[row], *features.crop[row, : features.count[row]]]).astype(float)
+        mean = (things / np.linalg.norm(things, axis=1, keepdims=True)).mean(0)
+        logits = alone[row] + scale * texts @ mean / np.linalg.norm(mean)
+        expected = np.exp(logits) / np.exp(logits).sum()
+        np.testing.assert_allclose(both.classes[row], expected, rtol=2e-3)
+        assert not np.allclose(expected, np.exp(alone[row]), rtol=2e-2), "CLIP must make a difference"
 
 
 def test_classes_command(run, head, tmp_path):
