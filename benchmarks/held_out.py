@@ -8,13 +8,14 @@ and a card without any video that shows those kinds, and a head trained on that.
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
-from aadc.eval.evaluate import evaluate
+from aadc.eval.metrics import frame_figures
 from aadc.eval.moments import similarities
 from aadc.eval.open_vocabulary import score_against
 from aadc.eval.scored_split import ScoredSplit
@@ -74,13 +75,23 @@ def main(run: RunFolder, kinds: set[str]) -> None:
     heads = {"trained on all kinds": load_head(run.head), "without them": load_head(held_out.head)}
     print(f"{', '.join(sorted(kinds))}, never trained on; {len(rows)} test videos")
     for name, head in heads.items():
-        open_head = score_against(head, manifest.card, clip, "cpu")
-        scored = score_split(open_head, shards, rows, 0.5, lambda: None)
-        split = ScoredSplit(rows, scored, manifest.card, manifest.card, head.config.k, stride)
-        named = [true == predicted for true, predicted in split.categories if true in kinds]
-        print(
-            f"  {name}: frame AUC {100 * evaluate(split, False)['frame']['auc']:.1f}, {sum(named)} of {len(named)} named right"
-        )
+        beside_clip = score_against(head, manifest.card, clip, "cpu")
+        ways = {"": beside_clip}
+        if beside_clip.model is not head.model:
+            ways = {", beside CLIP": beside_clip, ", the head alone": replace(beside_clip, model=head.model)}
+        for way, open_head in ways.items():
+            scored = score_split(open_head, shards, rows, 0.5, lambda: None)
+            split = ScoredSplit(rows, scored, manifest.card, manifest.card, head.config.k, stride)
+            held, others = [], []  # videos that show both are in neither: either name would be right
+            for row, (true, predicted) in zip(split.there, split.categories, strict=True):
+                shown = {label for label in row.labels if manifest.card.kind(label) == "abnormal"}
+                if shown and (shown <= kinds or not shown & kinds):
+                    (held if shown <= kinds else others).append(true == predicted)
+            auc = frame_figures([split.videos[place] for place in split.known])["auc"]
+            print(
+                f"  {name}{way}: frame AUC {100 * auc:.1f}, named right {sum(held)} of {len(held)} with those kinds alone, "
+                f"{sum(others)} of {len(others)} with others alone"
+            )
 
     print("average precision over frames       CLIP, best thing   CLIP, whole frame   head without them")
     features = [shards.read(row.key) for row in rows]

@@ -115,6 +115,10 @@ def evaluate(
         raise UserError('--ask needs a question and a video, and a video alone goes with --video: aadc-eval --ask "…?" VIDEO')
     if (metric is Metric.text) != (references is not None):
         raise UserError("--metric text and --references FILE belong together")
+    if (find is not None or table is not None) and (head or classes):
+        raise UserError("--head and --classes go with figures, --report and --video, not with --find or --table")
+    if other is not None and table is None:
+        raise UserError("--other goes with --table cross alone")
     from aadc.extract.run_folder import latest_run
 
     folder = latest_run(run)

@@ -114,13 +114,14 @@ def _write_report(
     run: RunFolder, split: ScoredSplit, shards: ShardSet, figures: dict, notes: list[str], metric: str, threshold: float
 ) -> None:
     from aadc.eval.describe.videos import read_rows
-    from aadc.eval.report import add_pictures, make_pages, render, videos_of
+    from aadc.eval.report import add_pictures, make_pages, render, room_for_pictures, videos_of
 
+    title = f"{split.card.title}: {run.path.resolve().name}"
     pages = make_pages(split, shards, read_rows(run.eval / DESCRIPTIONS))
+    room = room_for_pictures(render(title, split, figures, pages, metric, threshold, notes))
     with Progress(console=STDERR, transient=True) as bar:
         task = bar.add_task("key frames", total=len(pages))
-        pages, left_out = add_pictures(pages, videos_of(run), split.stride, lambda: bar.advance(task))
-    title = f"{split.card.title}: {run.path.resolve().name}"
+        pages, left_out = add_pictures(pages, videos_of(run), split.stride, room, lambda: bar.advance(task))
     page = render(title, split, figures, pages, metric, threshold, [*notes, *left_out])
     path = run.eval / "report.html"
     replace_file(path, page.encode())

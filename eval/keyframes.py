@@ -42,15 +42,17 @@ class KeyFrame:
 
 
 def choose_rows(anomaly: np.ndarray, found: Sequence[Span], verdict: Verdict, stride: int) -> dict[int, str]:
-    """Snippets to show, with what they are: the best of the strongest found spans, of the worst missed event, else the
-    highest of all."""
+    """Snippets to show, with what they are: the best of the strongest found spans, other categories before a second of one,
+    of the worst missed event, else the highest of all."""
 
     def best(start_frame: int, end_frame: int) -> int:
         start = min(start_frame // stride, len(anomaly) - 1)
         return start + int(anomaly[start : max(-(-end_frame // stride), start + 1)].argmax())
 
     chosen = {}
-    for span in sorted(found, key=lambda span: -span.peak)[:FOUND]:
+    strongest = sorted(found, key=lambda span: -span.peak)
+    firsts = {span.category: span for span in reversed(strongest)}
+    for span in sorted(strongest, key=lambda span: span is not firsts[span.category])[:FOUND]:
         false = "false alarm: " if span in verdict.false_alarms else ""
         chosen[best(span.start_frame, span.end_frame)] = f"{false}{span.category}"
     for start, end, label in sorted(verdict.missed, key=lambda span: anomaly[best(span[0], span[1])])[:MISSED]:

@@ -40,17 +40,23 @@ def best_moments(
     """The `count` most similar moments, best first, at least `APART_S` seconds from each other within a video.
 
     Raises:
-        UserError: there are no words.
+        UserError: there are no words or too many, or features that are not finite.
     """
-    if not words.strip():
+    words = words.strip()
+    if not words:
         raise UserError('--find has no words; for example --find "a person lying on the floor"')
+    tokens = clip.tokenizer([words])
+    if torch.equal(tokens, clip.tokenizer([words[:-1]])):  # the tokenizer cuts in silence
+        raise UserError(f"--find has more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
     with torch.inference_mode():
-        text_C = clip.model.encode_text(clip.tokenizer([words]))[0].numpy()
+        text_C = clip.model.encode_text(tokens)[0].numpy()
     text_C /= np.linalg.norm(text_C)
     moments, every = [], []
     for key in shards.keys:
         features = shards.read(key, FIELDS)
         similarity, thing = similarities(features, text_C)
+        if not np.isfinite(similarity).all():
+            raise UserError(f"{features.video}: its features are not all finite numbers; extract it again")
         every.append(similarity)
         for row in _peaks(similarity, features.time):
             box = features.box[row, thing[row] - 1] if thing[row] else np.array([0.5, 0.5, 1, 1])

@@ -28,7 +28,7 @@ from aadc.manifests.manifest import video_path
 
 FIELDS = ("frame", "time", "count", "box", "score", "class")
 HEADLINES = ("frame AUC", "frame AP", "frame AUC, abnormal videos alone", "video AUC", "category accuracy")
-PICTURE_BYTES = 11 * 2**20  # of JPEG in a page: 15 MiB once encoded, whatever the number of videos
+PAGE_BYTES = 19_500_000  # of a page with its pictures, whatever the number of videos
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,22 @@ def videos_of(run: RunFolder) -> Path:
     return Path(os.environ.get("AADC_VIDEOS") or run.record().get("videos", "videos"))
 
 
-def add_pictures(pages: Sequence[Page], root: Path, stride: int, tell: Callable[[], None]) -> tuple[list[Page], list[str]]:
-    """Decode the key frames, worst videos first, until the page is full. Gives the pages and notes on what is left out."""
+def room_for_pictures(page: str) -> int:
+    """Bytes of JPEG that still go into a page without pictures; three of them become four characters."""
+    return max(0, PAGE_BYTES - len(page.encode())) * 3 // 4
+
+
+def add_pictures(
+    pages: Sequence[Page], root: Path, stride: int, room: int, tell: Callable[[], None]
+) -> tuple[list[Page], list[str]]:
+    """Decode the key frames, worst videos first, until `room` bytes are full. Gives the pages and notes on what is left out."""
     if not root.is_dir():
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0
     with DecodeChild() as decoder:
         for page in pages:
             tell()
-            if size >= PICTURE_BYTES:
+            if size >= room:
                 done.append(page)
                 continue
             try:
@@ -120,7 +127,7 @@ def add_pictures(pages: Sequence[Page], root: Path, stride: int, tell: Callable[
             frames = [replace(f, picture=data_uri(jpegs[f.row]) if f.row in jpegs else None) for f in page.key_frames]
             done.append(replace(page, key_frames=frames))
     notes = [f"key frames of {len(bad)} videos are left out: {', '.join(bad[:3])}"] if bad else []
-    if size >= PICTURE_BYTES:
+    if size >= room:
         shown = sum(any(frame.picture for frame in page.key_frames) for page in done)
         notes.append(f"key frames of the {shown} worst videos alone, so that the page stays small")
     return done, notes
@@ -138,8 +145,8 @@ def render(
         truth, score = np.concatenate([v.truth for v in known]), np.concatenate([v.score for v in known])
         flat = np.concatenate([np.full(len(v.truth), float(v.abnormal)) for v in known])
         curves = [
-            ("ROC", "false positives", "found", roc_path(truth, score), roc_path(truth, flat)),
-            ("Precision and recall", "found", "precision", pr_path(truth, score), pr_path(truth, flat)),
+            ("ROC", "normal frames called anomalous", "anomalous frames found", roc_path(truth, score), roc_path(truth, flat)),
+            ("Precision and recall", "anomalous frames found", "precision", pr_path(truth, score), pr_path(truth, flat)),
         ]
     rows = figure_rows(figures, metric)
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")

@@ -21,6 +21,8 @@ def make_table(run: RunFolder, name: str, seeds: int, other: Path | None, clip: 
     """Print a table like one of the paper's, training what it needs, and keep it in the run's `eval/tables/`."""
     if (name == "cross") != (other is not None):
         raise UserError("--table cross and --other RUN, a second data set's run, belong together: give both or neither")
+    if other is not None and other.resolve() == run.path.resolve():
+        raise UserError(f"{other}: --other is this very run; name that of a second data set")
     device = choose_device(device)
     if name == "classes":
         split = test_split(run, load_head(run.head), device)

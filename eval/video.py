@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from aadc.eval.plot import plot_scores
 from aadc.eval.scores import Scored, score_features
 from aadc.extract.decode import VideoFacts
@@ -14,6 +16,7 @@ from aadc.extract.settings import ExtractSettings
 from aadc.extract.shards import VideoFeatures
 from aadc.extract.video import video_features
 from aadc.head.checkpoint import LoadedHead
+from aadc.manifests.card import problems_of
 from aadc.manifests.errors import UserError
 
 SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".ts", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".h264"}
@@ -55,7 +58,11 @@ class VideoScorer:
 
     def __init__(self, run: RunFolder, head: LoadedHead, device: str, threshold: float):
         self.head, self.threshold = head, threshold
-        self.embedder = FrameEmbedder(ExtractSettings(**run.record()["settings"]), device)
+        try:
+            settings = ExtractSettings.model_validate(run.record().get("settings"))
+        except ValidationError as error:
+            raise UserError(f"{run.run_json}: settings: {problems_of(error)}; run aadc-extract again") from None
+        self.embedder = FrameEmbedder(settings, device)
         if self.embedder.header.fingerprint != head.fingerprint:
             raise UserError(
                 f"{run.path}: its models and settings now have fingerprint {self.embedder.header.fingerprint}, the head was "

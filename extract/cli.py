@@ -90,7 +90,7 @@ def _extract(listed, root: Path, folder, settings, device: str, strict: bool, wo
             "give the right folder with --videos"
         )
     typer.echo(f"{listed.name}: {len(listed.rows)} videos, {plan.already} done before, {len(sizes)} to do -> {folder.path}")
-    if not plan.tasks and folder.record()["settings"] == settings.model_dump():
+    if not plan.tasks and folder.record().get("settings") == settings.model_dump():
         folder.keep_manifest(listed)
         typer.echo("nothing is left to do; next: aadc-train-head")
         return 0

@@ -64,9 +64,12 @@ class RunFolder:
     def record(self) -> dict:
         """What `run.json` says was asked for. `UserError` if it cannot be read."""
         try:
-            return json.loads(self.run_json.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+            record = json.loads(self.run_json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise UserError(f"{self.run_json}: cannot be read ({error}); run aadc-extract again") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{self.run_json}: not the record of a run; run aadc-extract again")
+        return record
 
     def write_record(self, record: Mapping) -> None:
         """Replace `run.json` in one step."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aadc.eval.describe.template import STOPS, Request, chat_messages, clean, paper_prompt
+from aadc.extract.devices import has_bf16_arithmetic
 from aadc.extract.hub import loading, weights_hash
 from aadc.manifests.errors import UserError
 
@@ -41,7 +42,7 @@ class Llm:
         with loading("language model", folder, "--llm", hint):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             weights = {} if gguf else {"use_safetensors": True}
-            dtype = torch.float32 if device == "cpu" else torch.bfloat16
+            dtype = torch.float32 if device == "cpu" and not has_bf16_arithmetic() else torch.bfloat16
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options, **weights)
         self.model.to(device).eval().requires_grad_(False)
         if self.tokenizer.pad_token_id is None:

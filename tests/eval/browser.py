@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,9 +16,11 @@ def open_page(path: Path, script: str = "") -> tuple["Page", str]:
         pytest.skip("no Chromium here")
     shown = path.with_name("shown.html")
     shown.write_text(path.read_text(encoding="utf-8") + f"<script>{script}</script>", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0"]
-    options += [f"--user-data-dir={path.parent / 'browser'}", "--virtual-time-budget=3000", "--dump-dom", shown.as_uri()]
-    done = subprocess.run([program, *options], capture_output=True, text=True, timeout=120)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+    options += ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000", "--dump-dom"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # a browser on its way out still writes
+        command = [program, *options, f"--user-data-dir={profile}", shown.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     complaints = "\n".join(line for line in done.stderr.splitlines() if ":CONSOLE" in line)
     return Page(done.stdout), complaints
 

@@ -173,6 +173,15 @@ def test_what_does_not_fit_is_refused_in_one_line(run, breaks, words):
     assert re.search(words, err), err
 
 
+@pytest.mark.parametrize(
+    ("record", "words"), [("[]", "not the record of a run"), ("{}", "settings:"), ('{"settings": {"stride": 0}}', "stride")]
+)
+def test_a_run_without_settings_cannot_score_a_video(run, record, words):
+    run.run_json.write_text(record)
+    status, _, err = call(main, "--run", str(run.path), "--video", str(run.run_json))
+    assert status == 2 and len(err.strip().splitlines()) == 1 and words in err and "aadc-extract again" in err
+
+
 def test_the_protocol_asked_for_stands_out_and_both_are_there(run):
     _, published, _ = call(main, "--run", str(run.path), "--metric", "map")
     _, clean, _ = call(main, "--run", str(run.path), "--metric", "map", "--protocol", "clean")

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.prompts import PromptEncoder
+from aadc.head.scoring import score_video
 from aadc.head.text_tower import load_tower
 from aadc.manifests.card import Card, ClassEntry, write_card
 from aadc.manifests.errors import UserError
@@ -98,14 +100,33 @@ def test_similarities_by_a_slow_loop(run):
         assert similarity[row] == pytest.approx(max(cosines), abs=1e-5) and thing[row] == int(np.argmax(cosines))
 
 
-def test_find_prints_where_to_look_and_keeps_it(run):
+def test_find_prints_where_to_look_and_keeps_it(run, tiny_clip):
     status, out, _ = call(main, "--run", str(run.path), "--find", WORDS)
     assert status == 0 and out.index("a.mp4") < out.index("b.mp4") and "00:12" in out
     with (run.eval / "found.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert (rows[0]["rank"], rows[0]["video"], rows[0]["frame"]) == ("1", "a.mp4", "200")
-    status, _, err = call(main, "--run", str(run.path), "--find", "  ")
-    assert status == 2 and "no words" in err
+    for words, complaint in (
+        ("  ", "no words"),
+        ("smoke " * 100, "more words than CLIP reads"),
+        ("x" * 2000, "more words than CLIP reads"),
+    ):
+        status, _, err = call(main, "--run", str(run.path), "--find", words)
+        assert status == 2 and complaint in err
+    fits = "smoke " * (load_clip(str(tiny_clip)).model.context_length - 2)
+    assert call(main, "--run", str(run.path), "--find", fits)[0] == 0
+    for others in (["--classes", "x.toml"], ["--head", "x"], ["--other", "x"]):
+        status, _, err = call(main, "--run", str(run.path), "--find", WORDS, *others)
+        assert status == 2 and others[0] in err
+
+
+def test_find_refuses_features_that_are_no_numbers(run):
+    broken = video("c.mp4", 5, 3)
+    broken.scene[2, 4] = np.nan
+    header = ShardHeader("f" * 16, ShardSet(run.shards).models, {"stride": 16})
+    write_shard(run.shards / "00001.h5", header, [broken])
+    status, _, err = call(main, "--run", str(run.path), "--find", WORDS)
+    assert status == 2 and "c.mp4: its features are not all finite" in err
 
 
 def test_another_clip_is_refused(run, tiny_clip, tmp_path):
@@ -137,9 +158,33 @@ def test_the_classes_of_the_training_are_the_same_in_words(head, tiny_clip):
     torch.testing.assert_close(same.model.text_features, before, atol=1e-5, rtol=1e-4)
     more = score_against(head, OTHER, load_clip(str(tiny_clip)), "cpu")
     torch.testing.assert_close(more.model.text_features[:2], before, atol=1e-5, rtol=1e-4)
-    assert more.card is OTHER and more.model.classes == OTHER.names
+    assert more.card is OTHER and more.model.classes == OTHER.names and same.model is head.model
     with pytest.raises(UserError, match="none of its classes is abnormal"):
         score_against(head, Card(title="Calm", classes=CARD.classes[:1]), load_clip(str(tiny_clip)), "cpu")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_a_class_never_trained_on_is_judged_beside_clip(run, head, tiny_clip, pooling):
+    """By hand: one softmax over the head's cosines / 0.07 and CLIP's, to the mean of a frame's things, times its own scale."""
+    if pooling == "attention":
+        config = HeadConfig(n_ctx=2, pooling=pooling)
+        model = AnomalyHead(config, 16, 4, 16, CARD.names).eval()
+        head = replace(head, model=model, config=config)
+    clip, features = load_clip(str(tiny_clip)), ShardSet(run.shards).read("b.mp4")
+    anomaly = score_video(head.model, features).anomaly
+    both = score_video(score_against(head, OTHER, clip, "cpu").model, features)
+    np.testing.assert_allclose(both.anomaly, anomaly, atol=1e-6)
+    alone = np.log(score_video(head.model, features).classes)  # its texts are those of OTHER now
+    texts = np.stack([embed(clip, prompt) for prompt in OTHER.prompts])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    scale = float(clip.model.logit_scale.detach().exp())
+    for row in range(0, 40, 7):
+        things = np.stack([features.scene[row], *features.crop[row, : features.count[row]]]).astype(float)
+        mean = (things / np.linalg.norm(things, axis=1, keepdims=True)).mean(0)
+        logits = alone[row] + scale * texts @ mean / np.linalg.norm(mean)
+        expected = np.exp(logits) / np.exp(logits).sum()
+        np.testing.assert_allclose(both.classes[row], expected, rtol=2e-3)
+        assert not np.allclose(expected, np.exp(alone[row]), rtol=2e-2), "CLIP must make a difference"
 
 
 def test_classes_command(run, head, tmp_path):

@@ -100,12 +100,15 @@ def test_k_gamma_has_the_paper_s_nine_rows(run):
 
 
 def test_cross_meets_classes_it_was_not_trained_on(run, tmp_path, tiny_clip):
-    """The second set has other names for its classes; its heads know them, the first run's heads read their words."""
+    """Not one class of the second set is known to the first, nor are there as many; each run's heads read the other's words."""
     other = synthetic.make_run(tmp_path / "other", tiny_clip, seed=5)
     names = {"walk": "strolling", "sit": "resting", "fall": "tumble", "fire": "blaze"}
     card = Card(
         title="Elsewhere",
-        classes=[ClassEntry(name=names[c.name], kind=c.kind, prompt=c.prompt) for c in synthetic.CARD.classes],
+        classes=[
+            ClassEntry(name="flood", kind="abnormal", prompt="water in the street"),
+            *(ClassEntry(name=names[c.name], kind=c.kind, prompt=f"some {names[c.name]}") for c in synthetic.CARD.classes),
+        ],
     )
     rows = [
         Row(
@@ -120,6 +123,7 @@ def test_cross_meets_classes_it_was_not_trained_on(run, tmp_path, tiny_clip):
     pairs = [("Synthetic", "Synthetic"), ("Synthetic", "Elsewhere"), ("Elsewhere", "Synthetic"), ("Elsewhere", "Elsewhere")]
     assert status == 0 and list(found) == [f"{trained} -> {tested}" for trained, tested in pairs]
     assert all(row["category accuracy mean"] for row in found.values()), "categories are told on the unknown classes, too"
+    assert not set(card.names) & set(run.manifest().card.names)
     head = run.path / "heads" / "default" / "seed-0"
     call(main, "--run", str(other.path), "--head", str(head), "--classes", str(other.manifest_csv.with_suffix(".toml")))
     metrics = json.loads((other.eval / "metrics.json").read_text())
@@ -148,3 +152,5 @@ def test_cross_needs_two_runs(run):
     for arguments in (["cross"], ["ablation", "--other", str(run.path)]):
         status, _, err = call(main, "--run", str(run.path), "--table", *arguments)
         assert status == 2 and "--other" in err
+    status, _, err = call(main, "--run", str(run.path), "--table", "cross", "--other", str(run.path))
+    assert status == 2 and "this very run" in err

@@ -5,6 +5,7 @@ import io
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,15 +21,19 @@ from calls import call
 from aadc.eval import report as report_module
 from aadc.eval.charts import pr_path, roc_path, step_path
 from aadc.eval.cli import main
+from aadc.eval.evaluate import evaluate
 from aadc.eval.keyframes import choose_rows, pictures
 from aadc.eval.mistakes import judge
-from aadc.eval.spans import Span
+from aadc.eval.scored_split import ScoredSplit
+from aadc.eval.scores import Scored
+from aadc.eval.spans import Span, find_spans
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, VideoFeatures, write_shard
 from aadc.head.checkpoint import save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
+from aadc.head.scoring import SnippetScores
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, write_manifest
 
@@ -75,6 +80,9 @@ def test_rows_to_show():
     verdict = judge(found, [(20, 40, "fall"), (60, 70, "fight")], True, np.repeat(anomaly, 16)[:120], ("fall", "fall"))
     assert choose_rows(anomaly, found, verdict, 16) == {1: "fall", 4: "missed: fight", 5: "false alarm: fall"}
     assert choose_rows(anomaly, [], judge([], [], True, anomaly, (None, None)), 16) == {5: "highest score"}
+    calm = judge(found, [(0, 120, "fall")], True, anomaly, ("fall", "fall"))
+    other = span(112, 120, 0.6, "fight")  # the weakest, but the only one of its category
+    assert choose_rows(anomaly, [found[0], found[1], other], calm, 16) == {5: "fall", 7: "fight"}
 
 
 @pytest.mark.parametrize("name", ["ramp.mp4", "ramp.ts"])
@@ -203,11 +211,44 @@ def test_a_full_page_has_the_worst_videos_alone(run, monkeypatch):
         path = run.path.parent / "videos" / row.video
         path.parent.mkdir(parents=True, exist_ok=True)
         videos.write_ramp(path, frames=90)
-    monkeypatch.setattr(report_module, "PICTURE_BYTES", 1)
+    monkeypatch.setattr(report_module, "room_for_pictures", lambda page: 1)
     _, out, _ = call(main, "--run", str(run.path), "--report")
     assert "key frames of the 1 worst videos alone" in out
     articles = (run.eval / "report.html").read_text().split("<article")[1:]
     assert ["<img" in article for article in articles] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("videos", [290, 800])  # test videos of UCF-Crime and of XD-Violence
+def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
+    """Scores that jump at every snippet, five boxes a frame, and pictures as heavy as those of a busy street."""
+    random, T = np.random.default_rng(0), 500
+    card = Card(title="Many", classes=[CARD.classes[0], CARD.classes[2]])
+    rows = [
+        Row(video=f"{number}.mp4", split="test", labels=["walk", "fall"][number % 2], segments="9-50:fall" * (number % 2))
+        for number in range(videos)
+    ]
+    scored, frame = {}, np.arange(T)
+    for row in rows:
+        anomaly, classes = random.random(T), random.dirichlet([1, 1], T)
+        features = VideoFeatures(
+            row.video, "test", row.labels, T, fps=25.0, frame=frame, time=frame / 25, count=np.full(T, 5),
+            box=random.uniform(0.2, 0.8, (T, 5, 4)), score=np.full((T, 5), 0.75), class_id=np.ones((T, 5), int),
+        )  # fmt: skip
+        spans = find_spans(anomaly, classes, card.names, ["normal", "abnormal"], frame, frame / 25, T, 1)
+        scored[row.key] = Scored(features, SnippetScores(anomaly, classes), spans)
+    few, split = (ScoredSplit(some, scored, card, card, 5, 1) for some in (rows[:4], rows))
+    shards = SimpleNamespace(models={"detector": {"class_names": {"1": "person"}}}, read=lambda key, _: scored[key].features)
+    heavy = {row: random.bytes(30_000) for row in range(T)}
+    monkeypatch.setattr(report_module, "pictures", lambda decoder, path, stride, rows: {row: heavy[row] for row in rows})
+    monkeypatch.setattr(report_module, "video_path", lambda root, video: root / video)
+
+    pages, figures = report_module.make_pages(split, shards), evaluate(few, False)
+    plain = report_module.render("Many", few, figures, pages, "auc", 0.5, [])
+    room = report_module.room_for_pictures(plain)
+    pages, notes = report_module.add_pictures(pages, tmp_path, 1, room, lambda: None)
+    page = report_module.render("Many", few, figures, pages, "auc", 0.5, notes)
+    assert page.count("<article") == videos and "worst videos alone" in page
+    assert 18e6 < len(page.encode()) < 20e6  # full, and not over
 
 
 def test_no_frame_truth_no_curves(run):
