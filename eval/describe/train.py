@@ -131,6 +131,7 @@ def train_describer(
             (folder / name).unlink(missing_ok=True)
     if (there := read_record(folder)) and {name: there[name] for name in identity} == identity:
         return {**there["metrics"], "already": True}
+    llm.hurry()
     names = ShardSet(run.shards).models.get("detector", {}).get("class_names", {})
     kinds = {kind: [c.name for c in head.card.classes if c.kind == kind] for kind in ("abnormal", "normal")}
     with torch.random.fork_rng():

@@ -235,7 +235,7 @@ def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
             box=random.uniform(0.2, 0.8, (T, 5, 4)), score=np.full((T, 5), 0.75), class_id=np.ones((T, 5), int),
         )  # fmt: skip
         spans = find_spans(anomaly, classes, card.names, ["normal", "abnormal"], frame, frame / 25, T, 1)
-        scored[row.key] = Scored(features, SnippetScores(anomaly, classes), spans)
+        scored[row.key] = Scored(features, SnippetScores(anomaly, classes, classes), spans)
     few, split = (ScoredSplit(some, scored, card, card, 5, 1) for some in (rows[:4], rows))
     shards = SimpleNamespace(models={"detector": {"class_names": {"1": "person"}}}, read=lambda key, _: scored[key].features)
     heavy = {row: random.bytes(30_000) for row in range(T)}
