@@ -84,6 +84,7 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     fallback = composed_answer(asked, facts)
     if any(one.kind == "unknown" for one in asked):
         typer.echo(fallback)  # no model is asked for what nobody looked for: it would make something up
+        typer.echo(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
     else:
         request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
 
