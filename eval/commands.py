@@ -127,7 +127,7 @@ def _write_report(
     replace_file(path, page.encode())
     for note in left_out:
         typer.echo(f"note: {note}")
-    typer.echo(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB); open it in a browser")
+    typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
 
 def score_videos(
