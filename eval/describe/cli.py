@@ -21,7 +21,7 @@ def train(
         str | None,
         typer.Option(help="Language model: name, folder, GGUF file, or smollm2 [default: meta-llama/Llama-3.2-1B-Instruct]."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 240,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights (CPU).")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier training left.")] = False,

@@ -11,7 +11,7 @@ from aadc.eval.describe.checker import faults
 from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.facts import Facts
 from aadc.eval.describe.reading import Vocabulary
-from aadc.eval.describe.template import Request
+from aadc.eval.describe.template import MOST_FAULTS, Request
 
 _AT_ONCE = 16
 
@@ -85,4 +85,4 @@ def most_tokens(facts: Facts) -> int:
 
 
 def _corrected(request: Request, text: str, wrong: tuple[str, ...]) -> Request:
-    return Request(request.question, request.facts, request.tokens, (text, wrong[:3]), request.max_tokens)
+    return Request(request.question, request.facts, request.tokens, (text, wrong[:MOST_FAULTS]), request.max_tokens)

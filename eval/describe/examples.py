@@ -6,15 +6,18 @@ them. What the video tokens have to tell is which classes a video shows. No segm
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from aadc.eval.describe.checker import faults
 from aadc.eval.describe.compose import as_text, compose, compose_without_times
-from aadc.eval.describe.facts import Event, Facts
-from aadc.eval.describe.template import Request
+from aadc.eval.describe.facts import Event, Facts, plain
+from aadc.eval.describe.reading import Vocabulary
+from aadc.eval.describe.template import MOST_FAULTS, Request
 
-TOKENS_ALONE, BOTH = 0.45, 0.35  # shares of the steps' answers; the rest are facts alone
+TOKENS_ALONE, BOTH = 0.35, 0.4  # shares of the answers; the rest have facts alone
+AGAIN = 0.2  # share of the answers with facts that follow a wrong one whose faults are named
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,26 @@ def draw(example: Example, names: Names, chance: random.Random) -> tuple[Request
         return Request(), compose_without_times(example.abnormal_labels, normal, chance), True
     shown = kind < TOKENS_ALONE + BOTH
     facts = _facts_like(example, names, chance) if shown else made_up(names, chance)
-    return Request(facts=as_text(facts)), compose(facts, chance), shown
+    request = Request(facts=as_text(facts))
+    if chance.random() < AGAIN:
+        slip = compose(_with_a_slip(facts, names, chance), chance)
+        if wrong := faults(slip, facts, Vocabulary(tuple(map(plain, (*names.abnormal, *names.normal))), tuple(names.objects))):
+            request = replace(request, wrong=(slip, wrong[:MOST_FAULTS]))
+    return request, compose(facts, chance), shown
+
+
+def _with_a_slip(facts: Facts, names: Names, chance: random.Random) -> Facts:
+    """Facts as a careless reader would tell them: an event left out or said twice, or other ones altogether."""
+    if not facts.events:
+        return made_up(names, chance)
+    events = list(facts.events)
+    place = chance.randrange(len(events))
+    if len(events) > 1 and chance.random() < 0.5:
+        del events[place]
+    else:
+        other = chance.choice(events)
+        events[place] = replace(events[place], start_s=other.start_s + 4, end_s=other.end_s + 4)
+    return replace(facts, events=tuple(events))
 
 
 def _facts_like(example: Example, names: Names, chance: random.Random) -> Facts:
@@ -66,7 +88,7 @@ def _facts_like(example: Example, names: Names, chance: random.Random) -> Facts:
         normal = chance.choice(example.normal_labels) if len(names.normal) > 1 and example.normal_labels else None
         return Facts(chance.uniform(5, 600), (), normal, _objects(names, chance))
     categories = [*example.abnormal_labels]
-    categories += chance.choices(categories, k=chance.choice((0, 0, 0, 1)))
+    categories += chance.choices(categories, k=chance.choice((0, 0, 1, 2)))
     chance.shuffle(categories)
     return _facts(categories, names, chance)
 
@@ -77,7 +99,8 @@ def made_up(names: Names, chance: random.Random) -> Facts:
     if not count:
         normal = chance.choice(names.normal) if len(names.normal) > 1 else None
         return Facts(chance.uniform(5, 600), (), normal, _objects(names, chance))
-    return _facts(chance.choices(names.abnormal, k=count), names, chance)
+    among = chance.sample(list(names.abnormal), min(len(names.abnormal), chance.choice((1, 2, 3))))  # one often comes twice
+    return _facts(chance.choices(among, k=count), names, chance)
 
 
 def _facts(categories: Sequence[str], names: Names, chance: random.Random) -> Facts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 QUESTION = "Can you describe this video?"
+MOST_FAULTS = 3  # named in a second try
 STOPS = ("###", "\n", "<Video>")  # where an answer ends, in the paper's template
 _ROLE = (
     "You tell an operator what happened in a surveillance video. Answer in one sentence, from the facts alone: copy classes, "

@@ -39,7 +39,7 @@ class DescriberConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(240, ge=1)
+    steps: int = Field(300, ge=1)
     batch: int = Field(4, ge=1, description="answers a step")
     lr: float = Field(1e-2, gt=0, description="peak learning rate of AdamW")
     seed: int = Field(0, ge=0)
