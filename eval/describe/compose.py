@@ -48,7 +48,8 @@ def compose_without_times(categories: Sequence[str], normal: str | None, chance:
 
 def _event(event: Event) -> str:
     start, end = event.times
-    return f"{plain(event.category)} from {start} to {end}{_with(event.objects)}"
+    times = f"at {start}" if start == end else f"from {start} to {end}"
+    return f"{plain(event.category)} {times}{_with(event.objects)}"
 
 
 def _with(objects: Sequence[tuple[str, int]]) -> str:

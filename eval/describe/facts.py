@@ -1,6 +1,7 @@
 """What was detected in a video, as the few facts that a description may state."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -94,15 +95,21 @@ def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mappi
     return tuple(sorted(most.items(), key=lambda item: (-item[1], item[0])))
 
 
+_PLURALS = {"knife": "knives", "mouse": "mice", "scissors": "scissors", "skis": "skis", "sheep": "sheep"}  # of COCO's classes
+
+
 def counted(name: str, count: int) -> str:
     """A detector's class in the number it stands in: 1 person, 2 persons, 2 boxes."""
     if count == 1:
         return name
-    return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+    return _PLURALS.get(name) or name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def plain(name: str) -> str:
     """A name out of a file as harmless words (`RoadAccidents` -> `road accidents`): nothing in it can end a line, open a tag or
     look like the template's marks."""
-    kept = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", "".join(char if char.isalnum() or char == " " else " " for char in name))
+    letters = (
+        char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in unicodedata.normalize("NFC", name)
+    )
+    kept = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", "".join(letters))
     return " ".join(word if word.isupper() else word.lower() for word in kept.split())[:60].strip() or "unnamed"

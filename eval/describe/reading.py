@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from aadc.eval.describe.facts import Facts, counted, plain
 from aadc.manifests.card import Card
 
-PEOPLE = {"people": True, "individual": False, "individuals": True, "participant": False, "participants": True,
-          "someone": False, "somebody": False}  # fmt: skip  # other words for persons, and whether more than one
+PEOPLE = {"people": True, "individual": False, "individuals": True, "participant": False, "participants": True}
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
 NUMBERS = {word: value for value, word in enumerate(_NUMBERS.split())} | {"a": 1, "an": 1, "single": 1}
 NOTHING = ("nothing abnormal", "nothing anomalous", "nothing unusual", "no abnormal activity", "no abnormal activities",
            "no abnormal event", "no abnormal events", "no anomaly", "no anomalies", "no unusual activity")  # fmt: skip
 VERDICTS = {"normal", "abnormal"}
-_LAYOUT = set(" ,:()'\"’“”\n\t/-–—")
+_LAYOUT = set(" :()'\"’“”\n\t/-–—")
 
 
 @dataclass(frozen=True)
 class Token:
-    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, stop (end of sentence),
-    mark (a sign that has no place in a sentence). `name`: of the class or object, or the word itself."""
+    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, pause (a comma), stop (end of
+    a sentence), mark (a sign that has no place in one). `name`: of the class or object, or the word itself."""
 
     kind: str
     name: str
@@ -52,8 +51,9 @@ def read(text: str, words: Vocabulary, facts: Facts) -> list[Token]:
     names: dict[str, Token] = {}
     things: dict[str, Token] = {}
     for name in words.classes:
-        for form in (name, f"{name}s", f"{name}es", f"{name}ing", f"{name}ed"):
-            names[form.lower()] = Token("class", name)
+        for form in (f"{name}s", f"{name}es", f"{name}ing", f"{name}ed"):
+            names.setdefault(form.lower(), Token("class", name, plural=form.endswith("s")))
+    names |= {name.lower(): Token("class", name) for name in words.classes}  # a name itself before another's inflection
     for name in words.objects:
         for plural in (False, True):
             form = counted(name, 2 if plural else 1).lower()
@@ -67,8 +67,8 @@ def read(text: str, words: Vocabulary, facts: Facts) -> list[Token]:
     names |= {phrase: Token("nothing", phrase) for phrase in NOTHING}
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     pattern = re.compile(
-        rf"(?P<time>\d{{1,2}}(?::\d{{2}}){{1,2}})(?![\d:])|(?P<name>(?<!\w)(?:{alternatives})(?!\w))"
-        r"|(?P<number>\d+(?:\.\d+)?\s?%?)|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*)|(?P<dash>[-–—])|(?P<stop>[.;!?])|(?P<other>\S)"
+        rf"(?P<time>\d{{1,3}}(?::\d{{2}}){{1,2}})(?![\d:])|(?P<name>(?<!\w)(?:{alternatives})(?!\w))"
+        r"|(?P<number>\d+(?:\.\d+)?\s?%?)|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*)|(?P<dash>[-–—])|(?P<stop>[.;!?])|(?P<pause>,)|(?P<other>\S)"
     )
     found = []
     for match in pattern.finditer(" ".join(text.lower().split())):
@@ -87,8 +87,8 @@ def read(text: str, words: Vocabulary, facts: Facts) -> list[Token]:
             found.append(Token("number", said, NUMBERS[said]) if said in NUMBERS else Token("word", said))
         elif kind == "dash":
             found.append(Token("word", "to"))  # 00:05 - 00:12
-        elif kind == "stop":
-            found.append(Token("stop", said))
+        elif kind in ("stop", "pause"):
+            found.append(Token(kind, said))
         elif said not in _LAYOUT:
             found.append(Token("mark", said))
     return [token for place, token in enumerate(found) if not _lone_dash(found, place)]
