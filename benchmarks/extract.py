@@ -6,8 +6,8 @@
 (a) transformers' object-detection pipeline frame by frame, open_clip's transform and encoder crop by crop; (b) ours, fp32;
 (c) ours, bf16; (d) ours, fp32, with --gate on a video that hardly moves. Each lives in a process of its own, so that its peak
 memory can be told, and they take turns. Random weights know no objects: the five best boxes of every frame count, whatever
-their confidence. Prints medians over rounds, ratios to (a), the share of this machine's own matrix-product rate that the
-models' arithmetic reaches, and how far we agree with (a), worst and mean:
+their confidence. Prints medians over rounds, ratios to (a), peak memory (the process + its decoding child), the share of
+this machine's own matrix-product rate that the models' arithmetic reaches, and how far we agree with (a), worst and mean:
 
 - end to end: boxes by IoU, embeddings of whole frames and of crops by cosine. The pipeline rounds its boxes to whole pixels,
   so that its crops are not quite ours;
@@ -145,12 +145,12 @@ def live(way: str, models: Path, pipe) -> None:
         pipe.send((time.perf_counter() - began, found, peak_memory()))
 
 
-def peak_memory() -> float:
-    """Of this process and its decoding child, MB."""
-    own = Path("/proc/self/task").glob("*/children")
-    children = [pid for listed in own for pid in listed.read_text().split()]
-    status = [Path("/proc", pid, "status").read_text() for pid in ["self", *children]]
-    return sum(int(text.split("VmHWM:")[1].split()[0]) for text in status) / 1024
+def peak_memory() -> list[float]:
+    """Of this process, then of its decoding child if it has one, MB; libraries that both map count in each."""
+    listed = Path("/proc/self/task").glob("*/children")
+    processes = ["self", *(pid for children in listed for pid in children.read_text().split())]
+    status = (Path("/proc", process, "status").read_text() for process in processes)
+    return [int(text.split("VmHWM:")[1].split()[0]) * 1024 / 1e6 for text in status]
 
 
 def matrix_rate(dtype_name: str, size: int = 2048) -> float:
@@ -273,8 +273,9 @@ def measure(models: Path, folder: Path, size: str, frames: int, rounds: int) -> 
         reached = (
             "" if way == "d" else f", {100 * work / each / rates['bf16' if way == 'c' else 'fp32']:.0f} % of the matrix rate"
         )
+        peak = " + ".join(f"{part:.0f}" for part in memory[way])
         print(f"({way}) {what}: {1 / each:.2f} sampled frames/s, {STRIDE / each:.1f} video frames/s, "
-              f"{np.median(seconds['a']) / each:.2f} x (a){reached}, peak {memory[way]:.0f} MB")  # fmt: skip
+              f"{np.median(seconds['a']) / each:.2f} x (a){reached}, peak {peak} MB")  # fmt: skip
         if way in "bc":
             print(*(f"    agreement {line}" for line in agreement(answers["a"], said[way], answers[way])), sep="\n")
     print(f"    agreement {carried(answers['d'], computed)}")

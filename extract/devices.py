@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""Which device computes, how frames get there, and what is said about precision."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ def choose_device(asked: str) -> str:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {asked}: not usable here ({reason}); --device cpu always works") from None
-    return asked
+    return "cpu" if torch.device(asked).type == "cpu" else asked
 
 
 def onto(device: str, frames: np.ndarray) -> torch.Tensor:
@@ -38,7 +38,7 @@ def precision_advice(precision: str, device: str) -> str | None:
         return None
     if precision == "bf16":
         return "--precision bf16: this processor has no bf16 arithmetic, it will be slower than fp32"
-    return "this processor has bf16 arithmetic: --precision bf16 would take about half the time (docs/scale.md)"
+    return "this processor has bf16 arithmetic: full-size models take about half the time with --precision bf16 (docs/scale.md)"
 
 
 _CPU_PIXELS = 2**19
