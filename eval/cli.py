@@ -87,8 +87,8 @@ def evaluate(
         str | None, typer.Option(help="An OpenAI-compatible server instead, http://HOST:PORT/v1; its key in AADC_LLM_KEY.")
     ] = None,
     llm_temperature: Annotated[float, typer.Option(min=0, max=2, help="0: the likeliest words; above: drawn.")] = 0.0,
-    llm_seed: Annotated[int, typer.Option(min=0, help="What is drawn, is drawn again with the same seed.")] = 0,
-    llm_timeout: Annotated[float, typer.Option(min=1, help="Most seconds the model may take for a batch of answers.")] = 120.0,
+    llm_seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What is drawn, is drawn again with the same seed.")] = 0,
+    llm_timeout: Annotated[float, typer.Option(min=1, max=86400, help="Most seconds for a batch of answers.")] = 120.0,
     find: Annotated[
         str | None, typer.Option(help="Look for something in words in all videos of the run, instead; needs no head.")
     ] = None,
@@ -113,6 +113,12 @@ def evaluate(
         raise UserError("--video, --find, --table, --ask and --report cannot be combined: give one of them")
     if (ask is None) != (asked_of is None):
         raise UserError('--ask needs a question and a video, and a video alone goes with --video: aadc-eval --ask "…?" VIDEO')
+    if (find is not None or table is not None) and (describe or llm or llm_url):
+        raise UserError(
+            "--describe, --llm and --llm-url go with figures, --report, --video and --ask, not with --find or --table"
+        )
+    if video and references is not None:
+        raise UserError("--references goes with the figures of a split, not with --video")
     if (metric is Metric.text) != (references is not None):
         raise UserError("--metric text and --references FILE belong together")
     if (find is not None or table is not None) and (head or classes):

@@ -155,12 +155,15 @@ def score_videos(
                 bad += 1
                 typer.echo(f"{path}: {error.reason}: {error}", err=True)
                 continue
-            text = next(describer([scored])).text if describer else None
-            write_answer(scored, threshold, out, text)
+            write_answer(scored, threshold, out)
             found = "; ".join(map(str, scored.spans)) or "nothing anomalous"
             typer.echo(f"{path}: {found} (highest score {scored.snippets.anomaly.max():.2f}) -> {out / 'scores.png'}")
-            if text:
-                typer.echo(f"  {text}")
+            if describer:
+                from aadc.eval.describe.commands import marked
+
+                told = next(describer([scored]))
+                write_answer(scored, threshold, out, {"text": told.text, "how": told.how})
+                typer.echo(f"  {marked(told.text, told.how)}")
             if cut_off(scored.features):
                 typer.echo(f"  cut off: only {scored.features.frames} of {scored.features.frames_expected} frames decode")
     if bad:

@@ -10,8 +10,9 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from aadc.eval.charts import pr_path, roc_path, step_path
+from aadc.eval.describe.compose import as_text
 from aadc.eval.describe.describer import How
-from aadc.eval.describe.videos import span_record
+from aadc.eval.describe.facts import facts_of
 from aadc.eval.keyframes import KeyFrame, choose_rows, data_uri, key_frames, pictures
 from aadc.eval.metrics import video_scores
 from aadc.eval.mistakes import TrueSpan, Verdict, judge
@@ -55,7 +56,7 @@ class Page:
 def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapping] = ()) -> list[Page]:
     """All videos of a split, the worst mistakes first, key frames without their pictures.
 
-    `descriptions`: rows of descriptions.jsonl; one that speaks of other spans than are found now is left out.
+    `descriptions`: rows of descriptions.jsonl; one that speaks of other facts than are found now is left out.
     """
     names = shards.models.get("detector", {}).get("class_names", {})
     told = {row["video"]: row for row in descriptions}
@@ -69,7 +70,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
         features = shards.read(row.key, FIELDS)
         rows = choose_rows(anomaly, scored.spans, verdict, split.stride)
         text = told.get(row.video, {})
-        if text.get("spans") != [span_record(span) for span in scored.spans]:
+        if text.get("facts") != as_text(facts_of(scored, features, split.classes, split.k, names)):
             text = {}
         pages.append(
             Page(

@@ -84,8 +84,8 @@ def cut_off(features: VideoFeatures) -> bool:
     return facts.truncated
 
 
-def write_answer(scored: Scored, threshold: float, folder: Path, text: str | None = None) -> None:
-    """`scores.png` and `scores.json` of one video in `folder`, with its description if there is one."""
+def write_answer(scored: Scored, threshold: float, folder: Path, description: dict[str, str] | None = None) -> None:
+    """`scores.png` and `scores.json` of one video in `folder`, with its description (`text` and `how`) if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     features, snippets = scored.features, scored.snippets
     plot_scores(features.time, snippets.anomaly, scored.spans, threshold, features.video, folder / "scores.png")
@@ -96,7 +96,7 @@ def write_answer(scored: Scored, threshold: float, folder: Path, text: str | Non
         "frames_expected": features.frames_expected,
         "fps": features.fps,
         "threshold": threshold,
-        "description": text,
+        "description": description,
         "spans": [{**asdict(span), "text": str(span)} for span in scored.spans],
         "time_s": features.time.round(3).tolist(),
         "score": [round(float(value), 4) for value in snippets.anomaly],

@@ -34,7 +34,7 @@ def loading(
     try:
         with _offline(is_folder(source) or not _hub_answers()):
             yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if is_folder(source):
             raise UserError(f"{source}: cannot be loaded as a {what} ({reason})") from error

@@ -69,8 +69,8 @@ def train_head(
     identity = {
         "config": config.model_dump(),
         "fingerprint": shards.fingerprint,
-        "classes": _digest(manifest.card.model_dump()["classes"]),
-        "videos": _digest([(row.video, row.labels) for row in rows]),
+        "classes": digest(manifest.card.model_dump()["classes"]),
+        "videos": digest([(row.video, row.labels) for row in rows]),
     }
     if restart:
         for name in (RECORD, STATE):
@@ -198,5 +198,6 @@ def _write_log(out: Path, history: Sequence[dict]) -> None:
     replace_file(out / LOG, text.getvalue().encode())
 
 
-def _digest(what: object) -> str:
+def digest(what: object) -> str:
+    """Sixteen hex digits that tell whether a list of classes or videos is the same."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]

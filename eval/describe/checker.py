@@ -28,6 +28,7 @@ class _Reader:
     events: list[Event] = field(default_factory=list)
     closed: bool = True  # the next class opens a new group
     pinned: bool = False  # something was said that is true of these events alone
+    counted: set[str] = field(default_factory=set)  # objects counted in these events
     starts: list[float] = field(default_factory=list)  # of what was spoken of, in order
     said: set[tuple] = field(default_factory=set)
     found: list[str] = field(default_factory=list)
@@ -38,7 +39,7 @@ class _Reader:
 
     def sentence(self) -> None:
         """A new sentence starts with nothing spoken of."""
-        self.group, self.closed, self.pinned = [], True, False
+        self.group, self.closed, self.pinned, self.counted = [], True, False, set()
         self.events = self.all_of([])
 
     def all_of(self, group: Sequence[str]) -> list[Event]:
@@ -48,7 +49,7 @@ class _Reader:
 
     def name(self, phrase: Phrase) -> None:
         if self.closed:
-            self.group, self.events, self.closed, self.pinned = [], [], False, False
+            self.group, self.events, self.closed, self.pinned, self.counted = [], [], False, False, set()
         own = self.all_of([phrase.name])
         if phrase.plural and len(own) < 2:
             self.wrong(f"there was one {phrase.name!r}")
@@ -75,6 +76,11 @@ class _Reader:
         if (*self.group, *what) in self.said:
             self.wrong("say everything once")
         self.said.add((*self.group, *what))
+
+    def count(self, name: str) -> None:
+        if name in self.counted:
+            self.wrong(f"count {name!r} once")
+        self.counted.add(name)
 
 
 def faults(text: str, facts: Facts, words: Vocabulary) -> list[str]:
@@ -168,7 +174,7 @@ def _judge(phrase: Phrase, reader: _Reader) -> None:
         reader.meant(lambda one: abs(first - one.confidence) < 0.011, "that is not its confidence")
     elif kind == "o":
         sentence = f"that number of {phrase.name!r} was not detected there"
-        reader.once("count", phrase.name)
+        reader.count(phrase.name)
         if reader.group and reader.facts.events:
             reader.meant(lambda one: _enough(one.objects, phrase), sentence)
         elif not _enough(reader.facts.objects, phrase):

@@ -12,7 +12,7 @@ from aadc.eval.describe.checker import faults
 from aadc.eval.describe.describer import How, LanguageModel, most_tokens, write_checked
 from aadc.eval.describe.endpoint import Endpoint
 from aadc.eval.describe.llm import DEFAULT, Llm
-from aadc.eval.describe.question import answer_faults, composed_answer, facts_for, moments, subjects
+from aadc.eval.describe.question import answer_faults, composed_answer, facts_for, moments, subjects, without_yes
 from aadc.eval.describe.saved import check_llm, load_projector
 from aadc.eval.describe.template import Request, harmless
 from aadc.eval.describe.videos import Describer, describe_into, summary
@@ -44,7 +44,7 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
         UserError: the model is not there, or not the one the projector was trained with.
     """
     sampling = (options.temperature, options.seed, options.timeout_s)
-    made_with = {"temperature": options.temperature, "seed": options.seed}
+    made_with: dict = {"temperature": options.temperature, "seed": options.seed}
     if options.url:
         llm: LanguageModel = Endpoint(options.url, options.source or DEFAULT, *sampling)
         made_with |= {"llm": f"{options.url} {llm.source}", "projector": None}
@@ -55,7 +55,7 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
         llm = Llm(source, choose_device(device), *sampling)
         if saved:
             check_llm(saved, llm)
-    made_with |= {"llm": source, "projector": saved.record["weights"] if saved else None}
+    made_with |= {"llm": f"{source} {llm.weights[:16]}", "projector": saved.record["weights"] if saved else None}
     return Describer(head, names, llm, saved.projector if saved else None, made_with)
 
 
@@ -65,9 +65,14 @@ def describe_split(describer: Describer, videos: Sequence[Scored], path: Path) -
         task = bar.add_task("describing", total=len(videos))
         rows = describe_into(path, describer, videos, lambda: bar.advance(task))
     for row in rows:
-        typer.echo(f"{row['video']}: {row['text']}{'' if row['how'] != How.composed.value else ' [composed]'}")
+        typer.echo(f"{row['video']}: {marked(row['text'], row['how'])}")
     typer.echo(f"{summary(rows)}: {path}")
     return rows
+
+
+def marked(text: str, how: str) -> str:
+    """A text as it is shown: a composed one says so."""
+    return f"{text} [composed]" if how == How.composed else text
 
 
 def ask(describer: Describer, question: str, scored: Scored) -> None:
@@ -80,7 +85,7 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     if not asked_text:
         raise UserError('--ask has no question; for example --ask "was anybody on the phone?" VIDEO')
     facts, words, card = describer.facts(scored), describer.words, describer.head.card
-    asked = subjects(asked_text, card, list(describer.names.values()))
+    asked = subjects(asked_text, card, list(describer.names.values()), facts)
     fallback = composed_answer(asked, facts)
     if any(one.kind == "unknown" for one in asked):
         typer.echo(fallback)  # no model is asked for what nobody looked for: it would make something up
@@ -89,10 +94,10 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
         request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
 
         def judge(text: str) -> list[str]:
-            return answer_faults(text, asked, facts, words) if asked else faults(text, facts, words)
+            return answer_faults(text, asked, facts, words) if asked else faults(without_yes(text), facts, words)
 
         with STDERR.status("asking the language model"):
             (found,) = write_checked([request], [judge], [fallback], describer.llm)
-        typer.echo(f"{found.text}{'' if found.how != How.composed else ' [composed]'}")
+        typer.echo(marked(found.text if asked else without_yes(found.text), found.how))
     for moment in moments(asked, scored, facts, card, describer.names):
         typer.echo(f"  rests on {moment}")

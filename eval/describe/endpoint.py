@@ -20,7 +20,7 @@ class Endpoint:
 
     Args:
         source: the model's name there.
-        timeout_s: seconds for one answer.
+        timeout_s: seconds without a word from the server, after which an answer is given up.
     """
 
     weights = ""  # what lies behind an address cannot be known
@@ -30,6 +30,9 @@ class Endpoint:
             raise UserError(
                 f"--llm-url {url}: an address begins with http:// or https://, for example http://127.0.0.1:8080/v1"
             )
+        self.key = os.environ.get(KEY, "")
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise UserError(f"{KEY}: a key has printable ASCII characters alone")
         self.url, self.source = url.rstrip("/"), source
         self.temperature, self.seed, self.timeout_s = temperature, seed, timeout_s
 
@@ -39,8 +42,7 @@ class Endpoint:
         Raises:
             UserError: nobody answers there, or not as the protocol says.
         """
-        key = os.environ.get(KEY)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with httpx2.Client(headers=headers, timeout=self.timeout_s) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda request: self._one(client, request), requests))
 
@@ -56,15 +58,15 @@ class Endpoint:
             reply = client.post(f"{self.url}/chat/completions", json=asked)
         except httpx2.TimeoutException:
             return ""
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise UserError(
                 f"--llm-url {self.url}: nobody answers there ({type(error).__name__}); is the server running?"
             ) from None
         if reply.status_code != 200:
-            told = " ".join(reply.text.split())[:200]
+            told = "".join(char for char in " ".join(reply.text.split()) if char.isprintable())[:200]
             raise UserError(f"--llm-url {self.url}: the server refuses with status {reply.status_code} ({told})")
         try:
-            text = reply.json()["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError):
+            text = reply.json()["choices"][0]["message"]["content"] or ""
+            return clean(text.encode("utf-8", "replace").decode())  # a lone surrogate cannot be written to a file
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise UserError(f"--llm-url {self.url}: its answer is not that of an OpenAI-compatible server") from None
-        return clean(text or "")

@@ -22,16 +22,13 @@ AGAIN = 0.2  # share of the answers with facts that follow a wrong one whose fau
 
 @dataclass(frozen=True)
 class Example:
-    """A training video: F of eq. 3 (T, D), anomaly logits (T,), its abnormal and its normal labels."""
+    """A training video: F of eq. 3 (T, D), anomaly logits (T,), its labels as in the manifest, and by kind."""
 
     features: Tensor
     logits: Tensor
+    labels: tuple[str, ...]
     abnormal_labels: tuple[str, ...]
     normal_labels: tuple[str, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.abnormal_labels + self.normal_labels
 
     @property
     def abnormal(self) -> bool:
@@ -56,7 +53,7 @@ def draw(example: Example, names: Names, chance: random.Random) -> tuple[Request
     """A request without its tokens, the right answer, and whether the video is shown."""
     kind = chance.random()
     if kind < TOKENS_ALONE:
-        normal = chance.choice(example.normal_labels) if example.normal_labels else None
+        normal = _normal(example, names, chance)
         return Request(), compose_without_times(example.abnormal_labels, normal, chance), True
     shown = kind < TOKENS_ALONE + BOTH
     facts = _facts_like(example, names, chance) if shown else made_up(names, chance)
@@ -82,10 +79,15 @@ def _with_a_slip(facts: Facts, names: Names, chance: random.Random) -> Facts:
     return replace(facts, events=tuple(events))
 
 
+def _normal(example: Example, names: Names, chance: random.Random) -> str | None:
+    """A normal class of the video; None where there is but one, which says no more than `normal`."""
+    return chance.choice(example.normal_labels) if len(names.normal) > 1 and example.normal_labels else None
+
+
 def _facts_like(example: Example, names: Names, chance: random.Random) -> Facts:
     """Facts with the classes of a video, everything else made up."""
     if not example.abnormal:
-        normal = chance.choice(example.normal_labels) if len(names.normal) > 1 and example.normal_labels else None
+        normal = _normal(example, names, chance)
         return Facts(chance.uniform(5, 600), (), normal, _objects(names, chance))
     categories = [*example.abnormal_labels]
     categories += chance.choices(categories, k=chance.choice((0, 0, 1, 2)))

@@ -49,54 +49,54 @@ class Moment:
         return f"{times} {self.what}"
 
 
-def subjects(question: str, card: Card, objects: Sequence[str]) -> list[Subject]:
-    """Classes and objects a question names, in the words of the card (names, and prompts' own words) or the detector's."""
-    words = re.findall(r"[^\W\d_]+", question.lower())
+def subjects(question: str, card: Card, objects: Sequence[str], facts: Facts) -> list[Subject]:
+    """What a question asks about: classes in the words of the card (names, and words that only one prompt has), objects in the
+    detector's; numbers, times and all other words are unknown. So is a normal class, unless it is the one the video was given.
+    """
     known: dict[str, Subject] = {}
     own = _own_words(card, objects)
     for entry in card.classes:
-        for stem in own[entry.name]:
-            known[stem] = Subject("class", plain(entry.name))
-    for name in objects:
-        spoken = plain(name)
-        for word in spoken.lower().split():
-            known.setdefault(_stem(word), Subject("object", spoken))
+        if entry.kind == "abnormal" or entry.name == facts.normal:
+            known |= {stem: Subject("class", plain(entry.name)) for stem in own[entry.name]}
+    for name in sorted(objects, key=lambda name: len(plain(name).split())):
+        known.setdefault(_stem(plain(name).lower().split()[-1]), Subject("object", plain(name)))
     found: dict[Subject, None] = {}
-    for word in words:
-        if (subject := known.get(_stem(word))) is not None:
-            found[subject] = None
-        elif word in _PEOPLE and "person" in map(str.lower, objects):
-            if word in ("people", "person", "persons"):
+    for word in re.findall(r"\d[\d:.]*|[^\W\d_]+", question.lower()):
+        if word in _PEOPLE:
+            if word in ("people", "person", "persons") and "person" in map(plain, objects):
                 found[Subject("object", "person")] = None
         elif word not in _ASKING:
-            found[Subject("unknown", word)] = None
+            found[known.get(_stem(word), Subject("unknown", word))] = None
     classes = [one for one in found if one.kind == "class"]
     return [one for one in found if not (classes and one == Subject("object", "person"))]  # `a person fighting` asks for fights
 
 
 def _own_words(card: Card, objects: Sequence[str]) -> dict[str, set[str]]:
-    """Stems that stand for one class alone: those of its name, and those of its prompt that are in no other's."""
+    """Stems that stand for one class alone: the last word of its name (`accident`, of a road accident), or the others where
+    that is shared (`abandoned`, of an abandoned bag); and the words of its prompt that are in no other's."""
+    things = {_stem(plain(name).lower()) for name in objects}
+    names = {entry.name: [_stem(word) for word in plain(entry.name).lower().split()] for entry in card.classes}
     prompts = {entry.name: {_stem(word) for word in re.findall(r"[^\W\d_]+", entry.prompt.lower())} for entry in card.classes}
-    things = {_stem(plain(name)) for name in objects}
-    names = {}
-    for entry in card.classes:
-        stems = {_stem(word) for word in plain(entry.name).lower().split()}
-        names[entry.name] = stems - things if len(stems) > 1 else stems  # of an abandoned bag, `abandoned` tells it from a bag
-    common = {_stem(word) for word in _ASKING | _PEOPLE | {"two", "over", "floor"}} | things
+    common = {_stem(word) for word in _ASKING | _PEOPLE | {"two", "over", "floor"}}
     own = {}
-    for name in names:
-        others = set().union(*(prompts[other] | names[other] for other in names if other != name))
-        own[name] = (names[name] - common.intersection(others)) | (prompts[name] - others - common)
+    for name, stems in names.items():
+        others = set().union(*(prompts[other] | set(names[other]) for other in names if other != name))
+        free = [stem for stem in stems if stem not in others | common | (things if len(stems) > 1 else set())]
+        if len(stems) == 1 and stems[0] not in common:
+            free = stems  # a name of one word is its class's, whatever others say
+        own[name] = {free[-1]} if stems[-1:] == free[-1:] else set(free)
+        own[name] |= prompts[name] - others - common - things - set(stems)
     return own
 
 
 def _stem(word: str) -> str:
-    """A word without the commonest English endings: `fights`, `fighting` and `fight` are one."""
+    """A word without the commonest English endings: `fights`, `fighting` and `fight` are one, so are `bottle` and `bottles`."""
     for ending in ("ing", "ers", "er", "ed", "es", "s", "en"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
             break
-    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+    word = word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+    return word.removesuffix("e") if len(word) > 3 else word
 
 
 def facts_for(asked: Sequence[Subject], facts: Facts) -> str:
@@ -115,25 +115,34 @@ def _detected(one: Subject, facts: Facts) -> bool:
 
 
 def composed_answer(asked: Sequence[Subject], facts: Facts) -> str:
-    """The answer that follows from the facts, in plain words."""
+    """The answer that follows from the facts, in plain words. It says yes or no only where it knows all that is asked."""
     known = [one for one in asked if one.kind != "unknown"]
     unknown = [repr(one.name) for one in asked if one.kind == "unknown"]
     yes = [_found(one, facts) for one in sorted(known, key=lambda one: one.kind != "object") if _detected(one, facts)]
     no = [f"no {one.name} was detected" for one in known if not _detected(one, facts)]
-    sentences = [f"yes, {yes[0]}", *yes[1:], *no] if yes else [f"no, {no[0]}", *no[1:]] if no else []
+    sentences = [*yes, *no]
+    if known and not unknown:
+        sentences[0] = f"{'yes' if yes else 'no'}, {sentences[0]}"
     if unknown:
-        sentences.append(f"nothing is known of {joined(unknown)}: neither a class nor an object that is looked for")
+        sentences.append(f"what was detected says nothing of {joined(unknown)}")
     text = " ".join(f"{one[0].upper()}{one[1:]}." for one in sentences)
-    return text if known else f"{text} {compose(facts)}".strip()
+    return text if known else f"{text} {without_yes(compose(facts))}".strip()
+
+
+def without_yes(text: str) -> str:
+    """A description as the answer to a question that `yes` may not answer."""
+    rest = text.removeprefix("Yes, ")
+    return f"{rest[:1].upper()}{rest[1:]}"
 
 
 def _found(one: Subject, facts: Facts) -> str:
     if one.kind == "object":
         count = dict((plain(name), count) for name, count in facts.objects)[one.name]
-        return f"up to {count} {counted(one.name, count)} {'was' if count == 1 else 'were'} seen at once"
+        return f"{count} {counted(one.name, count)} {'was' if count == 1 else 'were'} seen"
     spans = [event.times for event in facts.events if plain(event.category) == one.name]
     # without events it is the normal class of a video in which nothing was found
-    times = joined([f"from {start} to {end}" for start, end in spans or [("00:00", clock(facts.duration_s))]])
+    spans = spans or [("00:00", clock(facts.duration_s))]
+    times = joined([f"at {start}" if start == end else f"from {start} to {end}" for start, end in dict.fromkeys(spans)])
     return f"{one.name} was detected {times}"
 
 
@@ -170,14 +179,16 @@ def _without_denials(tokens: Sequence[Token], denied: set[str]) -> tuple[list[To
 
 
 def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, names: Mapping[str, str]) -> list[Moment]:
-    """What an answer rests on: the events of the classes asked for, the frame with most of an object; of a class that was not
-    detected, the moment that comes nearest; without any of these, all events."""
+    """What an answer rests on: the events of the classes asked for (of a normal one, all of the video), the frame with most of
+    an object; of a class that was not detected, the moment that comes nearest; where nothing known is asked for, all events."""
     features, found = scored.features, []
     for one in asked:
         if one.kind == "class":
             events = [event for event in facts.events if plain(event.category) == one.name]
             found += [Moment(e.start_s, e.end_s, f"{one.name}, confidence {e.confidence:.2f}") for e in events]
-            if not events:
+            if not events and _detected(one, facts):
+                found.append(Moment(0.0, facts.duration_s, one.name))
+            elif not events:
                 column = next(place for place, name in enumerate(card.names) if plain(name) == one.name)
                 share = scored.snippets.classes[:, column]
                 at = float(features.time[int(share.argmax())])
@@ -188,6 +199,6 @@ def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, 
             counts = (np.isin(features.class_id, ids) & inside).sum(1)
             at = float(features.time[int(counts.argmax())])
             found.append(Moment(at, at, f"{counts.max()} {counted(one.name, int(counts.max()))}"))
-    if not found and not asked:
+    if all(one.kind == "unknown" for one in asked):
         found = [Moment(e.start_s, e.end_s, f"{plain(e.category)}, confidence {e.confidence:.2f}") for e in facts.events]
     return found

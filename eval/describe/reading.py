@@ -18,8 +18,8 @@ _LAYOUT = set(" :()'\"’“”\n\t/-–—")
 
 @dataclass(frozen=True)
 class Token:
-    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, pause (a comma), stop (end of
-    a sentence), mark (a sign that has no place in one). `name`: of the class or object, or the word itself."""
+    """One thing said. `kind`: class, object, time (seconds in `value`), number, nothing (found), word, pause (a comma), stop
+    (end of a sentence), mark (a sign that has no place in one). `name`: of the class or object, or the word itself."""
 
     kind: str
     name: str

@@ -1,7 +1,7 @@
 """The trained projector on disk, beside the head: `describer/model.safetensors` and `config.json`, never a pickle.
 
-config.json: format, version, config (DescriberConfig), llm (source and weight hash), head (hash of its weights), trained_on
-(digest of the videos), metrics, weights (SHA-256 of model.safetensors), created_by.
+config.json: format, version, config (DescriberConfig), llm (source and weight hash), head (hash of its weights), videos (digest
+of those trained on, with their labels), metrics, weights (SHA-256 of model.safetensors), created_by.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def read_record(folder: Path) -> dict | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); train it again with aadc-train-describer --restart") from None
     if not isinstance(record, dict) or (record.get("format"), record.get("version")) != (FORMAT, VERSION):
         raise UserError(f"{path}: not a describer of version {VERSION}; train it again with aadc-train-describer --restart")
@@ -89,7 +89,7 @@ def load_projector(head: Path) -> Saved | None:
         projector.load_state_dict(tensors)
         llm = record["llm"]
         found = Saved(projector.eval().requires_grad_(False), llm["source"], llm["weights"], record)
-    except (OSError, KeyError, SafetensorError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{folder}: cannot be read as a describer ({error}); {again} --restart") from error
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise UserError(f"{folder / WEIGHTS}: has weights that are no numbers; {again} --restart")

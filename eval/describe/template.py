@@ -47,11 +47,10 @@ def paper_prompt(request: Request) -> tuple[str, str]:
 
 
 def chat_messages(request: Request) -> list[dict[str, str]]:
-    """The same as messages of a chat model, with one example."""
+    """The same as messages of a chat model, with one example. Without a system message: some templates refuse one."""
     asked = f"{request.question}\n{request.facts or 'No facts are known.'}"
     messages = [
-        {"role": "system", "content": _ROLE},
-        {"role": "user", "content": _EXAMPLE[0]},
+        {"role": "user", "content": f"{_ROLE}\n\n{_EXAMPLE[0]}"},
         {"role": "assistant", "content": _EXAMPLE[1]},
         {"role": "user", "content": asked},
     ]

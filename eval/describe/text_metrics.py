@@ -41,7 +41,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
         raise UserError(f"{path}: no such file; --references wants a JSON object of texts by video") from None
     except ValidationError as error:
         raise UserError(f"{path}: {problems_of(error)[:300]}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from None
     texts = {name: one if isinstance(one, list) else [one] for name, one in found.items() if not isinstance(one, Timed)}
     texts |= {name: [one.paragraph()] for name, one in found.items() if isinstance(one, Timed)}

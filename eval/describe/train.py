@@ -24,6 +24,7 @@ from aadc.head.checkpoint import read_record as read_head_record
 from aadc.head.progress import TrainProgress
 from aadc.head.sampling import split_validation
 from aadc.head.scoring import score_video
+from aadc.head.train import digest
 from aadc.head.training_state import STATE, Progress, load_state, save_state
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
@@ -90,7 +91,7 @@ def examples_of(run: RunFolder, head: LoadedHead) -> list[Example]:
         UserError: there are none, or the shards are not those of the head.
     """
     shards, card = ShardSet(run.shards), head.card
-    rows = [row for row in run.manifest().split("train") if row.key in shards.entries]
+    rows = _rows(run, shards)
     if not rows:
         raise UserError(f"{run.shards}: not one train video of the manifest is in the shards; run aadc-extract first")
     if shards.fingerprint != head.fingerprint:
@@ -98,10 +99,14 @@ def examples_of(run: RunFolder, head: LoadedHead) -> list[Example]:
     return [_example(row, score_video(head.model, shards.read(row.key, FIELDS)), card) for row in rows]
 
 
+def _rows(run: RunFolder, shards: ShardSet) -> list[Row]:
+    return [row for row in run.manifest().split("train") if row.key in shards.entries]
+
+
 def _example(row: Row, scores, card) -> Example:
     anomaly = torch.from_numpy(scores.anomaly).clamp(1e-4, 1 - 1e-4)
     by_kind = {kind: tuple(label for label in row.labels if card.kind(label) == kind) for kind in ("abnormal", "normal")}
-    return Example(torch.from_numpy(scores.features), anomaly.logit(), by_kind["abnormal"], by_kind["normal"])
+    return Example(torch.from_numpy(scores.features), anomaly.logit(), row.labels, by_kind["abnormal"], by_kind["normal"])
 
 
 def train_describer(
@@ -119,20 +124,21 @@ def train_describer(
     Raises:
         UserError: no training videos, or a training begun with other settings, another head or language model.
     """
-    folder = describer_folder(run.head)
+    folder, shards = describer_folder(run.head), ShardSet(run.shards)
     identity = {
         "config": config.model_dump(),
         "head": read_head_record(run.head)["weights"],
         "llm": {"source": llm.source, "weights": llm.weights},
+        "videos": digest([(row.video, row.labels) for row in _rows(run, shards)]),
     }
     folder.mkdir(parents=True, exist_ok=True)
     if restart:
         for name in (RECORD, STATE):
             (folder / name).unlink(missing_ok=True)
-    if (there := read_record(folder)) and {name: there[name] for name in identity} == identity:
+    if (there := read_record(folder)) and {name: there.get(name) for name in identity} == identity:
         return {**there["metrics"], "already": True}
     llm.hurry()
-    names = ShardSet(run.shards).models.get("detector", {}).get("class_names", {})
+    names = shards.models.get("detector", {}).get("class_names", {})
     kinds = {kind: [c.name for c in head.card.classes if c.kind == kind] for kind in ("abnormal", "normal")}
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -155,6 +161,7 @@ def _fit(
     progress: TrainProgress | None,
 ) -> tuple[Projector, dict]:
     learn, validate = split_validation(examples, head.config.validation, head.config.seed)  # those the head was not trained on
+    held_out = [examples[place] for place in validate]
     projector = new_projector([examples[place] for place in learn], llm)
     optimiser = torch.optim.AdamW(
         [
@@ -180,7 +187,8 @@ def _fit(
         losses.append(loss.item())
         if (step + 1) % _JUDGED_EVERY == 0 or step + 1 == config.steps:
             done.epoch = step + 1
-            best = _judge(done, projector, llm, [examples[place] for place in validate], names, losses, best)
+            value = _held_out_loss(projector, llm, held_out, names, config.batch)
+            best = _judge(done, projector, losses, value, best)
             save_state(folder, identity, done, projector, optimiser, best)
             losses = []
             if progress:
@@ -194,26 +202,26 @@ def _fit(
     return projector, {**row, "steps": done.epoch, "videos": len(learn), "validation_videos": len(validate)}
 
 
-@torch.no_grad()
-def _judge(
-    done: Progress,
-    projector: Projector,
-    llm: Llm,
-    held_out: Sequence[Example],
-    names: Names,
-    losses: Sequence[float],
-    best: dict,
-) -> dict:
+def _judge(done: Progress, projector: Projector, losses: Sequence[float], value: float | None, best: dict) -> dict:
     """Note how training stands; gives the weights to keep: those of the lowest loss on the videos held out, else the last."""
-    value = None
-    if held_out:
-        # The same answers every time, a few a video, so that steps can be compared.
-        value = sum(step_loss(projector, llm, held_out, names, random.Random(draw)).item() for draw in range(2)) / 2
     done.history.append({"step": done.epoch, "loss": sum(losses) / len(losses), "val_loss": value})
     if value is not None and value > done.best:
         return best
     done.best, done.kept_epoch = (math.inf if value is None else value), done.epoch
     return {name: tensor.detach().clone() for name, tensor in projector.state_dict().items()}
+
+
+@torch.no_grad()
+def _held_out_loss(projector: Projector, llm: Llm, held_out: Sequence[Example], names: Names, few: int) -> float | None:
+    """Mean loss of two answers a video held out, the same ones every time, `few` videos at once; None without videos."""
+    if not held_out:
+        return None
+    chance = random.Random("held out")
+    total = 0.0
+    for start in [*range(0, len(held_out), few)] * 2:
+        part = held_out[start : start + few]
+        total += step_loss(projector, llm, part, names, chance).item() * len(part)
+    return total / (2 * len(held_out))
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -1,7 +1,6 @@
 """Describing scored videos: the two channels of each, a checked sentence, and `descriptions.jsonl`."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aadc.eval.describe.compose import as_text
+from aadc.eval.describe.checker import faults
+from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.describer import Description, How, LanguageModel, describe
 from aadc.eval.describe.facts import Facts, facts_of
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary, vocabulary
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span, clock
-from aadc.head.checkpoint import LoadedHead
+from aadc.head.checkpoint import LoadedHead, replace_file
 
 
 @dataclass(frozen=True)
@@ -55,30 +55,39 @@ def describe_into(
 ) -> list[dict]:
     """Rows of `descriptions.jsonl` for these videos, in order; `tell` is called after each.
 
-    Every row is in the file as soon as it is written. Rows that are there already and rest on the same facts, model and
-    projector are kept; a line torn by a kill is dropped.
+    Every row is in the file as soon as it is written. A row that is there already is kept if it rests on the same facts, model
+    and projector and the checker still finds nothing wrong with it; rows of other videos stay.
     """
-    made_with = dict(describer.made_with)
-    known = {(row["video"], row["facts"]): row for row in read_rows(path) if row.get("made_with") == made_with}
-    facts = [as_text(describer.facts(one)) for one in videos]
-    kept = [known.get((one.features.video, text)) for one, text in zip(videos, facts, strict=True)]
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text("".join(_line(row) for row in kept if row), encoding="utf-8")
-    os.replace(beside, path)
-    rows = {place: row for place, row in enumerate(kept) if row}
-    for _ in rows:
-        tell()
+    every = {row["video"]: row for row in read_rows(path)}
+    facts = [describer.facts(one) for one in videos]
+    rows: dict[int, dict] = {}
+    for place, (one, fact) in enumerate(zip(videos, facts, strict=True)):
+        row = every.get(one.features.video)
+        if row and _still_true(row, fact, describer):
+            rows[place] = {**row, "spans": [span_record(span) for span in one.spans]}
+            tell()
     todo = [place for place in range(len(videos)) if place not in rows]
     with path.open("a", encoding="utf-8") as file:
+        file.write("\n")  # ends a line that a kill has torn
         for place, found in zip(todo, describer([videos[place] for place in todo]), strict=True):
-            rows[place] = _row(videos[place], found, facts[place], made_with)
+            rows[place] = _row(videos[place], found, as_text(facts[place]), describer.made_with)
             file.write(_line(rows[place]))
             file.flush()
             tell()
+    every |= {row["video"]: row for row in rows.values()}
+    replace_file(path, "".join(map(_line, every.values())).encode())
     return [rows[place] for place in range(len(videos))]
 
 
-def _row(scored: Scored, found: Description, facts: str, made_with: dict) -> dict:
+def _still_true(row: Mapping, facts: Facts, describer: Describer) -> bool:
+    if row["facts"] != as_text(facts) or row.get("made_with") != dict(describer.made_with):
+        return False
+    if row["how"] == How.composed:  # an empty answer is one that came too late: another time it may be there
+        return row["text"] == compose(facts) and all(one["text"] for one in row["refused"])
+    return not faults(row["text"], facts, describer.words)
+
+
+def _row(scored: Scored, found: Description, facts: str, made_with: Mapping) -> dict:
     return {
         "video": scored.features.video,
         "text": found.text,
@@ -86,7 +95,7 @@ def _row(scored: Scored, found: Description, facts: str, made_with: dict) -> dic
         "spans": [span_record(span) for span in scored.spans],
         "refused": [{"text": text, "faults": list(faults)} for text, faults in found.refused],
         "facts": facts,
-        "made_with": made_with,
+        "made_with": dict(made_with),
     }
 
 
@@ -103,22 +112,25 @@ def span_record(span: Span) -> dict:
 
 
 def _line(row: Mapping) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return json.dumps(row) + "\n"
 
 
 def read_rows(path: Path) -> list[dict]:
-    """Rows of a `descriptions.jsonl`; none where there is no file. A line that is no JSON (a kill tore it) is left out."""
+    """Rows of a `descriptions.jsonl`, one a video, the last if it has several; none where there is no file. What is no row (a
+    kill tore it) is left out."""
     if not path.exists():
         return []
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    rows = {}
+    for line in path.read_bytes().split(b"\n"):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and {"video", "text", "how", "facts", "spans"} <= row.keys():
-            rows.append(row)
-    return rows
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), list) for name in ("spans", "refused")):
+            continue
+        if all(isinstance(row.get(name), str) for name in ("video", "text", "how", "facts")):
+            rows[row["video"]] = row
+    return list(rows.values())
 
 
 def summary(rows: Sequence[Mapping]) -> str:

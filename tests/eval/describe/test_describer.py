@@ -27,6 +27,7 @@ from aadc.head.checkpoint import LoadedHead
 from aadc.head.config import HeadConfig
 from aadc.head.scoring import SnippetScores
 from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.errors import UserError
 
 NAMES = Names(("fall", "fight", "RoadAccidents"), ("squat", "walking"), ("person", "bag"))
 WORDS = Vocabulary(tuple(map(plain, (*NAMES.abnormal, *NAMES.normal))), NAMES.objects)
@@ -173,12 +174,42 @@ def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
         *(f"{n}.mp4" for n in range(32, 40)),
     }
     assert sorted(map(json.dumps, read_rows(path))) == sorted(map(json.dumps, rows))
+    assert len(path.read_text().splitlines()) == 40
     assert rows[0]["spans"] == [span_record(span(1, 2))] == [
         {"start_s": 1, "end_s": 2, "start": "00:01", "end": "00:02", "category": "fall", "confidence": 0.8}
     ]  # fmt: skip
     describe_into(path, describer(model, temperature=1.0), videos)
     assert sum(map(len, model.asked)) == 49
+    describe_into(path, describer(model, temperature=1.0), videos[:2])
+    assert len(read_rows(path)) == 40 and sum(map(len, model.asked)) == 49
     assert "40 descriptions: 40 as the model wrote them" in summary(rows)
+
+
+def test_a_model_that_is_not_there_costs_no_row(tmp_path):
+    path, video = tmp_path / "d.jsonl", scored("a.mp4", [span(1, 2)])
+    rows = describe_into(path, describer(Scripted(lambda request: "A fall.")), [video])
+
+    def dead(request) -> str:
+        raise UserError("nobody answers")
+
+    with pytest.raises(UserError):
+        describe_into(path, describer(Scripted(dead), llm="other"), [video])
+    assert read_rows(path) == rows
+
+
+def test_a_row_somebody_made_false_is_written_anew(tmp_path):
+    path, video = tmp_path / "d.jsonl", scored("a.mp4", [span(1, 2)])
+    (row,) = describe_into(path, describer(Scripted(lambda request: "A fall.")), [video])
+    path.write_text(json.dumps({**row, "text": "A fall with 9 persons."}) + "\n" + "[" * 100_000 + "\n" + '{"video": ["x"]}\n')
+    assert describe_into(path, describer(Scripted(lambda request: "A fall.")), [video]) == [row]
+
+
+def test_an_answer_that_came_too_late_is_asked_for_again(tmp_path):
+    path, video = tmp_path / "d.jsonl", scored("a\u2028b.mp4", [span(1, 2)])
+    (row,) = describe_into(path, describer(Scripted(lambda request: "")), [video])
+    assert row["how"] == "composed"
+    (row,) = describe_into(path, describer(Scripted(lambda request: "A fall.")), [video])
+    assert row["how"] == "model" and len(read_rows(path)) == 1
 
 
 def test_a_refused_text_is_kept_with_its_faults(tmp_path):

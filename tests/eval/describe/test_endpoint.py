@@ -91,10 +91,10 @@ def reply(text: object) -> bytes:
 
 def test_what_is_asked_is_the_protocol_s_and_answers_keep_their_order(wayward, monkeypatch):
     monkeypatch.setenv(KEY, "secret")
-    wayward.behaviour = lambda asked: (200, reply(f"About {asked['messages'][3]['content'][-1]}.\n### Human: more"))
+    wayward.behaviour = lambda asked: (200, reply(f"About {asked['messages'][2]['content'][-1]}.\n### Human: more"))
     asked = [Request(facts=f"Length: 00:0{n}", max_tokens=7) for n in range(6)]
     assert Endpoint(wayward.url, "llama", 0.5, 3)(asked) == [f"About {n}." for n in range(6)]
-    path, body, key = min(wayward.asked, key=lambda one: one[1]["messages"][3]["content"])
+    path, body, key = min(wayward.asked, key=lambda one: one[1]["messages"][2]["content"])
     assert path == "/v1/chat/completions" and key == "Bearer secret"
     assert body == {
         "model": "llama", "messages": chat_messages(asked[0]), "temperature": 0.5, "seed": 3, "max_tokens": 7,
@@ -108,6 +108,9 @@ def test_what_is_asked_is_the_protocol_s_and_answers_keep_their_order(wayward, m
         (404, b"no such model", "status 404"),
         (200, b"<html>", "not that of an OpenAI-compatible server"),
         (200, b"{}", "not that of an OpenAI-compatible server"),
+        (200, b'{"choices": [{"message": {"content": ["parts"]}}]}', "not that of an OpenAI-compatible server"),
+        (200, b"[" * 200_000, "not that of an OpenAI-compatible server"),
+        (500, b"\x1b[2Jgone", r"status 500 \(\[2Jgone\)"),
         (200, b'{"choices": []}', "not that of an OpenAI-compatible server"),
     ],
 )
@@ -127,8 +130,21 @@ def test_no_words_and_no_answer_in_time_are_an_empty_answer(wayward):
     assert time.monotonic() - began < 3
 
 
+def test_a_key_that_cannot_be_sent_is_refused(monkeypatch):
+    monkeypatch.setenv(KEY, "cl\xe9")
+    with pytest.raises(UserError, match=KEY):
+        Endpoint("http://127.0.0.1:9/v1", "llama")
+
+
+def test_half_a_character_is_no_trap(wayward):
+    wayward.behaviour = lambda asked: (200, reply("a\ud800b"))
+    Endpoint(wayward.url, "llama")([Request()])[0].encode()
+
+
 def test_nobody_there():
     with pytest.raises(UserError, match="nobody answers there"):
         Endpoint(f"http://127.0.0.1:{free_port()}/v1", "llama")([Request()])
+    with pytest.raises(UserError, match="nobody answers there"):
+        Endpoint("http://a..b/v1", "llama")([Request()])
     with pytest.raises(UserError, match="begins with http"):
         Endpoint("localhost:8080", "llama")

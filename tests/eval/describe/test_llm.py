@@ -84,9 +84,9 @@ def test_the_correction_names_the_fault():
     asked = Request(facts=FACTS, wrong=("A fight.", ("'fight' was not detected",)))
     assert "### Human: That is not right: 'fight' was not detected." in paper_prompt(asked)[1]
     messages = chat_messages(asked)
-    assert [m["role"] for m in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [m["role"] for m in messages] == ["user", "assistant", "user", "assistant", "user"]
     assert "'fight' was not detected" in messages[-1]["content"] and messages[-2]["content"] == "A fight."
-    assert FACTS in messages[3]["content"] and QUESTION in messages[3]["content"]
+    assert FACTS in messages[2]["content"] and QUESTION in messages[2]["content"]
 
 
 def test_a_question_cannot_bring_the_template_s_marks():

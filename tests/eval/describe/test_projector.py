@@ -23,7 +23,7 @@ def video(kind: int, seed: int, snippets: int = 6) -> Example:
     features[: snippets // 2, kind] += 4
     logits = torch.tensor([4.0] * (snippets // 2) + [-4.0] * (snippets - snippets // 2))
     abnormal = ((), ("fall",), ("fight",))[kind]
-    return Example(features, logits, abnormal, ("squat",))
+    return Example(features, logits, (*abnormal, "squat"), abnormal, ("squat",))
 
 
 def test_pools_are_weighted_means_of_normed_frames():
