@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from aadc.extract.shards import VideoFeatures
 from aadc.manifests.card import Card
 
 MOST_EVENTS = 8  # more than that nobody reads in a sentence
+ONE_EVENT_S = 5.0  # spans of one class that are no further apart are told as one event: scores flicker
 Objects = tuple[tuple[str, int], ...]  # the most of each of the detector's classes seen at once, commonest first
 
 
@@ -60,7 +61,7 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
     """
     time = features.time
     duration = features.frames / features.fps if features.fps else float(time[-1])
-    strongest = sorted(scored.spans, key=lambda span: -span.peak)[:MOST_EVENTS]
+    strongest = sorted(as_one(scored.spans), key=lambda span: -span.peak)[:MOST_EVENTS]
     spans = sorted(strongest, key=lambda span: span.start_s)
     events = tuple(_event(span, features, detector_names) for span in spans)
     return Facts(
@@ -69,6 +70,23 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
         None if events else _normal(scored.snippets.classes, card, k),
         most_at_once(features, slice(None), detector_names),
     )
+
+
+def as_one(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order of time, those of one class that follow each other within `ONE_EVENT_S` seconds put together. The
+    confidence of several is their mean, weighed by their length in frames."""
+    told: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start_s):
+        last = told[-1] if told else None
+        if last is None or last.category != span.category or span.start_s - last.end_s > ONE_EVENT_S:
+            told.append(span)
+            continue
+        lengths = last.end_frame - last.start_frame, span.end_frame - span.start_frame
+        confidence = (last.confidence * lengths[0] + span.confidence * lengths[1]) / max(sum(lengths), 1)
+        told[-1] = replace(
+            last, end_frame=span.end_frame, end_s=span.end_s, confidence=confidence, peak=max(last.peak, span.peak)
+        )
+    return told
 
 
 def _event(span: Span, features: VideoFeatures, names: Mapping[str, str]) -> Event:

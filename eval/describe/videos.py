@@ -11,11 +11,10 @@ from torch import Tensor
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.describer import Description, How, LanguageModel, describe
-from aadc.eval.describe.facts import Facts, facts_of
+from aadc.eval.describe.facts import Event, Facts, facts_of
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary, vocabulary
 from aadc.eval.scores import Scored
-from aadc.eval.spans import Span, clock
 from aadc.head.checkpoint import LoadedHead, replace_file
 
 
@@ -64,13 +63,13 @@ def describe_into(
     for place, (one, fact) in enumerate(zip(videos, facts, strict=True)):
         row = every.get(one.features.video)
         if row and _still_true(row, fact, describer):
-            rows[place] = {**row, "spans": [span_record(span) for span in one.spans]}
+            rows[place] = {**row, "spans": list(map(event_record, fact.events))}
             tell()
     todo = [place for place in range(len(videos)) if place not in rows]
     with path.open("a", encoding="utf-8") as file:
         file.write("\n")  # ends a line that a kill has torn
         for place, found in zip(todo, describer([videos[place] for place in todo]), strict=True):
-            rows[place] = _row(videos[place], found, as_text(facts[place]), describer.made_with)
+            rows[place] = _row(videos[place].features.video, found, facts[place], describer.made_with)
             file.write(_line(rows[place]))
             file.flush()
             tell()
@@ -87,27 +86,29 @@ def _still_true(row: Mapping, facts: Facts, describer: Describer) -> bool:
     return not faults(row["text"], facts, describer.words)
 
 
-def _row(scored: Scored, found: Description, facts: str, made_with: Mapping) -> dict:
+def _row(video: str, found: Description, facts: Facts, made_with: Mapping) -> dict:
     return {
-        "video": scored.features.video,
+        "video": video,
         "text": found.text,
         "how": found.how.value,
-        "spans": [span_record(span) for span in scored.spans],
+        "spans": list(map(event_record, facts.events)),
         "refused": [{"text": text, "faults": list(faults)} for text, faults in found.refused],
-        "facts": facts,
+        "facts": as_text(facts),
         "made_with": dict(made_with),
     }
 
 
-def span_record(span: Span) -> dict:
-    """A span for people and programs: seconds and mm:ss."""
+def event_record(event: Event) -> dict:
+    """An event for people and programs: seconds and mm:ss, class, confidence, and what was seen at once."""
+    start, end = event.times
     return {
-        "start_s": round(span.start_s, 3),
-        "end_s": round(span.end_s, 3),
-        "start": clock(span.start_s),
-        "end": clock(span.end_s),
-        "category": span.category,
-        "confidence": round(span.confidence, 4),
+        "start_s": round(event.start_s, 3),
+        "end_s": round(event.end_s, 3),
+        "start": start,
+        "end": end,
+        "category": event.category,
+        "confidence": round(event.confidence, 4),
+        "objects": dict(event.objects),
     }
 
 

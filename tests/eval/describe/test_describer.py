@@ -16,10 +16,10 @@ from independent import contradictions
 from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.describer import Description, How, describe
 from aadc.eval.describe.examples import Names, made_up
-from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, facts_of, plain
+from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, as_one, facts_of, plain
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary
-from aadc.eval.describe.videos import Describer, describe_into, read_rows, span_record, summary
+from aadc.eval.describe.videos import Describer, describe_into, read_rows, summary
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span
 from aadc.extract.shards import VideoFeatures
@@ -121,9 +121,9 @@ def describer(model, projector=None, **made_with) -> Describer:
 
 def test_facts_are_what_was_found():
     """Objects are counted a frame, in each event and overall; rows past `count` do not exist."""
-    found = describer(None).facts(scored("a.mp4", [span(0, 2.6), span(4.9, 9)]))
+    found = describer(None).facts(scored("a.mp4", [span(0, 2.6), span(4.9, 9, category="fight")]))
     assert [(e.start_s, e.end_s, e.category, e.objects) for e in found.events] == [
-        (0, 2.6, "fall", (("person", 2),)), (4.9, 9, "fall", (("bag", 1), ("person", 1))),
+        (0, 2.6, "fall", (("person", 2),)), (4.9, 9, "fight", (("bag", 1), ("person", 1))),
     ]  # fmt: skip
     assert found.duration_s == 10 and found.objects == (("person", 2), ("bag", 1)) and found.normal is None
     quiet = scored("a.mp4", [])
@@ -132,9 +132,20 @@ def test_facts_are_what_was_found():
 
 
 def test_of_many_events_the_strongest_are_told_in_order_of_time():
-    spans = [span(n, n + 0.5, peak=1 - n / 100) for n in range(30)]
+    spans = [span(n, n + 0.5, peak=1 - n / 100, category=("fall", "fight")[n % 2]) for n in range(30)]
     events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, 5, {}).events
     assert [event.start_s for event in events] == list(range(MOST_EVENTS))
+
+
+def test_a_flickering_score_is_one_event():
+    """Spans of one class within five seconds, with no other class between them."""
+    spans = [span(20, 22), span(0, 2), span(3, 4), span(9, 10), span(10, 11, category="fight"), span(12, 13)]
+    told = as_one(spans)
+    assert [(one.start_s, one.end_s, one.category) for one in told] == [
+        (0, 10, "fall"), (10, 11, "fight"), (12, 13, "fall"), (20, 22, "fall"),
+    ]  # fmt: skip
+    sure = [replace(span(0, 2), confidence=0.9), replace(span(3, 4), confidence=0.3)]
+    assert as_one(sure)[0].confidence == pytest.approx(0.7) and as_one(sure)[0].end_frame == 40
 
 
 def test_video_tokens_come_from_the_head_s_features():
@@ -175,8 +186,9 @@ def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
     }
     assert sorted(map(json.dumps, read_rows(path))) == sorted(map(json.dumps, rows))
     assert len(path.read_text().splitlines()) == 40
-    assert rows[0]["spans"] == [span_record(span(1, 2))] == [
-        {"start_s": 1, "end_s": 2, "start": "00:01", "end": "00:02", "category": "fall", "confidence": 0.8}
+    assert rows[1]["spans"] == [
+        {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "confidence": 0.8,
+         "objects": {}},
     ]  # fmt: skip
     describe_into(path, describer(model, temperature=1.0), videos)
     assert sum(map(len, model.asked)) == 49
