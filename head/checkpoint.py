@@ -68,7 +68,7 @@ def save_head(
         "clip": dict(clip),
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
-        "weights": _sha256(folder / WEIGHTS),
+        "weights": sha256_of(folder / WEIGHTS),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     replace_file(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
@@ -86,7 +86,7 @@ def load_head(folder: Path) -> LoadedHead:
     path = folder / WEIGHTS
     try:
         config, card = HeadConfig.model_validate(record["config"]), Card.model_validate(record["card"])
-        if _sha256(path) != record["weights"]:
+        if sha256_of(path) != record["weights"]:
             raise UserError(f"{path}: not the weights that {RECORD} was written with; train again with aadc-train-head")
         tensors = load_file(path)
         model = build_head(config, card, tensors)
@@ -143,6 +143,7 @@ def _publish(beside: Path, path: Path) -> None:
     os.replace(beside, path)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

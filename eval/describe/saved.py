@@ -4,7 +4,6 @@ config.json: format, version, config (DescriberConfig), llm (source and weight h
 of those trained on, with their labels), metrics, weights (SHA-256 of model.safetensors), created_by.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from safetensors.torch import load_file
 from aadc.eval.describe.llm import Llm
 from aadc.eval.describe.projector import Projector
 from aadc.head.checkpoint import read_record as read_head_record
-from aadc.head.checkpoint import replace_file, replace_tensors
+from aadc.head.checkpoint import replace_file, replace_tensors, sha256_of
 from aadc.manifests.errors import UserError
 
 FORMAT, VERSION = "aadc-describer", 1
@@ -47,7 +46,7 @@ def save_projector(folder: Path, projector: Projector, record: Mapping) -> None:
         "format": FORMAT,
         "version": VERSION,
         **record,
-        "weights": _sha256(folder / WEIGHTS),
+        "weights": sha256_of(folder / WEIGHTS),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     replace_file(folder / RECORD, (json.dumps(whole, indent=2) + "\n").encode())
@@ -82,7 +81,7 @@ def load_projector(head: Path) -> Saved | None:
     if head_record is None or head_record["weights"] != record.get("head"):
         raise UserError(f"{folder}: trained beside another head than the one that is there now; {again}")
     try:
-        if _sha256(folder / WEIGHTS) != record["weights"]:
+        if sha256_of(folder / WEIGHTS) != record["weights"]:
             raise UserError(f"{folder / WEIGHTS}: not the weights that {RECORD} was written with; {again} --restart")
         tensors = load_file(folder / WEIGHTS)
         projector = Projector(tensors["map.weight"].shape[1] // 2, tensors["learned"].shape[1])
@@ -103,8 +102,3 @@ def check_llm(saved: Saved, llm: Llm) -> None:
             f"--llm {llm.source}: not the language model that the describer was trained with ({saved.llm}, weights "
             f"{saved.llm_weights[:8]}); give that one, or train anew: aadc-train-describer --llm {llm.source} --restart"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
