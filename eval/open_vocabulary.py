@@ -49,7 +49,7 @@ class BesideClip(nn.Module):
         output = self.head(detr_BTD, vis_BTC, valid_BT)
         mean_BTC = vis_BTC.sum(2) if self.pooling == "attention" else vis_BTC
         own_BTC = self.scale * cosine(mean_BTC, self.clip_text)
-        return HeadOutput(output.logits_BT, output.class_logits_BTC + own_BTC)
+        return output._replace(class_logits_BTC=output.class_logits_BTC + own_BTC)
 
 
 @torch.inference_mode()
