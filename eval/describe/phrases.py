@@ -24,6 +24,7 @@ _STARTS = {"start", "starts", "started", "starting", "begin", "begins", "began",
 _ENDS = {"end", "ends", "ended", "ending"}
 _LASTS = {"lasts", "lasting", "lasted", "for"}
 _TO = {"to", "until", "till"}
+_TIMED = {"from", "at", "between", "around", "about", *_STARTS, *_ENDS, *_LASTS, *_TO}  # a time has to follow
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _phrase(tokens: Sequence[Token], place: int) -> tuple[Phrase | str | None, i
     if token.kind == "time":
         return _times([], token, rest)
     name = token.name
-    if name in {"from", "at", "between", "around", "about", *_STARTS, *_ENDS, *_LASTS, *_TO}:
+    if name in _TIMED:
         return _timed(tokens, place)
     if name == "confidence":
         numbers = [one for one in rest[:2] if one.kind == "number" and one.name not in ("a", "an")]
@@ -106,9 +107,6 @@ def _timed(tokens: Sequence[Token], place: int) -> tuple[Phrase | str, int]:
         phrase, length = _times(words, tokens[place], tokens[place + 1 :])
         return phrase, len(words) + length
     return f"{words[0]!r} needs a time after it", 1
-
-
-_TIMED = {"from", "at", "between", "around", "about", *_STARTS, *_ENDS, *_LASTS, *_TO}
 
 
 def _times(before: Sequence[str], token: Token, rest: Sequence[Token]) -> tuple[Phrase, int]:
