@@ -7,6 +7,8 @@ without limit). This module is run in a child process (`decode_child`) and impor
 """
 
 import heapq
+import importlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -165,12 +167,29 @@ class _NotForDecordError(Exception):
     """decord cannot be trusted with this file."""
 
 
+def _decord():
+    """decord, without the CUDA libraries it maps at import wherever they are installed: 690 MB of memory and most of the time
+    it takes to start, for a decoder that works on the CPU."""
+    if "decord" not in sys.modules:
+        there = sys.modules.get("nvidia")
+        sys.modules["nvidia"] = None  # so that it finds none
+        try:
+            importlib.import_module("decord")
+        except OSError:  # one that was built for CUDA
+            sys.modules.pop("nvidia")
+            importlib.import_module("decord")
+        finally:
+            sys.modules.pop("nvidia", None)
+            if there is not None:
+                sys.modules["nvidia"] = there
+    return sys.modules["decord"]
+
+
 def _read_decord(
     path: Path, stride: int, facts: VideoFacts, times_s: np.ndarray, block_bytes: int
 ) -> Iterator[FrameBlock | VideoFacts]:
     """Blocks by decord. The reader lives for one block at a time: an open one decodes ahead into memory."""
-    import decord
-
+    decord = _decord()
     decord.logging.set_level(decord.logging.QUIET)
     frames = len(times_s)
     wanted = sampled_frames(frames, stride)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -249,3 +250,17 @@ def test_a_crashed_decoder_is_one_rejected_video(tmp_path):
             list(decoder.blocks(good, 1))
         assert error.value.reason == "crashed"
         assert child_frames(decoder, good)
+
+
+def test_decoding_maps_no_cuda_library(tmp_path):
+    """decord would map all that are installed, some 690 MB, into every decoding process."""
+    path = tmp_path / "a.mp4"
+    videos.write_ramp(path, frames=20)
+    code = (
+        "import sys; from pathlib import Path; from aadc.extract.decode import read_blocks\n"
+        f"blocks = list(read_blocks(Path({str(path)!r}), 5))\n"
+        "maps = Path('/proc/self/maps').read_text()\n"
+        "print('decord' in sys.modules, 'libdecord' in maps, '/nvidia/' in maps, 'nvidia' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True", "False", "False"], done.stderr
