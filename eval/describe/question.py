@@ -159,10 +159,19 @@ def answer_faults(text: str, asked: Sequence[Subject], facts: Facts, words: Voca
         tokens = tokens[1:]
     rest, said = _without_denials(tokens, denied)
     found += [f"say that there was no {name!r}" for name in denied if name not in said]
-    found += [f"say that there was {one.name!r}" for one in detected if one.name not in {token.name for token in rest}]
+    found += [f"say that there was {one.name!r}" for one in detected if not _said(one, rest, facts)]
     if not rest or [token.kind for token in rest] == ["stop"]:
         return found
     return found + check(rest, facts, must=())
+
+
+def _said(one: Subject, tokens: Sequence[Token], facts: Facts) -> bool:
+    """Whether a class is named, or an object with the number seen in the whole video, not that of some event."""
+    if one.kind == "class":
+        return one.name in {token.name for token in tokens}
+    most = dict((plain(name), count) for name, count in facts.objects)[one.name]
+    pairs = zip(tokens, tokens[1:], strict=False)
+    return any(first.kind == "number" and first.value == most and second.name == one.name for first, second in pairs)
 
 
 def _without_denials(tokens: Sequence[Token], denied: set[str]) -> tuple[list[Token], set[str]]:

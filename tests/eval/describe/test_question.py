@@ -123,6 +123,8 @@ def test_objects_go_by_their_last_word():
         ("did anybody fall?", "No, no fall and no fight was detected.", "'no' was not detected"),
         ("how many people?", "Yes, 5 persons were detected.", "that number of 'person'"),
         ("how many people?", "Yes, 1 person was detected.", "that number of 'person'"),
+        ("how many people?", "A fight from 00:05 to 00:12 with 2 persons.", "say that there was 'person'"),
+        ("how many people?", "There were people.", "say that there was 'person'"),
         ("did anybody fight?", "Yes, two fights were detected.", "leave out 'two'"),
     ],
 )
