@@ -108,7 +108,7 @@ def evaluate(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Score from which a span counts as anomalous.")] = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
-    """Score the test videos of a run and print the field's figures; or score videos of your own, find words, answer a question."""
+    """Score the test videos of a run and print the figures; or score videos of your own, find words, answer a question."""
     if (bool(video) + (find is not None) + report + (table is not None) + (ask is not None)) > 1:
         raise UserError("--video, --find, --table, --ask and --report cannot be combined: give one of them")
     if (ask is None) != (asked_of is None):
