@@ -73,10 +73,10 @@ def put_in_nan(folder) -> None:
 
 
 def rewrite(folder, tensors) -> None:
-    from aadc.head.checkpoint import _sha256
+    from aadc.head.checkpoint import sha256_of
 
     save_file(tensors, folder / "model.safetensors")
-    edit(folder, weights=_sha256(folder / "model.safetensors"))
+    edit(folder, weights=sha256_of(folder / "model.safetensors"))
 
 
 @pytest.mark.parametrize(
