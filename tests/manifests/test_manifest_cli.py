@@ -2,6 +2,8 @@
 
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -40,25 +42,30 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def on_terminal(folder: Path, *arguments: str, typed: bytes) -> tuple[int, str]:
-    """Run on a pseudo-terminal, type when asked; exit status and everything shown."""
+    """Run on a pseudo-terminal, type when asked; exit status and everything shown.
+
+    What is typed before the question's own terminal mode is set can get lost: it is typed once all is quiet, and again.
+    """
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
         os.execv(COMMAND[0], [*COMMAND, *arguments])
     shown = b""
     deadline = time.monotonic() + 60
-    asked = False
     while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.5)[0]:
+            if b"commas between them: " in shown:
+                os.write(terminal, typed)
+            continue
         try:
             piece = os.read(terminal, 4096)
         except OSError:  # Linux: the other side has hung up
             break
         shown += piece
-        if not asked and b"commas between them: " in shown:
-            os.write(terminal, typed)
-            asked = True
         if not piece:
             break
+    else:
+        os.kill(process, signal.SIGKILL)
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
 
