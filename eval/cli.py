@@ -140,14 +140,17 @@ def evaluate(
         commands.find(folder, find, clip)
         return
     loaded = commands.load(folder, head, classes, clip, device)
-    describer = None
+    describer = None  # opened once what needs no language model is done, and has not failed
     if describe or ask is not None or metric is Metric.text:
+        from functools import partial
+
         from aadc.eval.describe.commands import LlmOptions, open_describer
 
         options = LlmOptions(llm, llm_url, llm_temperature, llm_seed, llm_timeout)
-        describer = open_describer(loaded, head or folder.head, commands.detector_names(folder), options, device)
+        names = commands.detector_names(folder)
+        describer = partial(open_describer, loaded, head or folder.head, names, options, device)
     if ask is not None:
-        commands.answer(folder, describer, ask, asked_of, threshold, device)
+        commands.answer(folder, loaded, describer, ask, asked_of, threshold, device)
         return
     if video:
         raise typer.Exit(commands.score_videos(folder, loaded, video, threshold, device, describer))

@@ -24,6 +24,8 @@ from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aadc.eval.describe.videos import Describer
 
 STDERR = Console(stderr=True)
@@ -54,12 +56,13 @@ def score_split(
     protocol: str,
     threshold: float,
     report: bool,
-    describer: "Describer | None" = None,
+    describer: "Callable[[], Describer] | None" = None,
     references: Path | None = None,
 ) -> None:
     """Score a split, print its figures, keep scores, spans and metrics.json (and a report) in the run's `eval/`.
 
-    With a describer, say what happened in every video, and with `references` how near that is to what people wrote.
+    With a describer, which is opened last, say what happened in every video, and with `references` how near that is to what
+    people wrote.
     """
     if references:
         from aadc.eval.describe.text_metrics import read_references
@@ -91,7 +94,7 @@ def score_split(
     if describer:
         from aadc.eval.describe.commands import describe_split
 
-        texts = describe_split(describer, list(scored.values()), run.eval / DESCRIPTIONS)
+        texts = describe_split(describer(), list(scored.values()), run.eval / DESCRIPTIONS)
         if references:
             from aadc.eval.describe.text_metrics import text_figures
 
@@ -136,7 +139,7 @@ def score_videos(
     given: list[Path],
     threshold: float,
     device: str,
-    describer: "Describer | None" = None,
+    describer: "Callable[[], Describer] | None" = None,
 ) -> int:
     """Score videos of no manifest, from pixels to answer. Gives the exit status: 1 if some could not be used."""
     from aadc.eval.video import VideoScorer, answer_folders, cut_off, list_videos, write_answer
@@ -145,6 +148,7 @@ def score_videos(
     paths = list_videos(given)
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choose_device(device), threshold)
+    describe = describer() if describer else None
     bad = 0
     with scorer.decoder:
         for number, (path, out) in enumerate(zip(paths, answer_folders(paths, run.eval / "videos"), strict=True), 1):
@@ -158,10 +162,10 @@ def score_videos(
             write_answer(scored, threshold, out)
             found = "; ".join(map(str, scored.spans)) or "nothing anomalous"
             typer.echo(f"{path}: {found} (highest score {scored.snippets.anomaly.max():.2f}) -> {out / 'scores.png'}")
-            if describer:
+            if describe:
                 from aadc.eval.describe.commands import marked
 
-                told = next(describer([scored]))
+                told = next(describe([scored]))
                 write_answer(scored, threshold, out, {"text": told.text, "how": told.how})
                 typer.echo(f"  {marked(told.text, told.how)}")
             if cut_off(scored.features):
@@ -171,19 +175,27 @@ def score_videos(
     return 1 if bad else 0
 
 
-def answer(run: RunFolder, describer: "Describer", question: str, video: Path, threshold: float, device: str) -> None:
+def answer(
+    run: RunFolder,
+    head: LoadedHead,
+    describer: "Callable[[], Describer]",
+    question: str,
+    video: Path,
+    threshold: float,
+    device: str,
+) -> None:
     """Answer a question about a video of the manifest, else a file."""
     from aadc.eval.describe.commands import ask
 
     shards = ShardSet(run.shards)
     row = next((row for row in run.manifest().rows if row.video == str(video) and row.key in shards.entries), None)
     if row is not None:
-        scored = scores.score_split(describer.head, shards, [row], threshold, lambda: None)[row.key]
+        scored = scores.score_split(head, shards, [row], threshold, lambda: None)[row.key]
     elif video.is_file():
         from aadc.eval.video import VideoScorer
         from aadc.extract.decode import VideoError
 
-        scorer = VideoScorer(run, describer.head, choose_device(device), threshold)
+        scorer = VideoScorer(run, head, choose_device(device), threshold)
         try:
             with scorer.decoder:
                 scored = scorer(video)
@@ -191,7 +203,7 @@ def answer(run: RunFolder, describer: "Describer", question: str, video: Path, t
             raise UserError(f"{video}: {error.reason}: {error}") from None
     else:
         raise UserError(f"{video}: neither a video of {run.manifest_csv} that is in the shards, nor a file")
-    ask(describer, question, scored)
+    ask(describer(), question, scored)
 
 
 def find(run: RunFolder, words: str, clip: str | None) -> None:

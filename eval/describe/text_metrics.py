@@ -34,7 +34,8 @@ class Timed(BaseModel):
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
-    """References by video (as the file names it). `UserError` says what is wrong with the file."""
+    """References by video (as the file names it). `UserError` says what is wrong with the file, or that the library lacks."""
+    _library()
     try:
         found = TypeAdapter(dict[str, Timed | str | list[str]]).validate_python(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -48,20 +49,26 @@ def read_references(path: Path) -> dict[str, list[str]]:
     return {name: own for name, given in texts.items() if (own := [text for text in given if text.strip()])}
 
 
-def text_figures(descriptions: Mapping[str, str], references: Mapping[str, list[str]]) -> dict[str, float]:
-    """BLEU-1 to -4, ROUGE-L (as shares) and CIDEr of descriptions by video, over the videos that have references.
-
-    A reference belongs to a video by its path in the manifest, or by its file's name without the ending, as UCA has it.
-
-    Raises:
-        UserError: no video has one, or the library is not installed.
-    """
+def _library() -> tuple:
+    """pycocoevalcap's three metrics; asked for before an hour of describing, not after."""
     try:
         from pycocoevalcap.bleu.bleu import Bleu
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
     except ImportError:
         raise UserError("--metric text needs one more library: pip install 'aadc-net[text]'") from None
+    return Bleu, Rouge, Cider
+
+
+def text_figures(descriptions: Mapping[str, str], references: Mapping[str, list[str]]) -> dict[str, float]:
+    """BLEU-1 to -4, ROUGE-L (as shares) and CIDEr of descriptions by video, over the videos that have references.
+
+    A reference belongs to a video by its path in the manifest, or by its file's name without the ending, as UCA has it.
+
+    Raises:
+        UserError: no video has one.
+    """
+    Bleu, Rouge, Cider = _library()
     pairs = {}
     for video, text in descriptions.items():
         own = references.get(video) or references.get(Path(video).stem)
