@@ -140,6 +140,7 @@ def test_other_true_words(text):
         ("One fight and a fall.", "leave out 'one'"),
         ("Fights and falls.", "there was one 'fight'"),
         ("A fight with 1 person and a fall.", "that number of 'person'"),
+        ("A fight, and a fall with people.", "that number of 'person'"),
         ("A fight with zero bags and a fall.", "leave out 'zero'"),
         ("A fight with 200% persons and a fall.", "leave out '200%'"),
         ("A fight with 2 persons and 2 persons, a fall.", "once"),
@@ -211,6 +212,7 @@ def test_two_events_of_a_class_do_not_lend_each_other_their_facts(text):
     [
         "Normal: someone took a bottle from a person.", "A person in the bench, normal.", "Normal, a person has a bag.",
         "A person of a bag, normal activities.", "Normal activities with confidence 0.00.", "A bag by a person, normal.",
+        "Normal activities with a person a bag.", "Normal activities with persons.",
     ],
 )  # fmt: skip
 def test_words_between_objects_claim_nothing(text):
