@@ -16,8 +16,8 @@ from aadc.extract.settings import ExtractSettings
 from aadc.extract.shards import VideoFeatures
 from aadc.extract.video import video_features
 from aadc.head.checkpoint import LoadedHead
-from aadc.manifests.card import problems_of
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import problems_of
 
 SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".ts", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".h264"}
 

@@ -50,8 +50,8 @@ def extract(
 
     from aadc.extract.run_folder import RUNS, RunFolder
     from aadc.extract.settings import PRESETS, ExtractSettings
-    from aadc.manifests.card import problems_of
     from aadc.manifests.manifest import read_manifest, video_root
+    from aadc.manifests.records import problems_of
 
     listed = read_manifest(manifest)
     root = video_root(listed, videos)

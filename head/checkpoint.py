@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
-from aadc.manifests.card import Card, problems_of
+from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import problems_of
 
 FORMAT, VERSION = "aadc-head", 1
 WEIGHTS, RECORD = "model.safetensors", "config.json"

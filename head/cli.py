@@ -42,8 +42,8 @@ def train(
 
     from aadc.extract.run_folder import latest_run
     from aadc.head.config import HeadConfig
-    from aadc.manifests.card import problems_of
     from aadc.manifests.errors import UserError
+    from aadc.manifests.records import problems_of
 
     folder = latest_run(run)
     typer.echo(f"run: {folder.path}{'' if run else ' (latest)'}")

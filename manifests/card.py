@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from aadc.manifests.errors import UserError
-from aadc.manifests.table import read_text
+from aadc.manifests.files import replace_file
+from aadc.manifests.records import read_record
 
 
 class ClassEntry(BaseModel):
@@ -69,20 +70,6 @@ class Card(BaseModel):
         return any(self.kind(label) == "abnormal" for label in labels)
 
 
-def problems_of(error: ValidationError) -> str:
-    """A pydantic error as one line: `where: what`, separated by semicolons."""
-    problems = []
-    for item in error.errors():
-        where = " ".join(part if isinstance(part, str) else str(part + 1) for part in item["loc"])
-        what = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "int_parsing":
-            what = f"{item['input']!r} is not a whole number"
-        elif what.startswith("Input should"):
-            what += f", not {item['input']!r}"
-        problems.append(f"{where}: {what}" if where else what)
-    return "; ".join(problems)
-
-
 def read_card(path: Path) -> Card:
     """Read a class card. `UserError` names the file and every problem in it."""
     if not path.exists():
@@ -90,12 +77,7 @@ def read_card(path: Path) -> Card:
             f"{path}: there is no class card; every manifest needs one beside it: a title, and a [[classes]] entry a class "
             'with name, kind = "normal" or "abnormal", and prompt'
         )
-    try:
-        return Card.model_validate(tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not a TOML file: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {problems_of(error)}") from None
+    return read_record(path, Card, "mend it", tomllib.loads)
 
 
 def write_card(card: Card, path: Path) -> None:
@@ -111,7 +93,7 @@ def write_card(card: Card, path: Path) -> None:
             f"kind = {_quoted(entry.kind)}",
             f"prompt = {_quoted(entry.prompt)}",
         ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    replace_file(path, "\n".join(lines) + "\n")
 
 
 def _quoted(text: str) -> str:

@@ -1,30 +1,64 @@
-"""How every `aadc-*` command starts and ends: one sentence for an error, exit statuses that scripts can rely on."""
+"""How every `aadc-*` command starts and ends: one sentence for an error, exit statuses that scripts can rely on, and a terminal
+that takes whatever is said."""
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+from aadc.manifests.shown import shown
 
 
 def run_command(app: typer.Typer, name: str) -> NoReturn:
     """Run a typer app as the console script `name`.
 
-    Exit status: what the command asks for (0 all done, 1 some videos failed), 2 for wrong usage, a `UserError` or a
-    file system that refuses (no permission, no space), 130 after Ctrl-C. `AADC_DEBUG=1` lets the traceback through.
+    Exit status: what the command asks for (0 all done, 1 some videos failed), 2 for wrong usage, a `UserError`, a file system
+    that refuses (no permission, no space) or too little memory, 130 after Ctrl-C. `AADC_DEBUG=1` lets the traceback through.
     """
+    _ready_streams()
     try:
         app(prog_name=name)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError) as error:
         if os.environ.get("AADC_DEBUG"):
             raise
         hint = "" if isinstance(error, UserError) else " (AADC_DEBUG=1 shows where)"
-        print(f"{name}: {error}{hint}", file=sys.stderr)
+        print(f"{name}: {shown(_sentence(error), lines=True)}{hint}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:  # typer ends every other way itself; Ctrl-C it turns into a silent 130
         if stop.code == 130:
             print(f"{name}: interrupted; start it again to go on", file=sys.stderr)
         raise
     sys.exit(0)
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error says; never nothing, for some libraries raise errors without a word."""
+    if isinstance(error, MemoryError):
+        return f"out of memory ({reason(error)}); close other programs, or give the command less at once"
+    return str(error).strip() or type(error).__name__
+
+
+def _ready_streams() -> None:
+    """Make the process fit to read any file name and to print any text.
+
+    Names of files are UTF-8 whatever the locale says (Python decides that once, at its start, so it starts again); what the
+    terminal's encoding lacks is written out instead of raising; a stream that was closed is an empty one.
+    """
+    if not sys.flags.utf8_mode and sys.getfilesystemencoding().lower() != "utf-8" and "PYTHONUTF8" not in os.environ:
+        told = sys.stdout.encoding if sys.stdout else "utf-8"
+        os.environ.setdefault("PYTHONIOENCODING", told)
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for number, (stream, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, stream) is None:
+            with suppress(OSError):  # the number itself is taken too, or the next file opened would get it
+                if (there := os.open(os.devnull, os.O_RDWR)) != number:
+                    os.dup2(there, number)
+                    os.close(there)
+            setattr(sys, stream, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, for as long as the process lives
+        elif stream != "stdin" and hasattr(getattr(sys, stream), "reconfigure"):
+            getattr(sys, stream).reconfigure(errors="backslashreplace")

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from aadc.manifests.card import Card, ClassEntry, problems_of
+from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row, Segment, video_path
+from aadc.manifests.records import problems_of
 from aadc.manifests.table import Problem, read_table, refuse
 
 # fmt: off

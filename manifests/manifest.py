@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from aadc.manifests.card import Card, problems_of, read_card, write_card
+from aadc.manifests.card import Card, read_card, write_card
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import problems_of
 from aadc.manifests.table import Problem, read_table, refuse
 
 REQUIRED = ("video", "split", "labels")

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from aadc.manifests.card import Card, problems_of
+from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row, Segment
+from aadc.manifests.records import problems_of
 from aadc.manifests.table import read_text
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from aadc.manifests.card import problems_of
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import problems_of
 
 
 class Timed(BaseModel):

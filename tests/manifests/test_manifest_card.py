@@ -51,7 +51,7 @@ def test_rubbish_is_refused_in_words(tmp_path_factory, text):
         (GOOD + GOOD.partition("\n")[2], "classes: class named twice: a"),
         ('title = "t"', "classes: Field required"),
         ('title = "t"\nclasses = []', "classes: List should have at least 1 item"),
-        ("title = t", "not a TOML file: Invalid value (at line 1, column 9)"),
+        ("title = t", "cannot be read (Invalid value (at line 1, column 9)); mend it"),
     ],
 )
 def test_faults_are_told_with_their_place(tmp_path, text, told):
