@@ -29,7 +29,7 @@ from aadc.eval.describe.facts import Facts, plain
 from aadc.eval.describe.template import Request
 from aadc.eval.describe.videos import Describer
 from aadc.eval.scores import Scored, score_split
-from aadc.extract.run_folder import latest_run
+from aadc.extract.run_choice import choose_run
 from aadc.extract.shards import ShardSet
 from aadc.manifests.manifest import Row
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--made-up", type=int, default=200, help="detections that belong to no video")
     given = parser.parse_args()
-    run = latest_run(given.run)
+    run = choose_run(given.run)
     names = detector_names(run)
     head = load(run, None, None, None, "cpu")
     describer = open_describer(head, run.head, names, LlmOptions(timeout_s=600.0), "cpu")

@@ -125,10 +125,9 @@ def evaluate(
         raise UserError("--head and --classes go with figures, --report and --video, not with --find or --table")
     if other is not None and table is None:
         raise UserError("--other goes with --table cross alone")
-    from aadc.extract.run_folder import latest_run
+    from aadc.extract.run_choice import choose_run
 
-    folder = latest_run(run)
-    typer.echo(f"run: {folder.path}" + ("" if run else " (latest)"))
+    folder = choose_run(run)
     if table is not None:
         from aadc.eval.table_command import make_table
 

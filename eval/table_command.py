@@ -10,7 +10,8 @@ from aadc.eval.experiments import ABLATION, K_GAMMA, PLAIN, figures_of, jobs_of,
 from aadc.eval.metrics import category_figures
 from aadc.eval.paper_tables import PaperTable, confusion_table, keep, over_seeds
 from aadc.extract.devices import choose_device
-from aadc.extract.run_folder import RunFolder, latest_run
+from aadc.extract.run_choice import choose_run
+from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import load_head
 from aadc.head.text_tower import load_tower
@@ -29,7 +30,7 @@ def make_table(run: RunFolder, name: str, seeds: int, other: Path | None, clip: 
         figures = category_figures(split.categories, split.names, split.kinds)
         tables = {f"classes-{kind}": confusion_table(kind, figures[kind]) for kind in ("normal", "abnormal")}
     elif name == "cross":
-        tables = {"cross": _cross(run, latest_run(other), seeds, clip, device)}
+        tables = {"cross": _cross(run, choose_run(other), seeds, clip, device)}
     else:
         settings = ABLATION if name == "ablation" else K_GAMMA
         tables = {name: _settings_table(run, name, settings, seeds, clip, device)}

@@ -77,6 +77,10 @@ class RunFolder:
         beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         os.replace(beside, self.run_json)
 
+    def mark_latest(self) -> None:
+        """Make this the run that commands take which name none (see `run_choice`), though nothing in it has changed."""
+        os.utime(self.run_json)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second writer out. The system lets go of the lock when the process ends, however it ends."""
@@ -94,15 +98,3 @@ class RunFolder:
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
             yield
-
-
-def latest_run(run: Path | None) -> RunFolder:
-    """The run folder `run`, else the newest under runs/. `UserError` if there is none."""
-    if run is not None:
-        if not (run / "run.json").is_file():
-            raise UserError(f"{run}: not a run folder (no run.json in it); aadc-extract MANIFEST --run {run} makes one")
-        return RunFolder(run)
-    found = sorted(RUNS.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(f"no run under {RUNS}/ here; run aadc-extract MANIFEST first, or name one with --run FOLDER")
-    return RunFolder(found[-1].parent)

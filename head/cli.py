@@ -40,13 +40,12 @@ def train(
     """
     from pydantic import ValidationError
 
-    from aadc.extract.run_folder import latest_run
+    from aadc.extract.run_choice import choose_run
     from aadc.head.config import HeadConfig
     from aadc.manifests.errors import UserError
     from aadc.manifests.records import problems_of
 
-    folder = latest_run(run)
-    typer.echo(f"run: {folder.path}{'' if run else ' (latest)'}")
+    folder = choose_run(run)
     try:
         config = HeadConfig(
             epochs=epochs,

@@ -33,12 +33,11 @@ def train(
     from aadc.eval.describe.llm import DEFAULT, Llm
     from aadc.eval.describe.train import DescriberConfig, train_describer
     from aadc.extract.devices import choose_device
-    from aadc.extract.run_folder import latest_run
+    from aadc.extract.run_choice import choose_run
     from aadc.head.checkpoint import load_head
     from aadc.head.progress import TrainProgress
 
-    folder = latest_run(run)
-    typer.echo(f"run: {folder.path}{'' if run else ' (latest)'}")
+    folder = choose_run(run)
     head = load_head(folder.head)
     config = DescriberConfig(steps=steps, seed=seed)
     with folder.lock(), TrainProgress() as progress:

@@ -14,6 +14,7 @@ import numpy as np
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, Segment, write_manifest
 from aadc.manifests.processes import side_by_side
+from aadc.manifests.scenes import SOURCE
 from aadc.manifests.scenes.camera import Camera
 from aadc.manifests.scenes.kinds import ABNORMAL, KINDS
 from aadc.manifests.scenes.scene import FPS, Scene
@@ -48,7 +49,7 @@ def demo_card() -> Card:
     """The class card of every set of scenes."""
     return Card(
         title="Synthetic scenes",
-        source="drawn by aadc.manifests.scenes",
+        source=SOURCE,
         licence="MIT",
         videos="videos",
         classes=[ClassEntry(name=kind.name, kind=kind.kind, prompt=kind.prompt) for kind in KINDS],

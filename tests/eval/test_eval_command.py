@@ -120,7 +120,7 @@ def test_the_table_shows_the_asked_figure_first(run):
 def test_the_latest_run_is_taken_and_named(run, monkeypatch):
     monkeypatch.chdir(run.path.parent.parent)
     status, out, _ = call(main)
-    assert status == 0 and "run: runs/set (latest)" in out
+    assert status == 0 and "run: runs/set (the only one)" in out
 
 
 def test_without_segments_there_are_video_figures_and_a_reason(run):

@@ -1,0 +1,54 @@
+"""Which run a command works on, said aloud, and how the next command is told so that it takes the same one."""
+
+import os
+import shlex
+from pathlib import Path
+
+from aadc.extract.run_folder import RUNS, RunFolder
+from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
+
+
+def choose_run(run: Path | None) -> RunFolder:
+    """The run folder `run`, else the one that AADC_RUN names, else the latest under runs/; says which it is, and why.
+
+    Latest is the one that aadc-extract worked on last, be it that nothing was left to do.
+
+    Raises:
+        UserError: there is none, or what was named is no run.
+    """
+    if run is None and (named := os.environ.get("AADC_RUN")):
+        folder, why = _named(Path(named), "AADC_RUN"), " (AADC_RUN)"
+    elif run is not None:
+        folder, why = _named(run, "--run"), ""
+    else:
+        every = _latest_first()
+        if not every:
+            raise UserError(f"no run under {RUNS}/ here; run aadc-extract MANIFEST first, or name one with --run FOLDER")
+        folder, others = every[0], [other.path.name for other in every[1:]]
+        listed = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
+        why = f" (latest of {len(every)}; others: {listed}; --run takes one)" if others else " (the only one)"
+    say(f"run: {folder.path}{why}")
+    return folder
+
+
+def next_step(folder: RunFolder, command: str) -> str:
+    """`command` as it has to be typed for this run: with `--run FOLDER` where it would take another one without."""
+    named = os.environ.get("AADC_RUN")
+    taken = [RunFolder(Path(named))] if named else _latest_first()[:1]
+    if taken and taken[0].path.resolve() == folder.path.resolve():
+        return command
+    return f"{command} --run {shlex.quote(str(folder.path))}"
+
+
+def _named(path: Path, source: str) -> RunFolder:
+    if not (path / "run.json").is_file():
+        raise UserError(
+            f"{source} {path}: not a run folder (no run.json in it); aadc-extract MANIFEST --run {shlex.quote(str(path))} makes one"
+        )
+    return RunFolder(path)
+
+
+def _latest_first() -> list[RunFolder]:
+    found = [(path.stat().st_mtime_ns, path) for path in RUNS.glob("*/run.json")]
+    return [RunFolder(path.parent) for _, path in sorted(found, reverse=True)]
