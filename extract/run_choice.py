@@ -43,10 +43,8 @@ def next_step(folder: RunFolder, command: str) -> str:
 
 def _named(path: Path, source: str) -> RunFolder:
     if not (path / "run.json").is_file():
-        raise UserError(
-            f"{source} {path}: not a run folder (no run.json in it); aadc-extract MANIFEST --run {shlex.quote(str(path))} makes "
-            "one"
-        )
+        makes = f"aadc-extract MANIFEST --run {shlex.quote(str(path))} makes one"
+        raise UserError(f"{source} {path}: not a run folder (no run.json in it); {makes}")
     return RunFolder(path)
 
 
