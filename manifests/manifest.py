@@ -25,6 +25,7 @@ from aadc.manifests.table import Problem, read_table, refuse
 
 REQUIRED = ("video", "split", "labels")
 OPTIONAL = ("segments", "frames")
+MOST_FRAMES = 100_000_000  # of one video: six weeks at 25 a second; what reserves memory by a number of frames can rely on it
 _SEGMENT = re.compile(r"([0-9]{1,9})-([0-9]{0,9}):(.+)")
 
 
@@ -48,7 +49,7 @@ class Row(BaseModel):
     split: Literal["train", "test"]
     labels: tuple[str, ...] = Field(min_length=1)
     segments: tuple[Segment, ...] = ()
-    frames: int | None = Field(None, ge=1, le=999_999_999)
+    frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
 
     @property
     def key(self) -> str:

@@ -27,6 +27,9 @@ def features(video: str = "a/b.mp4", snippets: int = 3, seed: int = 0, labels=("
         "class": (2,), "crop": (2, 4), "query": (2, 6),
     }  # fmt: skip
     data = {name: (random.normal(size=(snippets, *tail)) * 9).astype(DTYPES[name]) for name, tail in tails.items()}
+    data["frame"] = np.arange(snippets, dtype=np.int32) * 16 + 8
+    data["time"], data["count"] = data["frame"] / 25, random.integers(0, 3, snippets).astype(np.int16)
+    data["seen"] = (data["count"] + random.integers(0, 30, snippets)).astype(np.uint16)
     data["class_id"] = data.pop("class")
     return VideoFeatures(video, "train", labels, frames=snippets * 16, fps=25.0, sha256="00", **data)
 
@@ -186,6 +189,6 @@ def test_newer_versions_are_told_apart(tmp_path):
 @given(values=arrays.arrays(np.float32, (3, 4), elements=st.floats(-1000, 1000, width=32)))
 def test_half_precision_is_what_is_lost_and_no_more(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("shards")
-    write_shard(folder / "0.h5", HEADER, [dataclasses.replace(features(), scene=values)])
+    write_shard(folder / "00000.h5", HEADER, [dataclasses.replace(features(), scene=values)])
     read = ShardSet(folder).read("a%2Fb.mp4").scene
     np.testing.assert_array_equal(read, values.astype(np.float16))
