@@ -4,7 +4,7 @@ import fcntl
 import os
 import shlex
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +88,9 @@ class RunFolder:
         again = f"run aadc-extract again, which mends it: aadc-extract MANIFEST --run {shlex.quote(str(self.path))}"
         return read_record(self.run_json, RunRecord, again)
 
-    def write_record(self, record: RunRecord) -> None:
-        """Replace `run.json` in one step."""
-        replace_file(self.run_json, record.model_dump_json(indent=2) + "\n")
+    def write_record(self, record: RunRecord | Mapping) -> None:
+        """Replace `run.json` in one step. `UserError` if that fails."""
+        replace_file(self.run_json, RunRecord.model_validate(record).model_dump_json(indent=2) + "\n")
 
     def mark_latest(self) -> None:
         """Make this the run that commands take which name none (see `run_choice`), though nothing in it has changed."""
