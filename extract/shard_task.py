@@ -8,6 +8,7 @@ import hashlib
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -152,14 +153,19 @@ def _extract_video(
     state = file_state(path)
     part_file = part_path(task.run, row)
     stats = Stats(videos=1, precision=embedder.settings.precision, device=embedder.device, hosts=[socket.gethostname()])
-    with new_shard(part_file, embedder.header) as part:
-        for block in told(feature_blocks(path, embedder, decoder, stats)):
+    with (
+        new_shard(part_file, embedder.header) as part,
+        closing(told(feature_blocks(path, embedder, decoder, stats))) as blocks,
+    ):
+        for block in blocks:
             if isinstance(block, VideoFacts):
                 facts = block
                 break
             with stats.timed("write"):
                 part.append(row.key, block)
             tell.advance(len(block["frame"]))
+        if not stats.sampled_frames:
+            raise VideoError("no_frames", "not a single frame decodes")
         if facts.truncated and task.strict:
             raise VideoError("truncated", f"{facts.frames} of {facts.frames_expected} frames decode (--strict)")
         part.describe(describe(facts, path, state, video=row.video, split=row.split, labels=row.labels))

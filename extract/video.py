@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from aadc.extract.decode import VideoError, VideoFacts
+from aadc.extract.decode import FrameBlock, VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.gate import Gate
@@ -29,8 +30,15 @@ def feature_blocks(
         VideoError: the video cannot be used, or the models gave something that is not a number for it.
     """
     gate = Gate(embedder.settings.gate) if embedder.settings.gate else None
+    # Closed at once, however this ends: what a child still had to say of one video must not be taken for the next one's.
+    with closing(decoder.blocks(path, embedder.settings.stride)) as blocks:
+        yield from _features_of(blocks, embedder, gate, stats)
+
+
+def _features_of(
+    blocks: Iterator[FrameBlock | VideoFacts], embedder: FrameEmbedder, gate: Gate | None, stats: Stats
+) -> Iterator[dict[str, np.ndarray] | VideoFacts]:
     last: dict[str, np.ndarray] | None = None
-    blocks = decoder.blocks(path, embedder.settings.stride)
     while True:
         with stats.timed("decode"):
             block = next(blocks)
