@@ -15,7 +15,7 @@ from typing import Protocol
 
 from aadc.extract.decode import VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
-from aadc.extract.failures import FailureError, Failures, told
+from aadc.extract.failures import FailureError, Failures
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.set_aside import Rejected
@@ -155,7 +155,7 @@ def _extract_video(
     stats = Stats(videos=1, precision=embedder.settings.precision, device=embedder.device, hosts=[socket.gethostname()])
     with (
         new_shard(part_file, embedder.header) as part,
-        closing(told(feature_blocks(path, embedder, decoder, stats))) as blocks,
+        closing(feature_blocks(path, embedder, decoder, stats)) as blocks,
     ):
         for block in blocks:
             if isinstance(block, VideoFacts):

@@ -9,6 +9,7 @@ import numpy as np
 
 from aadc.extract.decode import FrameBlock, VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
+from aadc.extract.failures import told
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.gate import Gate
 from aadc.extract.shards import DTYPES, VideoFeatures
@@ -27,12 +28,13 @@ def feature_blocks(
     With a gate, still frames take over the rows of the last computed one and are marked in `carried`.
 
     Raises:
-        VideoError: the video cannot be used, or the models gave something that is not a number for it.
+        VideoError: the video cannot be used, the models gave something that is not a number for it, or failed over it
+            (`FailureError`).
     """
     gate = Gate(embedder.settings.gate) if embedder.settings.gate else None
     # Closed at once, however this ends: what a child still had to say of one video must not be taken for the next one's.
     with closing(decoder.blocks(path, embedder.settings.stride)) as blocks:
-        yield from _features_of(blocks, embedder, gate, stats)
+        yield from told(_features_of(blocks, embedder, gate, stats))
 
 
 def _features_of(
@@ -125,6 +127,8 @@ def video_features(path: Path, embedder: FrameEmbedder, decoder: DecodeChild) ->
     """
     state = file_state(path)
     *blocks, facts = feature_blocks(path, embedder, decoder, Stats())
+    if not blocks:
+        raise VideoError("no_frames", "not a single frame decodes")
     features = describe(facts, path, state, video=path.name, split="test", labels=())
     for name, dtype in DTYPES.items():
         if name not in blocks[0]:
