@@ -146,7 +146,7 @@ def measure_reading(sample: int, videos: int, epoch_s: float) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         for start in range(0, sample, 16):
-            header = ShardHeader("f" * 16, {}, {})
+            header = ShardHeader("f" * 16, {}, {"stride": 16})
             write_shard(Path(folder) / f"{start:05d}.h5", header, map(features, rows[start : start + 16]))
         wall, cpu = time.perf_counter(), time.process_time()
         load_bags(ShardSet(Path(folder)), rows, card, HeadConfig())

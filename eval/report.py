@@ -96,7 +96,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
 
 def videos_of(run: RunFolder) -> Path:
     """Where the videos of a run are: `AADC_VIDEOS`, else where they were when it was extracted."""
-    return Path(os.environ.get("AADC_VIDEOS") or run.record().get("videos", "videos"))
+    return Path(os.environ.get("AADC_VIDEOS") or run.record().videos)
 
 
 def room_for_pictures(page: str) -> int:

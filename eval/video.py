@@ -59,7 +59,7 @@ class VideoScorer:
     def __init__(self, run: RunFolder, head: LoadedHead, device: str, threshold: float):
         self.head, self.threshold = head, threshold
         try:
-            settings = ExtractSettings.model_validate(run.record().get("settings"))
+            settings = ExtractSettings.model_validate(run.record().settings)
         except ValidationError as error:
             raise UserError(f"{run.run_json}: settings: {problems_of(error)}; run aadc-extract again") from None
         self.embedder = FrameEmbedder(settings, device)

@@ -1,13 +1,25 @@
 """`aadc-extract`: videos of a manifest -> shards."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aadc.manifests.command import run_command
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aadc.extract.plan import Plan
+    from aadc.extract.run_folder import RunFolder
+    from aadc.extract.settings import ExtractSettings
+    from aadc.manifests.manifest import Manifest
+
+MOST_LINES = 10
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 EXAMPLE = """Example:  aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos
@@ -40,7 +52,14 @@ def extract(
     workers: Annotated[int, typer.Option(min=1, help="Local processes that share the work, one a GPU if there are GPUs.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT, instead.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Reject videos of which only a part decodes.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Reject videos of which only a part decodes, those done before too.")
+    ] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(help="Extract this video anew though it is done (may be repeated); `changed`: all whose files changed."),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Take videos out of the run that the manifest no longer names.")] = False,
 ) -> None:
     """Detect, crop and embed one frame in 16 of every video of a manifest, and keep the features in HDF5 shards.
 
@@ -70,53 +89,101 @@ def extract(
         )
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
-    try:
-        with folder.lock():
-            status = _extract(listed, root.resolve(), folder, settings, device, strict, workers, scheduler)
-    except PermissionError as error:
-        raise UserError(f"{folder.path}: cannot be written ({error.strerror}); choose another folder with --run") from None
+    with folder.lock():
+        plan = _plan(listed, root, folder, strict, again or [], drop)
+        if not plan.tasks and _asked_before(folder, settings):
+            status = _nothing_left(listed, folder, plan)
+        else:
+            status = _extract(listed, plan, root, folder, settings, device, workers, scheduler)
     raise typer.Exit(status)
 
 
-def _extract(listed, root: Path, folder, settings, device: str, strict: bool, workers: int, scheduler: str | None) -> int:
-    from aadc.extract.pipeline import check_fingerprint, extract, here, make_plan, prepare
-    from aadc.extract.progress import ExtractProgress
+def _plan(listed: "Manifest", root: Path, folder: "RunFolder", strict: bool, again: list[str], drop: bool) -> "Plan":
+    """Plan, and say what is to be known before it starts."""
+    from aadc.extract.plan import make_plan
+    from aadc.manifests.changes import changes
+    from aadc.manifests.manifest import read_manifest
 
-    plan = make_plan(listed, root, folder, strict)
-    sizes = {video: _size(root / video) for video in plan.videos}
-    if sizes and not plan.already and not any((root / video).exists() for video in sizes):
+    plan = make_plan(listed, root, folder, strict, again, drop)
+    todo = plan.videos
+    if todo and not plan.already and not any(map(os.path.lexists, (root / video for video in todo))):
         raise UserError(
-            f"{root}: not one of the {len(sizes)} videos of {listed.path} is there, {plan.videos[0]} for one; "
-            "give the right folder with --videos"
+            f"{root}: not one of the {len(todo)} videos of {listed.path} is there, {todo[0]} for one; give the right folder "
+            "with --videos"
         )
-    typer.echo(f"{listed.name}: {len(listed.rows)} videos, {plan.already} done before, {len(sizes)} to do -> {folder.path}")
-    if not plan.tasks and folder.record().get("settings") == settings.model_dump():
-        folder.keep_manifest(listed)
-        typer.echo("nothing is left to do; next: aadc-train-head")
-        return 0
+    say(f"{listed.name}: {len(listed.rows)} videos, {plan.already} done before, {len(todo)} to do -> {folder.path}")
+    with suppress(UserError):  # there is none yet, or a torn one that is written anew
+        if differences := changes(read_manifest(folder.manifest_csv), listed):
+            say(f"the manifest is another one than at the last extraction into this run: {'; '.join(differences)}")
+    if plan.changed:
+        say(
+            f"{len(plan.changed)} extracted videos have other files now (size or time of change), {plan.changed[0]} for one: "
+            "--again changed extracts those anew that hold something else"
+        )
+    return plan
+
+
+def _asked_before(folder: "RunFolder", settings: "ExtractSettings") -> bool:
+    """Whether run.json says just this; one that is gone or torn says nothing, and is written anew."""
+    try:
+        return folder.record().settings == settings.model_dump()
+    except UserError:
+        return False
+
+
+def _nothing_left(listed: "Manifest", folder: "RunFolder", plan: "Plan") -> int:
+    from aadc.extract.pipeline import finish
+    from aadc.extract.set_aside import write_cut_off, write_rejected
+    from aadc.extract.shards import ShardSet
+
+    folder.keep_manifest(listed)
+    folder.mark_latest()
+    finish(folder)
+    shards = ShardSet(folder.shards)
+    write_rejected(folder.rejected, plan.before.values())
+    say("nothing is left to do")
+    _say_cut_off(folder, write_cut_off(folder.cut_off, shards.entries.values()))
+    _say_next(listed, folder, shards.models)
+    return 0
+
+
+def _extract(
+    listed: "Manifest",
+    plan: "Plan",
+    root: Path,
+    folder: "RunFolder",
+    settings: "ExtractSettings",
+    device: str,
+    workers: int,
+    scheduler: str | None,
+) -> int:
     from aadc.extract.devices import choose_device, precision_advice
     from aadc.extract.features import FrameEmbedder
+    from aadc.extract.pipeline import check_fingerprint, extract, here, prepare
+    from aadc.extract.progress import ExtractProgress
+    from aadc.extract.run_folder import RunRecord
 
     device = choose_device(device)
     if advice := precision_advice(settings.precision, device):
-        typer.echo(advice)
+        say(advice)
     embedder = FrameEmbedder(settings, device)
+    models = embedder.models
     check_fingerprint(folder, embedder.header)
     folder.keep_manifest(listed)
     folder.write_record(
-        {
-            "manifest": str(listed.path),
-            "videos": str(root),
-            "settings": settings.model_dump(),
-            "fingerprint": embedder.header.fingerprint,
-            "models": embedder.models,
-            "device": device,
-        }
+        RunRecord(
+            manifest=str(listed.path),
+            videos=str(root.resolve()),
+            settings=settings.model_dump(),
+            fingerprint=embedder.header.fingerprint,
+            models=models,
+            device=device,
+        )
     )
     prepare(folder)
-    with ExtractProgress(sizes) as progress:
+    with ExtractProgress({video: _size(root / video) for video in plan.videos}) as progress:
         if workers == 1 and not scheduler:
-            summary = extract(folder, here(plan, embedder, progress))
+            summary = extract(folder, here(plan, embedder, progress), plan.before)
         else:
             from aadc.extract.cluster import connect, spread
 
@@ -124,25 +191,43 @@ def _extract(listed, root: Path, folder, settings, device: str, strict: bool, wo
             del embedder  # the workers load their own
             with connect(workers, scheduler) as client:
                 results = spread(plan.tasks, client, settings, device, header.fingerprint, progress)
-                summary = extract(folder, results)
-    rates = progress.rates()
-    typer.echo(
-        f"{summary.done} videos done, {plan.already} were done before, {len(summary.rejected)} rejected; {rates}\n"
+                summary = extract(folder, results, plan.before)
+    rejected = [*plan.struck, *summary.rejected]
+    say(
+        f"{summary.done} videos done, {plan.already} were done before, {len(rejected)} rejected; {progress.rates()}\n"
         f"all shards: {summary.stats}"
     )
-    for line in summary.truncated:
-        typer.echo(f"cut off, kept: {line}")
-    for video, reason, what in summary.rejected[:10]:
-        typer.echo(f"rejected: {video}: {reason}: {what}")
-    if summary.rejected:
-        typer.echo(f"all rejected videos: {folder.rejected}; mend them and start the same command again")
+    _say_cut_off(folder, summary.truncated)
+    for video, why, what in rejected[:MOST_LINES]:
+        say(f"rejected: {video}: {why}: {what}")
+    if rejected:
+        say(f"all rejected videos: {folder.rejected}; mend them and start the same command again")
     if summary.done or plan.already:
-        typer.echo("next: aadc-train-head")
-    return 1 if summary.rejected else 0
+        _say_next(listed, folder, models)
+    return 1 if rejected else 0
+
+
+def _say_cut_off(folder: "RunFolder", truncated: list[str]) -> None:
+    for line in truncated[:MOST_LINES]:
+        say(f"cut off, kept: {line}")
+    if truncated:
+        say(f"all videos cut off and kept: {folder.cut_off}; --strict rejects them")
+
+
+def _say_next(listed: "Manifest", folder: "RunFolder", models: "Mapping") -> None:
+    from aadc.extract.caution import caution
+    from aadc.extract.run_choice import next_step
+
+    if warning := caution(models, listed.card.source):
+        say(warning)
+    say(f"next: {next_step(folder, 'aadc-train-head')}")
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
     dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
     from distributed import Client, LocalCluster
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # has a level of its own; what it says is told here
+
     if scheduler:
         try:
             client = Client(scheduler, timeout="10s")

@@ -1,11 +1,12 @@
 """How the extraction tells where it is: videos, sampled frames a second, times real time, time left."""
 
-import sys
 import time
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from aadc.manifests.shown import say
 
 
 class ExtractProgress:
@@ -17,6 +18,7 @@ class ExtractProgress:
 
     def __init__(self, sizes: Mapping[str, int]):
         self.sizes = sizes
+        self.total = sum(sizes.values())
         self.videos = self.frames = self.bytes = 0
         self.seconds_of_video = 0.0
         self.began = self.told = time.monotonic()
@@ -27,7 +29,7 @@ class ExtractProgress:
             TextColumn("{task.percentage:>3.0f}%"),
             console=self.console,
         )
-        self.task = self.bar.add_task("", total=max(1, sum(sizes.values())), where="")
+        self.task = self.bar.add_task("", total=max(1, self.total), where="")
 
     def __enter__(self) -> "ExtractProgress":
         if self.console.is_terminal:
@@ -60,12 +62,12 @@ class ExtractProgress:
         took = time.monotonic() - self.began
         left = ""
         if self.bytes:
-            left = f", {_clock(took / self.bytes * (sum(self.sizes.values()) - self.bytes))} left"
+            left = f", {_clock(took / self.bytes * (self.total - self.bytes))} left"
         line = f"{self.videos}/{len(self.sizes)} videos, {self.rates()}{left}"
         self.bar.update(self.task, where=line)
         if not self.console.is_terminal and time.monotonic() - self.told > 60:
             self.told = time.monotonic()
-            print(line, file=sys.stderr, flush=True)
+            say(line, err=True)
 
 
 def _clock(seconds: float) -> str:

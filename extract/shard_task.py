@@ -5,26 +5,41 @@ shard. So a kill loses the video in work and nothing else, and whoever takes the
 """
 
 import hashlib
-import os
+import secrets
 import socket
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from aadc.extract.decode import VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
+from aadc.extract.failures import FailureError, Failures
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, new_shard, open_shard
+from aadc.extract.set_aside import Rejected
+from aadc.extract.shards import ShardHeader, new_shard, shard_index
 from aadc.extract.stats import Stats, read_stats, write_stats
-from aadc.extract.video import describe, feature_blocks
+from aadc.extract.video import describe, feature_blocks, file_state
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason, replace_file
 from aadc.manifests.manifest import Row, video_path
+
+TOKEN = secrets.token_hex(16)  # of this process, the one that plans: it lies in the run folder while the run goes on
+_failures = Failures()  # of this process, which has one set of models
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Everything a worker has to know: rows still to compute, and all rows that belong into the shard, in order."""
+    """Everything a worker has to know: rows still to compute, and all rows that belong into the shard, in order.
+
+    Args:
+        root, run: absolute, for a worker has a working folder of its own.
+        again: videos of `todo` that are computed though they are done already.
+        touched: new `mtime_ns` of videos whose files were touched but hold what they held.
+        token: what lies in the run's parts/, so that a worker can tell that its folder is the run's.
+    """
 
     number: int
     todo: tuple[Row, ...]
@@ -32,15 +47,17 @@ class ShardTask:
     root: Path
     run: RunFolder
     strict: bool
+    again: frozenset[str] = frozenset()
+    touched: Mapping[str, int] = field(default_factory=dict)
+    token: str = TOKEN
 
 
 @dataclass
 class ShardResult:
-    """What became of a task: seconds of video seen by video, the rejected with reason and sentence, the cut off ones."""
+    """What became of a task: seconds of video seen by video, the rejected with reason and sentence."""
 
     video_s: dict[str, float] = field(default_factory=dict)
-    rejected: list[tuple[str, str, str]] = field(default_factory=list)
-    truncated: list[str] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     stats: Stats = field(default_factory=Stats)
 
 
@@ -66,6 +83,32 @@ def mark_path(run: RunFolder, number: int) -> Path:
     return run.parts / f"{number:05d}.working"
 
 
+def token_path(run: RunFolder) -> Path:
+    """Holds the token of the process that leads the extraction."""
+    return run.parts / "token"
+
+
+def check_place(task: ShardTask) -> None:
+    """Make sure that the run folder seen from here is the one that the task was planned for.
+
+    Raises:
+        UserError: it is gone, or is another one.
+    """
+    try:
+        there = token_path(task.run).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{task.run.path}: the run folder went away, or is another one on {socket.gethostname()} ({reason(error)}); it has "
+            "to stay, and to be the same for every worker (a shared file system); what is finished counts: start the command "
+            "again"
+        ) from None
+    if there != task.token:
+        raise UserError(
+            f"{task.run.path}: on {socket.gethostname()} another extraction is at work in it, or it is not the run's folder; "
+            "it has to be the same for every worker (a shared file system)"
+        )
+
+
 def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tell: Tell) -> ShardResult:
     """Compute the videos a task has left and publish its shard.
 
@@ -74,21 +117,28 @@ def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tel
     """
     result = ShardResult()
     mark = mark_path(task.run, task.number)
+    check_place(task)
+    path = shard_path(task.run, task.number)
+    held = shard_index(path).entries if path.exists() else {}
     for row in task.todo:
-        video_s = 0.0
-        if not part_path(task.run, row).exists():
-            beside = mark.with_suffix(".tmp")  # a worker killed while it writes must not leave an empty mark
-            beside.write_text(row.video, encoding="utf-8")
-            os.replace(beside, mark)
+        video_s, failure = 0.0, ""
+        if row.video in task.again or not part_path(task.run, row).exists():
+            check_place(task)
+            replace_file(mark, row.video)
             try:
                 video_s = _extract_video(task, row, embedder, decoder, result, tell)
+                _failures.succeeded()
             except VideoError as error:
-                result.rejected.append((row.video, error.reason, error.message))
+                kept = "; its earlier features stay" if row.key in held else ""
+                result.rejected.append(Rejected(row.video, error.reason, error.message + kept))
                 result.stats.add(Stats(rejected=1))
+                failure = error.message if isinstance(error, FailureError) else ""
+            if failure:
+                _failures.failed(embedder, failure)
         result.video_s[row.video] = video_s
         tell.finish(row.video, video_s)
     _publish(task, embedder.header, result.stats)
-    mark.unlink(missing_ok=True)
+    _remove(mark)
     return result
 
 
@@ -100,22 +150,25 @@ def _extract_video(
         path = video_path(task.root, row.video)
     except UserError as error:
         raise VideoError("outside", str(error)) from None
+    state = file_state(path)
     part_file = part_path(task.run, row)
     stats = Stats(videos=1, precision=embedder.settings.precision, device=embedder.device, hosts=[socket.gethostname()])
-    with new_shard(part_file, embedder.header) as part:
-        for block in feature_blocks(path, embedder, decoder, stats):
+    with (
+        new_shard(part_file, embedder.header) as part,
+        closing(feature_blocks(path, embedder, decoder, stats)) as blocks,
+    ):
+        for block in blocks:
             if isinstance(block, VideoFacts):
                 facts = block
                 break
             with stats.timed("write"):
                 part.append(row.key, block)
             tell.advance(len(block["frame"]))
-        if facts.truncated:
-            share = f"{facts.frames} of {facts.frames_expected} frames decode"
-            if task.strict:
-                raise VideoError("truncated", f"{share} (--strict)")
-            result.truncated.append(f"{row.video}: {share}")
-        part.describe(describe(facts, path, video=row.video, split=row.split, labels=row.labels))
+        if not stats.sampled_frames:
+            raise VideoError("no_frames", "not a single frame decodes")
+        if facts.truncated and task.strict:
+            raise VideoError("truncated", f"{facts.frames} of {facts.frames_expected} frames decode (--strict)")
+        part.describe(describe(facts, path, state, video=row.video, split=row.split, labels=row.labels))
         stats.video_s = facts.frames / facts.fps if facts.fps else 0.0
         write_stats(stats, part_file.with_suffix(".json"))
     result.stats.add(stats)
@@ -125,24 +178,34 @@ def _extract_video(
 def _publish(task: ShardTask, header: ShardHeader, fresh: Stats) -> None:
     """Make the shard out of what it holds already and the parts of its rows, labels as the manifest has them now."""
     path = shard_path(task.run, task.number)
+    held = shard_index(path).entries if path.exists() else {}
     sources: dict[str, Path] = {}
-    if path.exists():
-        with open_shard(path) as shard:
-            sources = {key: path for key in shard["videos"]}
     for row in task.rows:
         part = part_path(task.run, row)
-        if row.key not in sources and part.exists():
+        if part.exists():  # of a video that is in the shard too, the part is the newer one
             sources[row.key] = part
+        elif row.key in held:
+            sources[row.key] = path
     parts = [source for source in sources.values() if source != path]
     if sources:
         with new_shard(path, header) as shard:
             for row in task.rows:
                 if row.key in sources:
-                    shard.copy(sources[row.key], row.key, row.split, row.labels)
+                    touched = {"mtime_ns": task.touched[row.video]} if row.video in task.touched else {}
+                    shard.copy(sources[row.key], row.key, row.split, row.labels, **touched)
+    else:
+        _remove(path)
     stats = read_stats([path.with_suffix(".json"), *(part.with_suffix(".json") for part in parts)])
     stats.rejected = fresh.rejected
     if sources or stats.rejected:
         write_stats(stats, path.with_suffix(".json"))
     for part in parts:
-        part.unlink()
-        part.with_suffix(".json").unlink(missing_ok=True)
+        _remove(part)
+        _remove(part.with_suffix(".json"))
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be removed ({reason(error)}); look after the folder and start again") from error

@@ -2,21 +2,23 @@
 
     /                attrs: format "aadc-shard", version, fingerprint, models (JSON), sampling (JSON), created_by
     /videos/<key>    attrs: video, split, labels (JSON list), frames, frames_expected, decode_errors, fps, width, height,
-                     rotation, sha256; datasets by snippet (T rows), N kept boxes a frame, C CLIP width, D detector width:
+                     rotation, sha256, size, mtime_ns; datasets by snippet (T rows, T = ceil(frames / stride)), N kept boxes a
+                     frame, C CLIP width, D detector width:
       frame  int32 (T,)       index of the sampled frame            time   float64 (T,)     its presentation time, seconds
       scene  float16 (T, C)   CLIP embedding of the whole frame     detr   float16 (T, D)   mean encoder feature
       count  int16 (T,)       boxes kept; rows past it are zero     box    float32 (T, N, 4) cx cy w h, relative
+      seen   uint16 (T,)      boxes above the threshold, kept or not; not in earlier shards
       score  float16 (T, N)   confidence                            class  int16 (T, N)     detector's class id
-      carried bool (T,)       taken over from the row before, the frame being still (see `gate`)
+      carried bool (T,)       taken over from the row before, the frame being still (see `gate`); not in earlier shards
       crop   float16 (T, N, C) CLIP embedding of the box's crop     query  float16 (T, N, D) decoder embedding of the box
 
 A shard appears under its own name only when it is whole: written beside, flushed, closed, synced, opened again and
-verified, renamed, folder synced. Foreign files are distrusted: links out of the file, external or virtual storage, unknown
-filters and shapes larger than the file itself are refused before anything is read.
+verified, renamed, folder synced. What is read is looked over first (see `shard_layout`).
 """
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -26,38 +28,30 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aadc.extract.shard_layout import (
+    DTYPES,
+    FORMAT,
+    OPTIONAL,
+    VERSION,
+    Entry,
+    ShardHeader,
+    ShardIndex,
+    key_of,
+    look_over,
+)
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason, replacing
 
-FORMAT, VERSION = "aadc-shard", 1
-DTYPES = {
-    "frame": np.int32,
-    "time": np.float64,
-    "carried": np.bool_,
-    "scene": np.float16,
-    "detr": np.float16,
-    "count": np.int16,
-    "box": np.float32,
-    "score": np.float16,
-    "class": np.int16,
-    "crop": np.float16,
-    "query": np.float16,
-}
 _CHUNK_ROWS = 64
 _SLACK = 2**20  # bytes for HDF5's own records
 
 
-@dataclass(frozen=True)
-class ShardHeader:
-    """What all videos of a run share: `fingerprint` of models, weights, sampling and precision, and these in the open."""
-
-    fingerprint: str
-    models: Mapping
-    sampling: Mapping
-
-
 @dataclass
 class VideoFeatures:
-    """Features of one video; arrays as in the module's table (`class` is `class_id` here), None where not read."""
+    """Features of one video; arrays as in the module's table (`class` is `class_id` here), None where not read.
+
+    `carried` is all False, `seen` None where the shard is too old to have them.
+    """
 
     video: str
     split: str
@@ -70,12 +64,15 @@ class VideoFeatures:
     height: int = 0
     rotation: int = 0
     sha256: str = ""
+    size: int = 0
+    mtime_ns: int = 0
     frame: np.ndarray | None = field(default=None, repr=False)
     time: np.ndarray | None = field(default=None, repr=False)
     carried: np.ndarray | None = field(default=None, repr=False)
     scene: np.ndarray | None = field(default=None, repr=False)
     detr: np.ndarray | None = field(default=None, repr=False)
     count: np.ndarray | None = field(default=None, repr=False)
+    seen: np.ndarray | None = field(default=None, repr=False)
     box: np.ndarray | None = field(default=None, repr=False)
     score: np.ndarray | None = field(default=None, repr=False)
     class_id: np.ndarray | None = field(default=None, repr=False)
@@ -85,7 +82,7 @@ class VideoFeatures:
     @property
     def key(self) -> str:
         """Unique name inside a shard, the same as `Row.key`."""
-        return self.video.replace("%", "%25").replace("/", "%2F")
+        return key_of(self.video)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that are there, by dataset name."""
@@ -118,10 +115,13 @@ class ShardWriter:
             os.posix_fallocate(file.fileno(), 0, self._file.id.get_filesize() + size + _SLACK)
 
     def append(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
-        """Add rows to the video `key`: every dataset of the table, the same number of rows each (`carried` may be missing)."""
+        """Add rows to the video `key`: every dataset of the table, the same number of rows each.
+
+        `carried` may be missing, and `seen`, then in all blocks of the video.
+        """
         rows = {"carried": np.zeros(len(rows["frame"]), bool), **rows}
         group = self._videos.require_group(key)
-        arrays = {name: np.asarray(rows[name], dtype) for name, dtype in DTYPES.items()}
+        arrays = {name: np.asarray(rows[name], dtype) for name, dtype in DTYPES.items() if name in rows or name not in OPTIONAL}
         self._reserve(sum(array.nbytes + _CHUNK_ROWS * array[:1].nbytes for array in arrays.values()))
         for name, values in arrays.items():
             if name not in group:
@@ -137,22 +137,22 @@ class ShardWriter:
         """Set the attributes of a video whose rows are in."""
         self._videos[video.key].attrs.update(video.attributes())
 
-    def copy(self, source: Path, key: str, split: str, labels: Sequence[str]) -> None:
-        """Take the video `key` over from another shard file, with the split and labels it has now."""
+    def copy(self, source: Path, key: str, split: str, labels: Sequence[str], **other: object) -> None:
+        """Take the video `key` over from another shard file, with the split and labels (and `other` attributes) it has now."""
         self._reserve(source.stat().st_size)
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key], self._videos, name=key)
-        self._videos[key].attrs.update(split=split, labels=_json(labels))
+        self._videos[key].attrs.update(split=split, labels=_json(labels), **other)
 
 
 @contextmanager
 def new_shard(path: Path, header: ShardHeader) -> Iterator[ShardWriter]:
     """Write a shard that appears at `path` whole or not at all, whatever happens inside the block.
 
-    Raises `UserError` when the disk is full or the folder cannot be written; what was at `path` before is then untouched.
+    Raises:
+        UserError: the disk is full or the folder cannot be written; what was at `path` before is then untouched.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path, way_out="free some space, or name another folder with --run") as beside:
         with h5py.File(beside, "w") as file:
             file.attrs.update(
                 format=FORMAT,
@@ -166,14 +166,7 @@ def new_shard(path: Path, header: ShardHeader) -> Iterator[ShardWriter]:
             file.flush()
             size = file.id.get_filesize()
         os.truncate(beside, size)  # gives back what was reserved and not needed
-        _sync(beside)
         verify_shard(beside)
-        os.replace(beside, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise UserError(f"{path}: could not be written ({error}); free some space and start the command again") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_shard(path: Path, header: ShardHeader, videos: Iterable[VideoFeatures]) -> None:
@@ -184,127 +177,104 @@ def write_shard(path: Path, header: ShardHeader, videos: Iterable[VideoFeatures]
             shard.describe(video)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def verify_shard(path: Path) -> None:
     """Read every value of a shard once: checksums hold, all datasets of a video agree. `UserError` names what does not."""
     with open_shard(path) as shard:
-        for key, group in shard["videos"].items():
+        for group in shard["videos"].values():
             for name, dataset in group.items():
-                try:
-                    for start in range(0, len(dataset), _CHUNK_ROWS):
-                        dataset[start : start + _CHUNK_ROWS]
-                except OSError as error:
-                    raise UserError(
-                        f"{path}: videos/{key}/{name} is damaged ({error}); remove the shard and extract again"
-                    ) from error
+                for start in range(0, len(dataset), _CHUNK_ROWS):
+                    _values(path, group, name, slice(start, start + _CHUNK_ROWS))
+
+
+_looked_over: dict[Path, tuple[tuple[int, ...], ShardIndex]] = {}  # what this process has seen, by path, and which file it was
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @contextmanager
 def open_shard(path: Path) -> Iterator[h5py.File]:
-    """Open a shard for reading after looking it over. `UserError` if it is not one, is torn, or tries to lead elsewhere."""
+    """Open a shard for reading; it is looked over unless this process has done so since it was last changed.
+
+    Raises:
+        UserError: it is none, is torn, or tries to lead elsewhere.
+    """
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path}: not a readable shard ({error}); remove it and run aadc-extract again") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable shard ({reason(error)}); remove it and run aadc-extract again") from error
     with file:
-        _look_over(file, path)
+        stamp = _stamp(os.fstat(file.id.get_vfd_handle()))
+        if _looked_over.get(path, ((), None))[0] != stamp:
+            _looked_over[path] = stamp, look_over(file, path)
         yield file
 
 
-def _look_over(file: h5py.File, path: Path) -> None:
-    def refuse(what: str) -> None:
-        raise UserError(f"{path}: {what}; this is not a shard that aadc-extract wrote, remove it")
-
-    if file.attrs.get("format") != FORMAT:
-        refuse("no shard of aadc-net")
-    if file.attrs["version"] != VERSION:
-        raise UserError(f"{path}: shard version {file.attrs['version']}, this program reads {VERSION}; extract again")
-    size = path.stat().st_size
-
-    def check(group: h5py.Group) -> Iterator[h5py.Dataset]:
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                refuse(f"{group.name}/{name} is a link")
-            yield group[name]
-
-    for part in check(file):
-        if part.name != "/videos" or not isinstance(part, h5py.Group):
-            refuse(f"unexpected {part.name}")
-    if "videos" not in file:
-        refuse("no group /videos")
-    for video in check(file["videos"]):
-        if not isinstance(video, h5py.Group):
-            refuse(f"{video.name} is not a group")
-        lengths = set()
-        for dataset in check(video):
-            name = dataset.name.rsplit("/", 1)[1]
-            if not isinstance(dataset, h5py.Dataset) or dataset.dtype != DTYPES.get(name):
-                refuse(f"unexpected {dataset.name}")
-            if dataset.external or dataset.is_virtual or dataset.compression or dataset.scaleoffset:
-                refuse(f"{dataset.name} is stored outside the file or through a filter")
-            if dataset.nbytes > size:
-                refuse(f"{dataset.name} declares {dataset.nbytes} bytes in a file of {size}")
-            lengths.add(dataset.shape[:1])
-        if len(lengths) > 1:
-            refuse(f"{video.name} has datasets of different lengths")
+def shard_index(path: Path) -> ShardIndex:
+    """Header and videos of a shard, which is opened only where this process has not done so before. `UserError` as above."""
+    try:
+        known = _looked_over.get(path)
+        if known is None or known[0] != _stamp(path.stat()):
+            with open_shard(path):
+                pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); remove it and run aadc-extract again") from error
+    return _looked_over[path][1]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where a video's features lie, and what is known without reading them."""
+def shard_files(folder: Path) -> list[Path]:
+    """The shards of a folder in the order of their numbers; hidden files are passed over.
 
-    path: Path
-    video: str
-    split: str
-    labels: tuple[str, ...]
-    snippets: int
-    frames: int
-    fps: float
+    Raises:
+        UserError: a file that ends in .h5 and is not named by a number, as shards are.
+    """
+    paths = [path for path in folder.glob("*.h5") if not path.name.startswith(".")]
+    for path in paths:
+        if not (path.stem.isascii() and path.stem.isdecimal() and path.stem == f"{int(path.stem):05d}"):
+            raise UserError(f"{path}: a shard is named by its number, as 00000.h5; give it a free one, or take it out of there")
+    return sorted(paths, key=lambda path: int(path.stem))
+
+
+class _Models(dict):
+    """Models by what they are for; asked for one that the shards do not tell of, it says so."""
+
+    def __missing__(self, name: str) -> object:
+        raise UserError(f"the shards do not say which {name} they were made with; run aadc-extract into a new run with --run")
 
 
 class ShardSet:
     """All shards of a run folder, as one collection of videos.
 
-    `entries` maps key -> Entry. Raises `UserError` for shards of different fingerprints, a video that is there twice,
-    or a file that is no shard.
+    `entries` maps key -> Entry. Raises `UserError` for shards of different fingerprints or widths, a video that is there
+    twice, or a file that is no shard.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.entries: dict[str, Entry] = {}
         self.header: ShardHeader | None = None
-        for path in sorted(folder.glob("*.h5")):
-            with open_shard(path) as shard:
-                self._add(path, shard)
+        self._widths: dict[str, int] = {}
+        for path in shard_files(folder):
+            self._add(path, shard_index(path))
 
-    def _add(self, path: Path, shard: h5py.File) -> None:
-        header = read_header(shard)
-        if self.header is not None and header.fingerprint != self.header.fingerprint:
+    def _add(self, path: Path, shard: ShardIndex) -> None:
+        if self.header is not None and shard.header.fingerprint != self.header.fingerprint:
             raise UserError(
-                f"{path}: fingerprint {header.fingerprint}, the other shards have {self.header.fingerprint}; shards of "
+                f"{path}: fingerprint {shard.header.fingerprint}, the other shards have {self.header.fingerprint}; shards of "
                 "different models or settings cannot be mixed: keep each in a run of its own (--run)"
             )
-        self.header = header
-        for key, group in shard["videos"].items():
+        self.header = shard.header
+        for axis, length in shard.widths.items():
+            if self._widths.setdefault(axis, length) != length:
+                raise UserError(
+                    f"{path}: features are {length} wide where those of the other shards are {self._widths[axis]}, though the "
+                    "fingerprint is the same; remove the shard and run aadc-extract again"
+                )
+        for key, entry in shard.entries.items():
             if key in self.entries:
-                raise UserError(f"{path}: {group.attrs['video']} is also in {self.entries[key].path}; remove one of the two")
-            attrs = group.attrs
-            self.entries[key] = Entry(
-                path,
-                attrs["video"],
-                attrs["split"],
-                tuple(json.loads(attrs["labels"])),
-                len(group["frame"]),
-                int(attrs["frames"]),
-                float(attrs["fps"]),
-            )
+                raise UserError(f"{path}: {entry.video} is also in {self.entries[key].path}; remove one of the two")
+            self.entries[key] = entry
 
     @property
     def keys(self) -> list[str]:
@@ -321,7 +291,12 @@ class ShardSet:
 
     @property
     def models(self) -> Mapping:
-        return self._header().models
+        """By what they are for (`detector`, `clip`): source, SHA-256 of the weights, preprocessing.
+
+        Raises:
+            UserError: when asked for a model that the shards do not tell of.
+        """
+        return _Models(self._header().models)
 
     @property
     def sampling(self) -> Mapping:
@@ -332,20 +307,66 @@ class ShardSet:
         with open_shard(self.entries[key].path) as shard:
             return read_video(shard, key, names)
 
+    def read_videos(self, keys: Iterable[str], names: Iterable[str] = tuple(DTYPES)) -> Iterator[tuple[str, VideoFeatures]]:
+        """As `read`, of many videos, each with its key, shard by shard: every file is opened once."""
+        by_path: dict[Path, list[str]] = {}
+        for key in keys:
+            by_path.setdefault(self.entries[key].path, []).append(key)
+        names = tuple(names)
+        for path, its_keys in by_path.items():
+            with open_shard(path) as shard:
+                for key in its_keys:
+                    yield key, read_video(shard, key, names)
+
 
 def read_header(shard: h5py.File) -> ShardHeader:
-    """Fingerprint, models and sampling of an open shard."""
-    attrs = shard.attrs
-    return ShardHeader(attrs["fingerprint"], json.loads(attrs["models"]), json.loads(attrs["sampling"]))
+    """Fingerprint, models and sampling of a shard opened with `open_shard`."""
+    return _looked_over[Path(shard.filename)][1].header
 
 
 def read_video(shard: h5py.File, key: str, names: Iterable[str] = tuple(DTYPES)) -> VideoFeatures:
-    """One video of an open shard."""
-    group = shard["videos"][key]
-    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
-    values["labels"] = tuple(json.loads(values["labels"]))
-    arrays = {("class_id" if name == "class" else name): group[name][:] for name in names}
+    """One video of an open shard.
+
+    Raises:
+        UserError: it is not in there, a value is damaged, or cannot be (more boxes than there are, times that go back).
+    """
+    path = Path(shard.filename)
+    if (entry := _looked_over[path][1].entries.get(key)) is None:
+        raise UserError(f"{path}: videos/{key} is not in it any more; start the command again")
+    record, group = entry.record, shard["videos"][key]
+    features = VideoFeatures(**record.model_dump())
+    for name in names:
+        if name in group:
+            setattr(features, "class_id" if name == "class" else name, _values(path, group, name, slice(None)))
+        elif name == "carried":
+            features.carried = np.zeros(len(group["frame"]), bool)
+    if problem := _impossible(features, group["box"].shape[1]):
+        raise UserError(f"{path}: {record.video}: {problem}; {_anew(record.video)}")
+    return features
+
+
+def _values(path: Path, group: h5py.Group, name: str, rows: slice) -> np.ndarray:
     try:
-        return VideoFeatures(**values, **arrays)
-    except TypeError as error:
-        raise UserError(f"{shard.filename}: videos/{key}: {error}; remove the shard and extract again") from error
+        return group[name][rows]
+    except (OSError, RuntimeError, ValueError) as error:
+        video = group.attrs["video"]
+        raise UserError(f"{path}: {video}: {name} is damaged ({reason(error)}); {_anew(video)}") from error
+
+
+def _anew(video: str) -> str:
+    return f"extract it anew with aadc-extract MANIFEST --again {shlex.quote(video)}"
+
+
+def _impossible(video: VideoFeatures, boxes: int) -> str | None:
+    """What cannot be about the arrays that were read, those that others count and index by. None if all is well."""
+    frame, time, count = video.frame, video.time, video.count
+    if frame is not None and (frame[0] < 0 or frame[-1] >= video.frames or (np.diff(frame) < 0).any()):
+        return f"the numbers of its rows do not ascend from 0 to the last of its {video.frames} frames"
+    if time is not None and not (np.isfinite(time).all() and (np.diff(time) >= 0).all()):
+        return "its times are no numbers, or go back"
+    if count is not None and ((count < 0) | (count > boxes)).any():
+        return f"counts of boxes that are not between 0 and the {boxes} that a row has"
+    for name in ("box", "score"):
+        if (values := getattr(video, name)) is not None and not np.isfinite(values).all():
+            return f"{name} holds what is no finite number"
+    return None

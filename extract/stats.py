@@ -1,19 +1,23 @@
 """Where the time went: figures of a video, of a shard, of a run, as JSON beside the shard."""
 
-import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import replace_file
+from aadc.manifests.records import read_record
 
 STAGES = ("decode", "detect", "encode", "write")
 
 
 class Stats(BaseModel):
     """Counts and seconds. Adding two gives those of both; `decode` is the time spent waiting for frames."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     videos: int = 0
     rejected: int = 0
@@ -30,7 +34,7 @@ class Stats(BaseModel):
         """Take the figures of `other` in."""
         for name in ("videos", "rejected", "sampled_frames", "computed_frames", "objects", "video_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.seconds = {stage: self.seconds[stage] + other.seconds[stage] for stage in STAGES}
+        self.seconds = {stage: self.seconds.get(stage, 0.0) + other.seconds.get(stage, 0.0) for stage in STAGES}
         self.precision, self.device = other.precision or self.precision, other.device or self.device
         self.hosts = sorted({*self.hosts, *other.hosts})
 
@@ -50,16 +54,14 @@ class Stats(BaseModel):
 
 
 def write_stats(stats: Stats, path: Path) -> None:
-    """Write as JSON in one step."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(stats.model_dump(), indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    """Write as JSON in one step. `UserError` if that fails."""
+    replace_file(path, stats.model_dump_json(indent=1) + "\n")
 
 
 def read_stats(paths: Iterable[Path]) -> Stats:
-    """Sum over those of `paths` that are there."""
+    """Sum over those of `paths` that are there and whole: a torn one costs its figures and nothing else."""
     total = Stats()
     for path in paths:
-        if path.exists():
-            total.add(Stats.model_validate_json(path.read_text(encoding="utf-8")))
+        with suppress(UserError):
+            total.add(read_record(path, Stats, "its figures are left out"))
     return total

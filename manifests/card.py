@@ -1,5 +1,6 @@
 """The class card `<name>.toml` beside a manifest: what a data set is and the classes it knows, in order."""
 
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,13 @@ class ClassEntry(BaseModel):
     name: str = Field(min_length=1, description="as written in the manifest's `labels`")
     kind: Literal["normal", "abnormal"]
     prompt: str = Field(min_length=1, description="the words CLIP reads for it")
+
+    @field_validator("prompt")
+    @classmethod
+    def _says_something(cls, prompt: str) -> str:
+        if not "".join(filter(str.isprintable, prompt)).strip():
+            raise ValueError("empty; write what is to be seen, a few words")
+        return prompt
 
     @field_validator("name")
     @classmethod
@@ -72,7 +80,7 @@ class Card(BaseModel):
 
 def read_card(path: Path) -> Card:
     """Read a class card. `UserError` names the file and every problem in it."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(
             f"{path}: there is no class card; every manifest needs one beside it: a title, and a [[classes]] entry a class "
             'with name, kind = "normal" or "abnormal", and prompt'

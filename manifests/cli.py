@@ -1,5 +1,6 @@
 """`aadc-manifest`: make and check manifests."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from aadc.manifests.command import run_command
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from aadc.manifests.manifest import Row
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+MOST_REMARKS = 50
 
 Out = Annotated[
     Path | None, typer.Option(help="CSV to write, its class card beside it as .toml [default: manifests/NAME.csv].")
@@ -135,10 +139,12 @@ def check(
     """
     from aadc.manifests.manifest import read_manifest, video_root
     from aadc.manifests.summary import missing_videos
+    from aadc.manifests.table import listing
 
     listed = read_manifest(manifest)
     missing = missing_videos(listed, video_root(listed, videos)) if videos or listed.card.videos else []
-    _tell(manifest, [f"{len(missing)} of {len(listed.rows)} videos cannot be read:", *missing] if missing else [], videos)
+    said = [f"{len(missing)} of {len(listed.rows)} videos cannot be read:{listing(missing)}"] if missing else []
+    _tell(manifest, said, videos)
     if missing:
         raise typer.Exit(1)
 
@@ -150,7 +156,7 @@ def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> 
 
     if given:
         return parse_normal(given, classes)
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UserError(f"which classes are normal? Say so with --normal, for example --normal {shlex.quote(classes[0])}")
     console = Console(stderr=True, markup=False, highlight=False)
     return ask_normal(classes, console.input, console.print)
@@ -158,12 +164,15 @@ def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> 
 
 def _write(rows: "list[Row]", card: "Card", out: Path, notes: list[str]) -> None:
     """Write a manifest unless another one stands in its place, perhaps with prompts that somebody has edited."""
-    from aadc.manifests.manifest import read_manifest, write_manifest
+    from aadc.manifests.card import read_card
+    from aadc.manifests.manifest import card_path, read_manifest, write_manifest
 
-    if out.exists():
+    if os.path.exists(out):
         there = read_manifest(out)
         if (list(there.rows), there.card) != (rows, card):
             raise UserError(f"{out}: there is another manifest already; remove it, or choose another name with --out")
+    elif os.path.exists(beside := card_path(out)) and read_card(beside) != card:
+        raise UserError(f"{beside}: there is another class card already; remove it, or choose another name with --out")
     else:
         write_manifest(rows, card, out)
     _tell(out, notes)
@@ -179,11 +188,13 @@ def _tell(path: Path, notes: list[str], videos: Path | None = None) -> None:
     manifest = read_manifest(path)
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(count_table(manifest))
-    for note in [*notes, *remarks(manifest)]:
-        console.print(f"note: {note}")
+    remarked = remarks(manifest)
+    more = [f"and {len(remarked) - MOST_REMARKS} more of these"] if len(remarked) > MOST_REMARKS else []
+    for note in [*notes, *remarked[:MOST_REMARKS], *more]:
+        say(f"note: {note}")
     root = shlex.quote(str(videos)) if videos else "FOLDER"
     where = "" if manifest.card.videos and not videos else f" --videos {root}"
-    console.print(f"next: aadc-extract {shlex.quote(str(path))}{where}")
+    say(f"next: aadc-extract {shlex.quote(str(path))}{where}")
 
 
 def main() -> None:

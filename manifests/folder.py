@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import Row, Segment, video_path
+from aadc.manifests.files import reason
+from aadc.manifests.manifest import Row, Segment
 from aadc.manifests.records import problems_of
-from aadc.manifests.table import Problem, read_table, refuse
+from aadc.manifests.table import Problem, listing, read_table, refuse
+from aadc.manifests.video_root import VideoRoot
 
 # fmt: off
 VIDEO_SUFFIXES = {
@@ -36,11 +38,17 @@ def find_videos(root: Path) -> list[str]:
 
     Raises `UserError` that lists links to the outside and names that are not UTF-8: a manifest cannot hold them.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"{root}: there is no such folder; give the one that holds a folder of clips for each class")
     videos: list[str] = []
     faults: list[str] = []
-    for folder, subfolders, files in os.walk(root, onerror=_raise):
+    inside = VideoRoot(root)
+
+    def closed(error: OSError) -> None:
+        """What os.walk would pass over: a folder that may not be read."""
+        faults.append(f"{os.path.relpath(error.filename, root)}: the folder cannot be read ({reason(error)})")
+
+    for folder, subfolders, files in os.walk(root, onerror=closed):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         links = [name for name in subfolders if os.path.islink(os.path.join(folder, name))]  # os.walk does not enter them
         clips = [name for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")]
@@ -48,7 +56,7 @@ def find_videos(root: Path) -> list[str]:
             video = os.path.relpath(os.path.join(folder, name), root)
             try:
                 video.encode()
-                video_path(root, video)
+                inside.path(video)
             except UnicodeEncodeError:
                 faults.append(f"{os.fsencode(video)!r}: the name is not UTF-8; rename it")
             except UserError as error:
@@ -57,14 +65,8 @@ def find_videos(root: Path) -> list[str]:
                 if name not in links:
                     videos.append(video)
     if faults:
-        listed = "".join(f"\n  {fault}" for fault in faults)
-        raise UserError(f"{root}: {len(faults)} of its videos cannot be used, nothing was written:{listed}")
+        raise UserError(f"{root}: {len(faults)} of its videos cannot be used, nothing was written:{listing(faults)}")
     return sorted(videos)
-
-
-def _raise(error: OSError) -> None:
-    """What os.walk would pass over: a folder that may not be read."""
-    raise error
 
 
 def clips_of_folders(root: Path) -> list[Clip]:

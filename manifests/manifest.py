@@ -11,6 +11,7 @@ meaning the video's last frame; `frames` is the data set's own frame count where
 import csv
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from aadc.manifests.card import Card, read_card, write_card
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import make_folder, replacing
 from aadc.manifests.records import problems_of
 from aadc.manifests.table import Problem, read_table, refuse
+from aadc.manifests.video_root import VideoRoot
 
 REQUIRED = ("video", "split", "labels")
 OPTIONAL = ("segments", "frames")
+MOST_FRAMES = 100_000_000  # of one video: six weeks at 25 a second; what reserves memory by a number of frames can rely on it
 _SEGMENT = re.compile(r"([0-9]{1,9})-([0-9]{0,9}):(.+)")
 
 
@@ -48,7 +52,7 @@ class Row(BaseModel):
     split: Literal["train", "test"]
     labels: tuple[str, ...] = Field(min_length=1)
     segments: tuple[Segment, ...] = ()
-    frames: int | None = Field(None, ge=1, le=999_999_999)
+    frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
 
     @property
     def key(self) -> str:
@@ -145,7 +149,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `UserError` that lists every bad row (line, column, what is wrong, what would be right) before any work starts.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"{path}: there is no such manifest; `aadc-manifest --help` shows how to make one")
     card = read_card(card_path(path))
     table, problems = read_table(path, REQUIRED, OPTIONAL)
@@ -168,16 +172,28 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(rows: Iterable[Row], card: Card, path: Path) -> None:
     """Write `<name>.csv` and its card `<name>.toml`; `read_manifest` reads back equal rows."""
     beside = card_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        plain = csv.writer(file, lineterminator="\n")
-        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        plain.writerow(REQUIRED + OPTIONAL)
-        for row in rows:
-            segments = ";".join(str(segment) for segment in row.segments)
-            cells = [row.video, row.split, "|".join(row.labels), segments, str(row.frames or "")]
-            (quoted if "\r" in row.video else plain).writerow(cells)  # before Python 3.13 csv leaves a lone \r bare
-    write_card(card, beside)
+    make_folder(path.parent)
+    with replacing(path) as new:
+        with new.open("w", encoding="utf-8", newline="") as file:
+            plain = csv.writer(file, lineterminator="\n")
+            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            plain.writerow(REQUIRED + OPTIONAL)
+            for row in rows:
+                segments = ";".join(str(segment) for segment in row.segments)
+                cells = [row.video, row.split, "|".join(row.labels), segments, str(row.frames or "")]
+                (quoted if "\r" in row.video else plain).writerow(cells)  # before Python 3.13 csv leaves a lone \r bare
+        write_card(card, beside)  # before the manifest appears: it is never there without its card
+
+
+def copy_manifest(source: Path, target: Path) -> None:
+    """Copy a manifest with its card as they stand, comments included. Both are whole before either is replaced.
+
+    Raises:
+        UserError: one cannot be read or written; then both targets are what they were, unless the power fails in between.
+    """
+    with replacing(target) as manifest, replacing(card_path(target)) as card:
+        shutil.copyfile(source, manifest)
+        shutil.copyfile(card_path(source), card)
 
 
 def card_path(path: Path) -> Path:
@@ -201,18 +217,11 @@ def video_root(manifest: Manifest, videos: Path | None) -> Path:
         root, source = card.parent / manifest.card.videos, f"videos in {card}"
     else:
         raise UserError(f"{manifest.path}: where are the videos? Give --videos FOLDER, or set AADC_VIDEOS")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"{root}: no such folder of videos (from {source}); give the right one with --videos FOLDER")
     return root
 
 
 def video_path(root: Path, video: str) -> Path:
-    """Where a row's video lies. `UserError` if a link would lead outside `root`."""
-    path = root / video
-    try:
-        inside = path.resolve().is_relative_to(root.resolve())
-    except RuntimeError:  # a link to itself: what Python 3.11 and 3.12 raise
-        inside = False
-    if not inside:
-        raise UserError(f"{video}: a link leads outside the video root {root}; put the file itself there")
-    return path
+    """As `VideoRoot.path`, for one video. `UserError` if a link would lead outside `root`."""
+    return VideoRoot(root).path(video)

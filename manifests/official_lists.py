@@ -11,7 +11,7 @@ from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row, Segment
 from aadc.manifests.records import problems_of
-from aadc.manifests.table import read_text
+from aadc.manifests.table import listing, read_text
 
 
 class Line(NamedTuple):
@@ -108,6 +108,6 @@ class OfficialLists:
     def finish(self) -> None:
         """Raise one `UserError` with all faults, if there are any."""
         if self.faults:
-            listed = "".join(f"\n  {fault}" for fault in self.faults)
+            listed = listing(self.faults)
             count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
             raise UserError(f"{self.folder}: {count} in the official lists, nothing was written:{listed}")

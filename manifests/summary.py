@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.table import Table
 
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import Manifest, video_path
+from aadc.manifests.manifest import Manifest
+from aadc.manifests.video_root import VideoRoot, trouble
 
 
 def count_table(manifest: Manifest) -> Table:
@@ -43,12 +44,12 @@ def remarks(manifest: Manifest) -> list[str]:
 
 
 def missing_videos(manifest: Manifest, root: Path) -> list[str]:
-    """A sentence for each video that is not a file below `root`. `UserError` if not one is there: a wrong root."""
-    missing = []
+    """A sentence for each video that is no readable file below `root`. `UserError` if not one is there: a wrong root."""
+    missing, videos = [], VideoRoot(root)
     for row in manifest.rows:
         try:
-            if not video_path(root, row.video).is_file():
-                missing.append(f"{row.video}: not there")
+            if found := trouble(videos.path(row.video)):
+                missing.append(f"{row.video}: {found[1]}")
         except UserError as error:
             missing.append(str(error))
     if len(missing) == len(manifest.rows):

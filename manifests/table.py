@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,10 +77,16 @@ def _checked_header(
     return header
 
 
+def listing(lines: Sequence[str], most: int = 50) -> str:
+    """Lines below a sentence, the first `most` of them: a list that nobody reads to its end must not fill a terminal."""
+    more = [f"… and {len(lines) - most} more"] if len(lines) > most else []
+    return "".join(f"\n  {line}" for line in [*lines[:most], *more])
+
+
 def refuse(path: Path, problems: Iterable[Problem]) -> None:
-    """Raise one `UserError` that lists every problem, in the file's order; nothing to do where there is none."""
+    """Raise one `UserError` that lists the problems (see `listing`), in the file's order; nothing to do where there is none."""
     listed = sorted(problems)
     if listed:
         count = len({problem.line for problem in listed})
-        text = "\n".join(f"  line {line}: {what}" for line, what in listed)
-        raise UserError(f"{path}: {count} bad row{'s' if count > 1 else ''}, nothing was started:\n{text}")
+        text = listing([f"line {line}: {what}" for line, what in listed])
+        raise UserError(f"{path}: {count} bad row{'s' if count > 1 else ''}, nothing was started:{text}")

@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_refused_in_one_line(run, breaks, words):
 
 
 @pytest.mark.parametrize(
-    ("record", "words"), [("[]", "not the record of a run"), ("{}", "settings:"), ('{"settings": {"stride": 0}}', "stride")]
+    ("record", "words"), [("[]", "not a set of named values"), ("{}", "settings:"), ('{"settings": {"stride": 0}}', "stride")]
 )
 def test_a_run_without_settings_cannot_score_a_video(run, record, words):
     run.run_json.write_text(record)

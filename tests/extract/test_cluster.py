@@ -17,7 +17,8 @@ from test_extract import assert_same_shards, make_set, run_here
 
 from aadc.extract.cluster import _host, connect, spread
 from aadc.extract.features import FrameEmbedder
-from aadc.extract.pipeline import extract, here, make_plan, prepare
+from aadc.extract.pipeline import extract, here, prepare
+from aadc.extract.plan import make_plan
 from aadc.extract.progress import ExtractProgress
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.settings import ExtractSettings

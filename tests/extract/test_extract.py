@@ -24,7 +24,7 @@ from aadc.extract.decode_child import DecodeChild
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.sampling import sampled_frames
 from aadc.extract.settings import ExtractSettings
-from aadc.extract.shards import DTYPES, ShardSet
+from aadc.extract.shards import ShardSet
 from aadc.extract.video import video_features
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, read_manifest, write_manifest
@@ -90,7 +90,7 @@ def contents(folder: Path) -> dict:
     for path in sorted((folder / "shards").glob("*.h5")):
         with h5py.File(path) as shard:
             for key, video in shard["videos"].items():
-                found[path.name, key] = ({name: video[name][:] for name in DTYPES}, dict(video.attrs))
+                found[path.name, key] = ({name: dataset[:] for name, dataset in video.items()}, dict(video.attrs))
     return found
 
 

@@ -9,7 +9,8 @@ from aadc.manifests.errors import UserError
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = words.filter(lambda name: name and name.isprintable() and name == name.strip() and not set(name) & set("|;:"))
-entries = st.builds(ClassEntry, name=names, kind=st.sampled_from(["normal", "abnormal"]), prompt=words.filter(bool))
+prompts = words.filter(lambda prompt: "".join(filter(str.isprintable, prompt)).strip())
+entries = st.builds(ClassEntry, name=names, kind=st.sampled_from(["normal", "abnormal"]), prompt=prompts)
 cards = st.builds(
     Card,
     title=words,

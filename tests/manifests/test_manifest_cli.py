@@ -196,8 +196,8 @@ def test_check_tells_missing_videos(gym):
     done = run(gym, "check", "manifests/clips.csv")
     assert done.returncode == 1
     assert "2 of 9 videos cannot be read:" in done.stdout
-    assert "fall/1 a.mp4: not there" in done.stdout
-    assert "squat/0 a.mp4: not there" in done.stdout
+    assert "fall/1 a.mp4: no such file" in done.stdout
+    assert "squat/0 a.mp4: no such file" in done.stdout
     elsewhere = run(gym, "check", "manifests/clips.csv", "--videos", "manifests")
     assert elsewhere.returncode == 2
     assert "not one of the 9 videos is there" in elsewhere.stderr
