@@ -86,20 +86,21 @@ def read_blocks(
     Raises:
         VideoError: reason `missing`, `empty`, `not_video`, `unreadable`, `no_video_stream` or `no_frames`.
     """
+    given = 0
     if reader == "decord" and rows is None:
         from aadc.extract.decord_reader import NotForDecordError, read_decord
 
         try:
-            yield from read_decord(path, stride, block_bytes)
+            for item in read_decord(path, stride, block_bytes):
+                yield item
+                given += len(item.frame) if isinstance(item, FrameBlock) else 0
             return
         except NotForDecordError:
             pass
-    yield from _read_pyav(path, stride, block_bytes, rows, alive)
+    yield from _read_pyav(path, block_bytes, _Rows(stride, rows, given), alive)
 
 
-def _read_pyav(
-    path: Path, stride: int, block_bytes: int, only: Sequence[int] | None, alive: Callable[[], None]
-) -> Iterator[FrameBlock | VideoFacts]:
+def _read_pyav(path: Path, block_bytes: int, rows: "_Rows", alive: Callable[[], None]) -> Iterator[FrameBlock | VideoFacts]:
     """Blocks by PyAV, from front to back."""
     with open_video(path) as (container, stream):
         facts = VideoFacts(0, 0, 0.0, 0, stated_frames(container, stream), cut_off=is_cut_off(path, container.format.name))
@@ -109,7 +110,6 @@ def _read_pyav(
             raise VideoError("no_frames", "not a single frame decodes")
         geometry, rate = Geometry.of(first.picture, stream), frame_rate(container, stream)
         clock = Clock(container, rate)
-        rows = _Rows(stride, only)
         most = max(1, block_bytes // (geometry.width * geometry.height * 3))
         kept: list[tuple[int, float, np.ndarray]] = []
         for now, time_s in clock.read(itertools.chain([first], pictures)):
@@ -133,8 +133,8 @@ def _read_pyav(
 class _Rows:
     """Which rows the picture at hand stands for: those whose middle frame it is, or whose middle frame was lost before it."""
 
-    def __init__(self, stride: int, only: Sequence[int] | None):
-        self._stride, self._next = stride, 0
+    def __init__(self, stride: int, only: Sequence[int] | None = None, given: int = 0):
+        self._stride, self._next, self._given = stride, 0, given
         self._only = None if only is None else set(only)
 
     @property
@@ -153,7 +153,7 @@ class _Rows:
         return index >= self._next * self._stride and self._wanted(self._next)
 
     def _wanted(self, row: int) -> bool:
-        return self._only is None or row in self._only
+        return row >= self._given and (self._only is None or row in self._only)
 
 
 class _Pictures:
@@ -183,7 +183,9 @@ class _Pictures:
             self._alive()
             try:
                 decoded = stream.codec_context.decode(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 self._broken += 1
                 continue
             for picture in decoded:

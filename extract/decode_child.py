@@ -21,7 +21,7 @@ import numpy as np
 from aadc.extract.decode import FrameBlock, Reader, VideoError, VideoFacts, read_blocks
 
 _SIGN_OF_LIFE_S = 1.0
-_MOST_LINE_BYTES, _MOST_BLOCK_BYTES = 2**16, 2**34
+_MOST_HEAD_BYTES, _MOST_BLOCK_BYTES = 2**26, 2**32
 _LENGTH_BYTES = 8
 
 
@@ -111,7 +111,7 @@ class DecodeChild:
 def _send(line: socket.socket, head: dict, arrays: Sequence[np.ndarray], until: float | None = None) -> None:
     """A message: length of the head, the head as JSON, the arrays' bytes. `TimeoutError` after `until` (monotonic seconds)."""
     text = json.dumps(head).encode()
-    for part in (len(text).to_bytes(_LENGTH_BYTES), text, *(memoryview(array).cast("B") for array in arrays if array.size)):
+    for part in (len(text).to_bytes(_LENGTH_BYTES), text, *(memoryview(array).cast("B") for array in arrays)):
         line.settimeout(None if until is None else max(0.001, until - time.monotonic()))
         line.sendall(part)
 
@@ -125,32 +125,32 @@ def _receive(line: socket.socket, deadline: Callable[[], float]) -> FrameBlock |
     """
     while True:
         until = deadline()
-        head = _receive_head(line, until)
-        match head.get("kind"):
-            case "alive":
-                continue
-            case "facts":
+        try:
+            head = _receive_head(line, until)
+            if head["kind"] == "facts":
                 return VideoFacts(**head["facts"])
-            case "error":
+            if head["kind"] == "error":
                 return VideoError(str(head["reason"]), str(head["message"]))
-            case "block":
-                count, height, width = (int(side) for side in head["shape"])
-                if min(count, height, width) < 1 or count * height * width * 3 > _MOST_BLOCK_BYTES:
-                    raise EOFError
-                block = FrameBlock(
-                    np.empty(count, np.int64), np.empty(count, np.float64), np.empty((count, height, width, 3), np.uint8)
-                )
-                for array in (block.frame, block.time, block.rgb):
-                    _fill(line, memoryview(array).cast("B"), until)
-                return block
-            case _:
-                raise EOFError
+            if head["kind"] == "block":
+                return _receive_block(line, head["shape"], until)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise EOFError from None
+
+
+def _receive_block(line: socket.socket, shape: Sequence[int], until: float) -> FrameBlock:
+    count, height, width = map(int, shape)
+    if min(count, height, width) < 1 or count * height * width * 3 > _MOST_BLOCK_BYTES:
+        raise ValueError
+    block = FrameBlock(np.empty(count, np.int64), np.empty(count, np.float64), np.empty((count, height, width, 3), np.uint8))
+    for array in (block.frame, block.time, block.rgb):
+        _fill(line, memoryview(array).cast("B"), until)
+    return block
 
 
 def _receive_head(line: socket.socket, until: float | None) -> dict:
     length = bytearray(_LENGTH_BYTES)
     _fill(line, memoryview(length), until)
-    if (size := int.from_bytes(length)) > _MOST_LINE_BYTES * 2**10:
+    if (size := int.from_bytes(length)) > _MOST_HEAD_BYTES:
         raise EOFError
     text = bytearray(size)
     _fill(line, memoryview(text), until)

@@ -52,6 +52,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
                 _Nameless(file), "r", buffer_size=_READ_BYTES, io_open=_refuse, metadata_errors="replace",
                 options={"format_whitelist": ",".join(FORMATS)},
             )  # fmt: skip
+        except MemoryError:
+            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise _why_not(file, error) from None
         with container:

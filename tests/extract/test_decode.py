@@ -266,7 +266,7 @@ def test_decoding_maps_no_cuda_library(tmp_path):
     videos.write_ramp(path, frames=20)
     code = (
         "import sys; from pathlib import Path; from aadc.extract.decode import read_blocks\n"
-        f"blocks = list(read_blocks(Path({str(path)!r}), 5))\n"
+        f"blocks = list(read_blocks(Path({str(path)!r}), 5, reader='decord'))\n"
         "maps = Path('/proc/self/maps').read_text()\n"
         "print('decord' in sys.modules, 'libdecord' in maps, '/nvidia/' in maps, 'nvidia' in sys.modules)"
     )
