@@ -46,6 +46,7 @@ class FrameOrder:
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
         self._stream, self._codec = stream, stream.codec_context
         self._chunks: list[int] | None = [] if container.format.name == "avi" else None
+        self._times_are_own = container.format.name != "mpeg"  # MPEG-PS times a picture here and there, the rest is interpolated
         self._base_s = float(stream.time_base or 0)
         self._start_s = (container.start_time or 0) / av.time_base
         self._packets = self._pictures = self._part = 0
@@ -95,14 +96,15 @@ class FrameOrder:
             self.index = max(self.index + 1, 0 if packet is None else packet - delay)
             time = self._chunks[self.index] if self.index < len(self._chunks) else None
         else:
-            self._pass(packet, stamp, first or after_trouble or self._one_packet_a_picture(picture))
+            self._pass(packet, stamp, first or after_trouble or self._is_exact(picture))
             self.index = max(self.index + 1, self._pictures - 1 + len(self._passed))
             time = picture.pts if packet is None else stamp and stamp[1]
         return Numbered(picture, self.index, None if time is None else time * self._base_s - self._start_s)
 
-    def _one_packet_a_picture(self, picture: av.VideoFrame) -> bool:
-        """H.264 may code the two fields of an interlaced picture as packets of their own."""
-        return not (self._codec.name == "h264" and picture.interlaced_frame)
+    def _is_exact(self, picture: av.VideoFrame) -> bool:
+        """Whether a packet that gives no picture is a lost one. H.264 may code the two fields of an interlaced picture as packets
+        of their own."""
+        return self._times_are_own and not (self._codec.name == "h264" and picture.interlaced_frame)
 
     def _pass(self, packet: int | None, stamp: tuple[int, int] | None, count: bool) -> None:
         if packet in self._passed:

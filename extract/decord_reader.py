@@ -1,7 +1,7 @@
 """decord, for those who ask for it: it decodes from the nearest key frame on, and so may be used only where the packets prove
 that every key frame can be started from.
 
-What decord2 3.4 does elsewhere was measured: other pictures than those asked for, in silence. The proof (`_provable_times`) lets
+What decord2 3.4 does elsewhere was measured: other pictures than those asked for, in silence. The proof (`_proven`) lets
 in H.264 and HEVC in mp4, Matroska and flv whose key frames are all of the kind behind which nothing refers to anything before
 (IDR), and which are not followed by a frame that is shown before them. What is let in is read as PyAV reads it, frame by frame.
 """

@@ -71,3 +71,53 @@ def rotate_by_header(path: Path) -> Path:
         data[matrix + 4 * place : matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
     path.write_bytes(data)
     return path
+
+
+CELL, COLUMNS, LINES = 16, 8, 4  # a numbered picture: 16 cells of black or white for the number, 16 for its complement
+
+
+def numbered(index: int) -> np.ndarray:
+    """A picture (64, 128, 3) that carries its own number."""
+    bits = [(index >> place) & 1 for place in range(16)]
+    cells = np.array(bits + [1 - bit for bit in bits], np.uint8).reshape(LINES, COLUMNS)
+    return (16 + 224 * cells).repeat(CELL, 0).repeat(CELL, 1)[..., None].repeat(3, 2)
+
+
+def number_of(rgb: np.ndarray) -> int:
+    """The number that a picture of any size carries; -1 where it carries none, being a mixture of several."""
+    height, width = rgb.shape[0] / LINES, rgb.shape[1] / COLUMNS
+    bits = [
+        float(rgb[int((line + 0.3) * height) : int((line + 0.7) * height) + 1,
+                  int((column + 0.3) * width) : int((column + 0.7) * width) + 1].mean())
+        for line in range(LINES) for column in range(COLUMNS)
+    ]  # fmt: skip
+    if any(80 < bit < 176 for bit in bits):
+        return -1
+    value, complement = (sum(int(bit > 128) << place for place, bit in enumerate(half)) for half in (bits[:16], bits[16:]))
+    return value if value ^ complement == 0xFFFF else -1
+
+
+def write_numbered(
+    path: Path, frames: int = 75, codec: str = "libx264", options: dict | None = None, gop: int = 30, b_frames: int = 2,
+    rate=RATE, first: int = 0, pts=None, size=None, pixel: Fraction | None = None, container: str | None = None,
+    container_options: dict | None = None, noise: int = 0,
+) -> Path:  # fmt: skip
+    """Encode pictures that carry the numbers `first`, `first` + 1, …; `pts` maps 0, 1, … to a time in units of 1 / `rate`."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", format=container, options=container_options or {}) as output:
+        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height = size or (COLUMNS * CELL, LINES * CELL)
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.gop_size, stream.max_b_frames = gop, b_frames
+        stream.bit_rate = 0 if "crf" in (options or {}) else 4_000_000
+        if pixel:
+            stream.sample_aspect_ratio = pixel
+        for index in range(frames):
+            picture = numbered(first + index)
+            picture = (picture + random.integers(-noise, noise + 1, picture.shape)).clip(0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = frame.reformat(stream.width, stream.height, stream.pix_fmt, interpolation="POINT")
+            frame.pts = index if pts is None else pts(index)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return path
