@@ -39,16 +39,17 @@ class FrameOrder:
     """The index that each decoded picture has among all frames of the file, those included that do not decode.
 
     Packets come in the order of coding, pictures in that of presentation; every picture knows its packet. So a picture's
-    index is the number of packets that are shown before it. AVI states no order of presentation: there a picture is at least
-    its packet's number less the decoder's delay, and the k-th picture is shown with the k-th chunk.
+    index is the number of packets that are shown before it. AVI and bare streams state no order of presentation: there pictures
+    are counted, and key frames put the count right where something was lost. AVI shows the k-th picture with the k-th chunk.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
-        self._stream, self._codec = stream, stream.codec_context
+        self._codec = stream.codec_context
         self._chunks: list[int] | None = [] if container.format.name == "avi" else None
-        self._times_are_own = container.format.name != "mpeg"  # MPEG-PS times a picture here and there, the rest is interpolated
+        # MPEG-PS times one picture here and there; FFmpeg makes up the rest.
+        self._times_are_own = container.format.name != "mpeg"
         self._base_s = float(stream.time_base or 0)
-        self._start_s = (container.start_time or 0) / av.time_base
+        self._start_s = None if container.start_time is None else container.start_time / av.time_base
         self._packets = self._pictures = self._part = 0
         self._clock: list[int] = []  # the last two times of coding
         self._stamps: dict[int, tuple[int, int]] = {}  # part of the file and time of presentation of each packet in the decoder
@@ -91,19 +92,28 @@ class FrameOrder:
         stamp = self._stamps.pop(packet, None)
         first = not self._pictures
         self._pictures += 1
-        if self._chunks is not None:
-            delay = self._codec.reorder_depth
-            self.index = max(self.index + 1, 0 if packet is None else packet - delay)
-            time = self._chunks[self.index] if self.index < len(self._chunks) else None
-        else:
-            self._pass(packet, stamp, first or after_trouble or self._is_exact(picture))
+        exact = self._is_exact(picture)
+        if stamp is not None:
+            self._pass(packet, stamp, first or after_trouble or exact)
             self.index = max(self.index + 1, self._pictures - 1 + len(self._passed))
-            time = picture.pts if packet is None else stamp and stamp[1]
-        return Numbered(picture, self.index, None if time is None else time * self._base_s - self._start_s)
+        else:
+            self.index = max(self.index + 1, self._coded_before(picture, packet) if exact else 0)
+        time = picture.pts if packet is None else stamp and stamp[1]
+        if self._chunks is not None:
+            time = self._chunks[self.index] if self.index < len(self._chunks) else None
+        if time is None:
+            return Numbered(picture, self.index, None)
+        if self._start_s is None:  # a bare stream, which starts with its first picture
+            self._start_s = time * self._base_s
+        return Numbered(picture, self.index, time * self._base_s - self._start_s)
+
+    def _coded_before(self, picture: av.VideoFrame, packet: int | None) -> int:
+        """How many frames are shown before this picture at least: behind a key frame, none that was coded before it."""
+        in_order = picture.key_frame or not self._codec.reorder_depth
+        return packet if packet is not None and in_order else 0
 
     def _is_exact(self, picture: av.VideoFrame) -> bool:
-        """Whether a packet that gives no picture is a lost one. H.264 may code the two fields of an interlaced picture as packets
-        of their own."""
+        """Whether a packet that gives no picture is a lost one. The two fields of an interlaced picture may be two in H.264."""
         return self._times_are_own and not (self._codec.name == "h264" and picture.interlaced_frame)
 
     def _pass(self, packet: int | None, stamp: tuple[int, int] | None, count: bool) -> None:
@@ -112,8 +122,11 @@ class FrameOrder:
         elif stamp is not None:
             while self._waiting and self._waiting[0] <= (stamp, packet):
                 number = heapq.heappop(self._waiting)[1]
-                if count and number != packet and number in self._stamps:
-                    self._passed.add(number)
+                if number in self._stamps:
+                    if count:
+                        self._passed.add(number)
+                    else:
+                        del self._stamps[number]
 
 
 class Clock:

@@ -194,13 +194,18 @@ class _Pictures:
 
     def _packets(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet | None]:
         """Numbered packets, then None: the decoder still holds some pictures."""
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    self._order.add(packet)
-                    yield packet
-        except av.error.FFmpegError:
-            self._broken += 1
+        reading = True
+        while reading:
+            reading = False
+            try:
+                for packet in container.demux(stream):
+                    if packet.size:
+                        self._order.add(packet)
+                        yield packet
+            except IndexError:  # PyAV does not know a stream that begins in the middle; the file goes on behind it
+                reading = True
+            except av.error.FFmpegError:
+                self._broken += 1
         yield None
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from aadc.extract.decode import FrameBlock, Reader, VideoError, VideoFacts, read_blocks
 
-_SIGN_OF_LIFE_S = 1.0
+_SIGN_OF_LIFE_S = 0.25
 _MOST_HEAD_BYTES, _MOST_BLOCK_BYTES = 2**26, 2**32
 _LENGTH_BYTES = 8
 
@@ -200,7 +200,7 @@ def _hand_over(line: socket.socket, item: FrameBlock | VideoFacts | VideoError) 
 
 
 class _SignsOfLife:
-    """Says once a second that decoding goes on, though no block is full yet: sampled frames may be hours of work apart."""
+    """Says now and then that decoding goes on, though no block is full yet: sampled frames may be hours of work apart."""
 
     def __init__(self, line: socket.socket):
         self._line, self._said = line, time.monotonic()

@@ -50,7 +50,7 @@ def read_decord(path: Path, stride: int, block_bytes: int = BLOCK_BYTES) -> Iter
         try:
             video = decord.VideoReader(str(path.absolute()), num_threads=0, fault_tol=1)
             rgb = video.get_batch(frame).asnumpy() if len(video) == facts.frames else None
-        except (decord.DECORDError, decord._ffi.base.DECORDLimitReachedError, RuntimeError, IndexError):
+        except (decord.DECORDError, decord._ffi.base.DECORDLimitReachedError, RuntimeError, IndexError, ValueError):
             raise NotForDecordError from None
         finally:
             video = None

@@ -1,12 +1,12 @@
-"""Pictures that carry their own number, through every codec, length of GOP, container and stride: each row must hold the picture
-whose number it states, at that picture's time.
+"""Pictures that carry their own number, through every codec, length of GOP, container and stride.
+
+Each row must hold the picture whose number it states, with that picture's time.
 
 A selection runs with the other tests. `AADC_DECODE_ALL=1` (`make test-decode`) runs every combination.
 """
 
 import os
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import videos
 
-from aadc.extract.decode import VideoFacts, read_blocks
 from aadc.extract.sampling import sampled_frames
 
 ALL = bool(os.environ.get("AADC_DECODE_ALL"))
@@ -49,7 +48,11 @@ CODECS = {
     ),
     "VP9": ({"codec": "libvpx-vp9", "b_frames": 0, "options": lambda gop: {"cpu-used": "8"}}, ("clip.webm", "clip.mp4")),
     "AV1": (
-        {"codec": "libsvtav1", "b_frames": 0, "options": lambda gop: {"preset": "8", "crf": "5"}},
+        {
+            "codec": "libsvtav1",
+            "b_frames": 0,
+            "options": lambda gop: {"preset": "8", "crf": "5", "svtav1-params": f"keyint={gop}"},
+        },
         ("clip.mp4", "clip.mkv", "clip.webm"),
     ),
     "MJPEG": ({"codec": "mjpeg", "b_frames": 0, "options": lambda gop: {"strict": "-1"}}, ("clip.avi", "clip.mp4", "clip.mkv")),
@@ -64,13 +67,6 @@ CASES = [
 ]
 
 
-def read(path: Path, stride: int, reader: str = "pyav") -> tuple[list[int], np.ndarray, list[int], VideoFacts]:
-    """Index, time and the number that each picture carries, and the facts."""
-    *blocks, facts = read_blocks(path, stride, reader=reader)
-    frame = [int(index) for block in blocks for index in block.frame]
-    return frame, np.concatenate([block.time for block in blocks]), [videos.number_of(rgb) for b in blocks for rgb in b.rgb], facts
-
-
 @pytest.mark.parametrize(("codec", "gop", "name"), CASES)
 def test_every_row_is_the_picture_whose_number_it_states(tmp_path, codec, gop, name):
     how, _ = CODECS[codec]
@@ -82,7 +78,7 @@ def test_every_row_is_the_picture_whose_number_it_states(tmp_path, codec, gop, n
     )
     for reader in ("pyav", "decord"):
         for stride in STRIDES:
-            frame, time, shown, facts = read(path, stride, reader)
+            frame, time, shown, facts = videos.read_numbered(path, stride, reader=reader)
             assert frame == sampled_frames(FRAMES, stride).tolist() == shown, (reader, stride)
             assert (facts.frames, facts.decode_errors, facts.truncated) == (FRAMES, 0, False)
             np.testing.assert_allclose(time, np.array(frame) / videos.RATE, atol=2e-3)

@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from aadc.extract.decode import VideoFacts, read_blocks
+
 WIDTH, HEIGHT, RATE = 64, 48, 25
 
 
@@ -120,4 +122,54 @@ def write_numbered(
             frame.pts = index if pts is None else pts(index)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
+    return path
+
+
+def read_numbered(path: Path, stride: int = 1, **options: object) -> tuple[list[int], np.ndarray, list[int], VideoFacts]:
+    """Index and time of each row, the number that its picture carries, and the facts."""
+    *blocks, facts = read_blocks(path, stride, **options)
+    frame = [int(index) for block in blocks for index in block.frame]
+    shown = [number_of(rgb) for block in blocks for rgb in block.rgb]
+    return frame, np.concatenate([block.time for block in blocks]), shown, facts
+
+
+def remux(path: Path, *sources: Path, pixel: Fraction | None = None, picture_first: bool = False) -> Path:
+    """The video streams of the sources side by side in one file, nothing encoded again; `picture_first` makes the first of them
+    a cover picture."""
+    with av.open(str(path), "w") as output:
+        inputs = [av.open(str(source)) for source in sources]
+        pairs = []
+        for number, source in enumerate(inputs):
+            stream = output.add_stream_from_template(source.streams.video[0])
+            if pixel:
+                stream.sample_aspect_ratio = pixel
+            if picture_first and number == 0:
+                stream.disposition = av.stream.Disposition.attached_pic
+            pairs.append((source, stream))
+        packets = []
+        for source, stream in pairs:
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packets.append((float(packet.dts * packet.time_base), stream, packet))
+        for _, stream, packet in sorted(packets, key=lambda item: item[0]):
+            packet.stream = stream
+            output.mux(packet)
+        for source in inputs:
+            source.close()
+    return path
+
+
+def hide_start(path: Path, frames: int) -> Path:
+    """Let an mp4's edit list begin `frames` frames later, in place: hidden samples stay where they are."""
+    data = bytearray(path.read_bytes())
+    edit = data.index(b"elst") + 4
+    assert data[edit] == 0 and int.from_bytes(data[edit + 4 : edit + 8]) == 1
+    header = data.index(b"mdhd") + 4
+    scale = int.from_bytes(data[header + 12 : header + 16])
+    movie = data.index(b"mvhd") + 4
+    movie_scale = int.from_bytes(data[movie + 12 : movie + 16])
+    length = int.from_bytes(data[edit + 8 : edit + 12]) - round(frames * movie_scale / RATE)
+    begin = int.from_bytes(data[edit + 12 : edit + 16]) + round(frames * scale / RATE)
+    data[edit + 8 : edit + 16] = length.to_bytes(4) + begin.to_bytes(4)
+    path.write_bytes(data)
     return path
