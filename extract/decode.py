@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
@@ -20,10 +19,9 @@ from aadc.extract.clock import Clock, FrameOrder, Numbered, frame_rate
 from aadc.extract.cut_off import is_cut_off
 from aadc.extract.geometry import Geometry
 from aadc.extract.open_video import VideoError, open_video
+from aadc.extract.sampling import Reader
 
 BLOCK_BYTES = 128 * 2**20
-Reader = Literal["pyav", "decord"]
-READER_VERSION = 2  # counts up whenever some file's rows, times or pictures change; part of a run's fingerprint
 MOST_THREADS = 8
 
 

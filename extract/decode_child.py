@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aadc.extract.decode import FrameBlock, Reader, VideoError, VideoFacts, read_blocks
+from aadc.extract.decode import FrameBlock, VideoError, VideoFacts, read_blocks
+from aadc.extract.sampling import Reader
 
 _SIGN_OF_LIFE_S = 0.25
 _MOST_HEAD_BYTES, _MOST_BLOCK_BYTES = 2**26, 2**32

@@ -111,10 +111,9 @@ def _extract_video(
                 part.append(row.key, block)
             tell.advance(len(block["frame"]))
         if facts.truncated:
-            share = f"{facts.frames} of {facts.frames_expected} frames decode"
             if task.strict:
-                raise VideoError("truncated", f"{share} (--strict)")
-            result.truncated.append(f"{row.video}: {share}")
+                raise VideoError("truncated", f"{facts.share} (--strict)")
+            result.truncated.append(f"{row.video}: {facts.share}")
         part.describe(describe(facts, path, video=row.video, split=row.split, labels=row.labels))
         stats.video_s = facts.frames / facts.fps if facts.fps else 0.0
         write_stats(stats, part_file.with_suffix(".json"))

@@ -28,7 +28,7 @@ def feature_blocks(
     """
     gate = Gate(embedder.settings.gate) if embedder.settings.gate else None
     last: dict[str, np.ndarray] | None = None
-    blocks = decoder.blocks(path, embedder.settings.stride)
+    blocks = decoder.blocks(path, embedder.settings.stride, reader=embedder.settings.reader)
     while True:
         with stats.timed("decode"):
             block = next(blocks)
