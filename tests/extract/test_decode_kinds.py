@@ -104,6 +104,14 @@ def test_players_stream_is_read_and_no_cover(tmp_path):
     assert reason(videos.remux(tmp_path / "cover_only.mp4", cover, picture_first=True)) == "no_video_stream"
 
 
+def test_frames_that_are_never_shown_are_none(tmp_path):
+    """VP8 keeps frames for reference that are packets of their own."""
+    plain = videos.write_numbered(tmp_path / "plain.webm", 60, "libvpx", gop=12, b_frames=0)
+    frame, seconds, shown, facts = read(videos.with_hidden_keys(tmp_path / "a.webm", plain))
+    assert frame == shown == list(range(60)) and (facts.frames, facts.decode_errors) == (60, 0)
+    np.testing.assert_allclose(seconds, np.arange(60) / videos.RATE, atol=2e-3)
+
+
 # The clock
 
 

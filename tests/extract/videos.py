@@ -173,3 +173,21 @@ def hide_start(path: Path, frames: int) -> Path:
     data[edit + 8 : edit + 16] = length.to_bytes(4) + begin.to_bytes(4)
     path.write_bytes(data)
     return path
+
+
+def with_hidden_keys(path: Path, source: Path) -> Path:
+    """A VP8 stream whose key frames, but for the first, are decoded twice and shown once, as a frame kept for reference is."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size and packet.is_keyframe and packet.pts:
+                data = bytearray(bytes(packet))
+                data[0] &= ~0x10  # show_frame
+                hidden = av.Packet(bytes(data))
+                hidden.pts = hidden.dts = packet.pts - 1
+                hidden.time_base, hidden.stream = packet.time_base, stream
+                output.mux(hidden)
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    return path
