@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SEED ?= 1
 
-.PHONY: demo test lint bench check-weights clean
+.PHONY: demo test test-decode lint bench check-weights clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -26,12 +26,17 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
+# Every codec, length of GOP, container and stride; `make test` runs a selection.
+test-decode: $(VENV)/.installed
+	AADC_DECODE_ALL=1 $(BIN)/python -m pytest tests/extract/test_decode_matrix.py
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/detection_map.py
 

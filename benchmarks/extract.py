@@ -32,7 +32,7 @@ BOXES, STRIDE, FPS, GATE = 5, 16, 25, 6.0
 WAYS = {"a": "libraries' pipelines, fp32", "b": "ours, fp32", "c": "ours, bf16", "d": "ours, fp32, gate, static video"}
 
 
-def write_clip(path: Path, width: int, height: int, frames: int, still: bool) -> None:
+def write_clip(path: Path, width: int, height: int, frames: int, still: bool, gop: int = 250) -> None:
     """A photograph seen by a camera that pans over it (or stands still), a second one carried through, noise, H.264."""
     from sklearn.datasets import load_sample_images
     from torchvision.transforms.v2 import functional
@@ -43,7 +43,7 @@ def write_clip(path: Path, width: int, height: int, frames: int, still: bool) ->
         for image, size in zip(load_sample_images().images, ([height + 64, width + 64], [height // 4, width // 6]), strict=True)
     )
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", FPS, width=width, height=height, pix_fmt="yuv420p")
+        stream = container.add_stream("libx264", FPS, width=width, height=height, pix_fmt="yuv420p", gop_size=gop)
         for number in range(frames):
             x, y = (0, 0) if still else (int(32 + 31 * np.sin(number / 40)), int(32 + 31 * np.cos(number / 55)))
             frame = temple[y : y + height, x : x + width].astype(np.int16)

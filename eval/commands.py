@@ -22,6 +22,8 @@ from aadc.head.checkpoint import LoadedHead, load_head, replace_file
 from aadc.head.text_tower import load_tower
 from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
+from aadc.manifests.video_suffixes import passed_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +148,9 @@ def score_videos(
     from aadc.extract.decode import VideoError
 
     paths = list_videos(given)
+    for folder in filter(Path.is_dir, given):
+        if note := passed_over(folder):
+            say(f"{folder}: {note}")
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choose_device(device), threshold)
     describe = describer() if describer else None

@@ -79,14 +79,10 @@ def _boxes(features: VideoFeatures, row: int, names: Mapping[str, str]) -> Itera
 
 def pictures(decoder: DecodeChild, path: Path, stride: int, rows: Iterable[int]) -> dict[int, bytes]:
     """JPEGs of these snippets' frames, at most `WIDTH` px wide. `VideoError` if the video cannot be decoded."""
-    wanted, made, first = set(rows), {}, 0
-    for block in decoder.blocks(path, stride):
-        if isinstance(block, VideoFacts):
-            break
-        for row in wanted & set(range(first, first + len(block.rgb))):
-            made[row] = _jpeg(block.rgb[row - first])
-        first += len(block.rgb)
-    return made
+    wanted = sorted(set(rows))
+    blocks = decoder.blocks(path, stride, wanted)
+    made = [_jpeg(rgb) for block in blocks if not isinstance(block, VideoFacts) for rgb in block.rgb]
+    return dict(zip(wanted, made, strict=False))  # a video that has shrunk since gives fewer
 
 
 def _jpeg(rgb: np.ndarray) -> bytes:

@@ -18,8 +18,7 @@ from aadc.extract.video import video_features
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
 from aadc.manifests.records import problems_of
-
-SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".ts", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".h264"}
+from aadc.manifests.video_suffixes import is_video_name, passed_over
 
 
 def list_videos(given: list[Path]) -> list[Path]:
@@ -27,9 +26,9 @@ def list_videos(given: list[Path]) -> list[Path]:
     found = []
     for path in given:
         if path.is_dir():
-            inside = sorted(child for child in path.rglob("*") if child.suffix.lower() in SUFFIXES)
+            inside = sorted(child for child in path.rglob("*") if is_video_name(child.name))
             if not inside:
-                raise UserError(f"{path}: no videos in this folder")
+                raise UserError(f"{path}: no videos in this folder ({passed_over(path) or 'nothing at all'})")
             found += inside
         elif path.exists():
             found.append(path)

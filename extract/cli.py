@@ -49,6 +49,7 @@ def extract(
             min=0, help="Carry features over while no part of the picture changes by this many of 256 levels (0: off)."
         ),
     ] = 0.0,
+    reader: Annotated[str, typer.Option(help="pyav, or decord where a file provably suits it.")] = "pyav",
     workers: Annotated[int, typer.Option(min=1, help="Local processes that share the work, one a GPU if there are GPUs.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT, instead.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
@@ -86,6 +87,7 @@ def extract(
             threshold=threshold,
             gate=gate,
             precision=precision,
+            reader=reader,
         )
     except ValidationError as error:
         raise UserError(problems_of(error)) from None

@@ -83,8 +83,7 @@ def make_plan(
         waiting = part.name in parts
         newest = shard_index(part).entries.get(key) if strict and waiting else entry
         if strict and newest and newest.record.truncated and row.video not in redo:
-            share = f"{newest.frames} of {newest.record.frames_expected} frames decode"
-            struck.append(Rejected(row.video, "truncated", f"{share} (--strict)"))
+            struck.append(Rejected(row.video, "truncated", f"{newest.record.share} (--strict)"))
             tasks.add(number)
             continue
         members.setdefault(number, []).append(row)

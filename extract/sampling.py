@@ -1,6 +1,11 @@
-"""Which frames of a video are looked at: one in `stride`, the one in the middle of its snippet."""
+"""Which frames of a video are looked at: one in `stride`, the one in the middle of its snippet; and by which reader."""
+
+from typing import Literal
 
 import numpy as np
+
+Reader = Literal["pyav", "decord"]
+READER_VERSION = 2  # counts up whenever some file's rows, times or pictures change; part of a run's fingerprint
 
 
 def snippet_count(frames: int, stride: int) -> int:

@@ -48,7 +48,7 @@ def write_cut_off(path: Path, entries: Iterable[Entry]) -> list[str]:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{path}: cannot be removed ({reason(error)}); no video is cut off any more") from None
-    return [f"{one.video}: {one.frames} of {one.frames_expected} frames decode" for one in cut]
+    return [f"{one.video}: {one.share}" for one in cut]
 
 
 def _write(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:

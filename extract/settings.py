@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aadc.extract.sampling import READER_VERSION, Reader
+
 PRESETS = {
     "paper": {"detector": "facebook/detr-resnet-50", "clip": "ViT-B-16/openai"},
     "miniature": {
@@ -31,6 +33,7 @@ class ExtractSettings(BaseModel):
         0.0, ge=0, description="levels (of 256) of change below which a frame is carried over; 0 computes every one"
     )
     precision: Precision = "fp32"
+    reader: Reader = Field("pyav", description="what decodes: pyav, or decord where a file provably suits it")
 
     def sampling(self) -> dict:
         """The part that says which frames and boxes were taken."""
@@ -40,6 +43,7 @@ class ExtractSettings(BaseModel):
             "threshold": self.threshold,
             "crop": "square",
             "gate": self.gate,
+            "reader": f"{self.reader}/{READER_VERSION}",
         }
 
 

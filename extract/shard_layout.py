@@ -17,6 +17,7 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5z
 from pydantic import Field, RootModel, field_validator
 
+from aadc.extract.cut_off import is_cut_off, share
 from aadc.extract.sampling import snippet_count
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
@@ -57,7 +58,7 @@ class ShardHeader:
 class VideoRecord(Record):
     """Attributes of a video's group: the row it came from, what the decoder found, and the file they were taken from.
 
-    `size` (bytes) and `mtime_ns` are 0 in shards of earlier versions.
+    `size` (bytes) and `mtime_ns` are 0, `cut_off` is False in shards of earlier versions.
     """
 
     video: str = Field(min_length=1)
@@ -73,6 +74,7 @@ class VideoRecord(Record):
     sha256: str = ""
     size: int = Field(0, ge=0)
     mtime_ns: int = 0
+    cut_off: bool = False
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -86,8 +88,13 @@ class VideoRecord(Record):
 
     @property
     def truncated(self) -> bool:
-        """Whether clearly less could be decoded than the header promises (more than 5 % and one frame)."""
-        return self.frames + 1 < 0.95 * self.frames_expected
+        """Whether the file is cut off, or clearly less decodes than its header promises."""
+        return is_cut_off(self.frames, self.frames_expected, self.cut_off)
+
+    @property
+    def share(self) -> str:
+        """How much of it there is, in words."""
+        return share(self.frames, self.frames_expected, self.cut_off)
 
 
 @dataclass(frozen=True)

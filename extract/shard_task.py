@@ -167,7 +167,7 @@ def _extract_video(
         if not stats.sampled_frames:
             raise VideoError("no_frames", "not a single frame decodes")
         if facts.truncated and task.strict:
-            raise VideoError("truncated", f"{facts.frames} of {facts.frames_expected} frames decode (--strict)")
+            raise VideoError("truncated", f"{facts.share} (--strict)")
         part.describe(describe(facts, path, state, video=row.video, split=row.split, labels=row.labels))
         stats.video_s = facts.frames / facts.fps if facts.fps else 0.0
         write_stats(stats, part_file.with_suffix(".json"))

@@ -66,6 +66,7 @@ class VideoFeatures:
     sha256: str = ""
     size: int = 0
     mtime_ns: int = 0
+    cut_off: bool = False
     frame: np.ndarray | None = field(default=None, repr=False)
     time: np.ndarray | None = field(default=None, repr=False)
     carried: np.ndarray | None = field(default=None, repr=False)

@@ -33,7 +33,7 @@ def feature_blocks(
     """
     gate = Gate(embedder.settings.gate) if embedder.settings.gate else None
     # Closed at once, however this ends: what a child still had to say of one video must not be taken for the next one's.
-    with closing(decoder.blocks(path, embedder.settings.stride)) as blocks:
+    with closing(decoder.blocks(path, embedder.settings.stride, reader=embedder.settings.reader)) as blocks:
         yield from told(_features_of(blocks, embedder, gate, stats))
 
 
@@ -116,6 +116,7 @@ def describe(facts: VideoFacts, path: Path, state: tuple[int, int], **about: obj
         sha256=sha256,
         size=state[0],
         mtime_ns=state[1],
+        cut_off=facts.cut_off,
     )
 
 

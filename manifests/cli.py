@@ -83,6 +83,7 @@ def folder(
         root_for_card,
         split_clips,
     )
+    from aadc.manifests.video_suffixes import passed_over
 
     clips = clips_of_labels(labels, videos) if labels else clips_of_folders(videos)
     classes = class_names(clips)
@@ -92,7 +93,7 @@ def folder(
     out = out or Path("manifests") / f"{videos.resolve().name}.csv"
     card = make_card(videos.resolve().name, classes, chosen, root_for_card(videos, out))
     rows = make_rows(clips, split_clips(clips, test_share, seed), chosen, whole_clips)
-    _write(rows, card, out, [])
+    _write(rows, card, out, list(filter(None, [passed_over(videos)])))
 
 
 @app.command(epilog="Example:  aadc-manifest demo --seed 0 --out demo")

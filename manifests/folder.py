@@ -16,13 +16,7 @@ from aadc.manifests.manifest import Row, Segment
 from aadc.manifests.records import problems_of
 from aadc.manifests.table import Problem, listing, read_table, refuse
 from aadc.manifests.video_root import VideoRoot
-
-# fmt: off
-VIDEO_SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".vob", ".webm", ".wmv",
-}
-# fmt: on
+from aadc.manifests.video_suffixes import VIDEO_SUFFIXES, is_video_name
 
 
 class Clip(NamedTuple):
@@ -51,7 +45,7 @@ def find_videos(root: Path) -> list[str]:
     for folder, subfolders, files in os.walk(root, onerror=closed):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         links = [name for name in subfolders if os.path.islink(os.path.join(folder, name))]  # os.walk does not enter them
-        clips = [name for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")]
+        clips = [name for name in files if is_video_name(name)]
         for name in links + clips:
             video = os.path.relpath(os.path.join(folder, name), root)
             try:

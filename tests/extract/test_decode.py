@@ -121,19 +121,27 @@ def cut(path: Path, share: float) -> Path:
 
 
 def test_a_cut_off_file_gives_its_good_part_and_says_so(tmp_path):
-    faststart = {"movflags": "faststart"}
-    for name in ("cut.mp4", "cut.mkv"):
-        path = videos.write_ramp(tmp_path / name, container_options=faststart if name.endswith("mp4") else {})
+    for name, options, expected in (("cut.mp4", {"movflags": "faststart"}, 120), ("cut.mkv", {}, 0)):
+        path = videos.write_ramp(tmp_path / name, container_options=options)
+        assert not read(path)[3].truncated
         frame, _, shown, facts = read(cut(path, 0.6))
-        assert facts.truncated and 0 < facts.frames < 110 and facts.frames_expected == pytest.approx(120, abs=1)
+        assert facts.truncated and facts.cut_off and 0 < facts.frames < 110 and facts.frames_expected == expected
         assert len(frame) == snippet_count(facts.frames, 16)
         assert shown[:-1] == frame.tolist()[:-1]  # the very last frame may be the broken one
 
 
-def test_a_cut_off_transport_stream_is_simply_shorter(tmp_path):
-    """It has no header that could promise more."""
-    frame, _, shown, facts = read(cut(videos.write_ramp(tmp_path / "cut.ts"), 0.6))
-    assert 50 < facts.frames < 90 and shown[:-1] == frame.tolist()[:-1]
+def test_a_cut_off_transport_stream_breaks_a_packet(tmp_path):
+    """It has no header that could promise more, but is made of packets of 188 bytes."""
+    path = videos.write_ramp(tmp_path / "cut.ts")
+    assert not read(path)[3].truncated
+    size = path.stat().st_size * 6 // 10 // 188 * 188
+    for rest, cut_off in ((100, True), (0, False)):
+        data = path.read_bytes()
+        path.write_bytes(data[: size + rest])
+        frame, _, shown, facts = read(path)
+        assert 50 < facts.frames < 90 and shown[:-1] == frame.tolist()[:-1]
+        assert (facts.truncated, facts.frames_expected) == (cut_off, 0)
+        path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +266,7 @@ def test_decoding_maps_no_cuda_library(tmp_path):
     videos.write_ramp(path, frames=20)
     code = (
         "import sys; from pathlib import Path; from aadc.extract.decode import read_blocks\n"
-        f"blocks = list(read_blocks(Path({str(path)!r}), 5))\n"
+        f"blocks = list(read_blocks(Path({str(path)!r}), 5, reader='decord'))\n"
         "maps = Path('/proc/self/maps').read_text()\n"
         "print('decord' in sys.modules, 'libdecord' in maps, '/nvidia/' in maps, 'nvidia' in sys.modules)"
     )

@@ -66,7 +66,7 @@ class Blocks:
     def __init__(self, frames: np.ndarray, sizes: list[int]):
         self.frames, self.sizes = frames, sizes
 
-    def blocks(self, path, stride):
+    def blocks(self, path, stride, **_):
         start = 0
         for size in self.sizes:
             index = np.arange(start, start + size)

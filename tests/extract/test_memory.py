@@ -20,8 +20,8 @@ STRIDE, SIZE, BLOCK = 4, (96, 64), 2**20
 class SmallBlocks:
     """A decoder in this process, whose arrays can be watched, with blocks of 1 MB in place of 128."""
 
-    def blocks(self, path: Path, stride: int):
-        return read_blocks(path, stride, BLOCK)
+    def blocks(self, path: Path, stride: int, reader: str = "pyav"):
+        return read_blocks(path, stride, BLOCK, reader=reader)
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path, tiny_detr, tiny_clip):
@@ -45,7 +45,6 @@ def test_memory_does_not_grow_with_the_length(tmp_path, tiny_detr, tiny_clip):
 UNDER_A_LIMIT = """
 import resource, sys
 from pathlib import Path
-import decord  # its libraries are mapped before the limit counts
 import numpy as np
 from aadc.extract.decode import FrameBlock, read_blocks
 
