@@ -84,7 +84,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
         at = TimeLine(features)
         rows = choose_rows(anomaly, scored.spans, verdict, split.stride)
         text = told.get(row.video, {})
-        if text.get("facts") != as_text(facts_of(scored, features, split.classes, split.k, names)):
+        if text.get("facts") != as_text(facts_of(scored, scored.features, split.classes, split.k, names)):
             text = {}
         pages.append(
             Page(

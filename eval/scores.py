@@ -70,7 +70,8 @@ def score_features(head: LoadedHead, features: VideoFeatures, stride: int, thres
         stride,
         threshold,
     )
-    return Scored(replace(features, **dict.fromkeys(WIDE)), snippets, spans)
+    fps = features.fps if 0 < features.fps < np.inf else 0.0  # 0: not known
+    return Scored(replace(features, fps=fps, **dict.fromkeys(WIDE)), snippets, spans)
 
 
 def score_split(
