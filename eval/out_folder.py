@@ -40,9 +40,11 @@ def check_writable(folder: Path) -> None:
     trial = folder / f"trial.{os.getpid()}.tmp"
     try:
         trial.write_bytes(b"x")
-        trial.unlink()
     except OSError as error:
         raise UserError(f"{folder}: nothing can be written there ({reason(error)}); name another folder with --out") from error
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
 
 
 def _lock(file: TextIO, folder: Path) -> None:
