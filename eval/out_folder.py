@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import clear_torn, make_folder, reason
@@ -21,7 +21,7 @@ def writing_to(folder: Path) -> Iterator[Path]:
     """
     check_writable(folder)
     try:
-        file = (folder / ".lock").open("a+")
+        file = (folder / ".lock").open("a+b")
     except OSError as error:
         raise UserError(f"{folder / '.lock'}: cannot be written ({reason(error)}); name another folder with --out") from error
     with file:
@@ -47,18 +47,17 @@ def check_writable(folder: Path) -> None:
             trial.unlink(missing_ok=True)
 
 
-def _lock(file: TextIO, folder: Path) -> None:
+def _lock(file: BinaryIO, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends, however it ends
     except BlockingIOError:
         file.seek(0)
-        holder = file.read(200).strip() or "unknown"
+        holder = file.read(200).decode(errors="replace").strip() or "unknown"
         raise UserError(
             f"{folder}: another aadc-eval ({holder}) is writing there; wait for it, or name another folder with --out"
         ) from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be locked ({reason(error)}); name another folder with --out") from error
     with suppress(OSError):  # a full disk: who writes here is then not known to the next, and that is all
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
