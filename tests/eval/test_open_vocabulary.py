@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 
 from aadc.eval.cli import main
-from aadc.eval.moments import best_moments, similarities
+from aadc.eval.moments import _cut, best_moments, similarities
 from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import load_clip
 from aadc.extract.run_folder import RunFolder
@@ -119,6 +120,29 @@ def test_find_prints_where_to_look_and_keeps_it(run, tiny_clip):
     for others in (["--classes", "x.toml"], ["--head", "x"], ["--other", "x"]):
         status, _, err = call(main, "--run", str(run.path), "--find", WORDS, *others)
         assert status == 2 and others[0] in err
+
+
+def canonical(texts, context_length: int = 8):
+    """A tokenizer as SigLIP's: punctuation dropped, an end mark, cut in silence, padded with the end mark."""
+    import re
+
+    rows = []
+    for text in texts:
+        words = [2 + sum(map(ord, word)) for word in re.sub(r"[^\w\s]", "", text.lower()).split()][: context_length - 1]
+        rows.append([*words, *[1] * (context_length - len(words))])
+    return torch.tensor(rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "cut"),
+    [
+        ("did someone fall?", False), ("a man on the floor...", False), ("one two three four five six seven", False),
+        ("one two three four five six seven!", False), ("one two three four five six seven eight", True),
+        ("same same same same same same same same", True),
+    ],
+)  # fmt: skip
+def test_whole_sentences_fit_a_tokenizer_that_drops_their_end(words, cut):
+    assert _cut(SimpleNamespace(tokenizer=canonical), words, canonical([words])) is cut
 
 
 def test_find_refuses_features_that_are_no_numbers(run):

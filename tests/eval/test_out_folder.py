@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 from test_eval_command import run  # noqa: F401, a fixture
 
-from aadc.eval import out_folder, scores
+from aadc.eval import experiments, out_folder, scores
 from aadc.eval.cli import main
 from aadc.eval.out_folder import writing_to
 from aadc.manifests.errors import UserError
@@ -101,7 +101,8 @@ def test_hdf5_s_own_errors_become_a_sentence(run, monkeypatch):  # noqa: F811
 def test_a_folder_that_takes_no_file_is_known_before_any_score(run, monkeypatch, options, tmp_path):  # noqa: F811
     (tmp_path / "file").touch()
     run.eval.symlink_to(tmp_path / "file")
-    monkeypatch.setattr(scores, "score_split", lambda *_, **__: pytest.fail("scores were computed for nothing"))
+    for module in (scores, experiments):
+        monkeypatch.setattr(module, "score_split", lambda *_, **__: pytest.fail("scores were computed for nothing"))
     options = [str(tmp_path / "file" / "out") if option == "OUT" else option for option in options]
     status, _, err = call(main, "--run", str(run.path), *options)
     assert status == 2 and len(err.strip().splitlines()) == 1 and "name another" in err

@@ -125,6 +125,21 @@ def test_a_long_curve_keeps_its_peaks():
     assert step_path(np.array([0.25, 0.5]), np.array([0.8, 1])) == "M0 100V75.0H800.0V50.0H1000.0"
 
 
+def test_times_of_a_camera_that_does_not_keep_step():
+    """Ten frames a second, then one: truth, score and found spans stand where they are shown, not at frame / fps."""
+    frame = np.array([8, 24, 40, 56])
+    shown_at = lambda f: f / 10 if f <= 32 else 3.2 + (f - 32)  # noqa: E731, seconds
+    time = np.array([shown_at(f) for f in frame])
+    features = VideoFeatures("a.mp4", "test", (), 64, fps=2.0, frame=frame, time=time)
+    at = report_module.TimeLine(features)
+    assert at(24) == pytest.approx(2.4) and at(40) == pytest.approx(11.2) and at(48) == pytest.approx(19.2)
+    ends = at.ends(64, 16)
+    assert ends[-1] == 1 and ends[0] == pytest.approx(at(16) / at(64)) and ends[2] == pytest.approx(19.2 / at(64))
+    assert ends[2] > 0.6 > 48 / 64 - 0.2 and np.all(np.diff(ends) > 0)
+    single = report_module.TimeLine(VideoFeatures("a.mp4", "test", (), 12, fps=6.0, frame=np.array([8]), time=np.array([1.3])))
+    assert single(12) == 2.0 and single.ends(12, 16).tolist() == [1.0]
+
+
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """Four videos of 90 frames; the head's only input that matters is one number a snippet, so the scores are known."""
