@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 
 from aadc.eval.metrics import frame_figures
 from aadc.eval.moments import similarities
-from aadc.eval.open_vocabulary import score_against
+from aadc.eval.open_vocabulary import BesideClip, score_against
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import score_split
 from aadc.eval.truth import expand
@@ -77,8 +77,8 @@ def main(run: RunFolder, kinds: set[str]) -> None:
     for name, head in heads.items():
         beside_clip = score_against(head, manifest.card, clip, "cpu")
         ways = {"": beside_clip}
-        if beside_clip.model is not head.model:
-            ways = {", beside CLIP": beside_clip, ", the head alone": replace(beside_clip, model=head.model)}
+        if isinstance(beside_clip.model, BesideClip):
+            ways = {", beside CLIP": beside_clip, ", the head alone": replace(beside_clip, model=beside_clip.model.head)}
         for way, open_head in ways.items():
             scored = score_split(open_head, shards, rows, 0.5, lambda: None)
             split = ScoredSplit(rows, scored, manifest.card, manifest.card, head.config.k, stride)

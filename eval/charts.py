@@ -6,11 +6,13 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 _POINTS = 400
 
 
-def step_path(values: np.ndarray, frames: int, stride: int) -> str:
+def step_path(values: np.ndarray, ends: np.ndarray) -> str:
     """A step curve of T snippets' values in [0, 1] over the width of a video; where there are too many, each step is the
-    highest of its bin."""
-    ends = np.minimum(np.arange(1, len(values) + 1) * stride, frames) / frames
-    ends[-1] = 1
+    highest of its bin.
+
+    Args:
+        ends: where each step ends, float (T,) ascending to 1.
+    """
     if len(values) > _POINTS:
         first = np.arange(_POINTS) * len(values) // _POINTS
         values, ends = np.maximum.reduceat(values, first), ends[np.append(first[1:], len(values)) - 1]

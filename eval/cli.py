@@ -103,7 +103,14 @@ def evaluate(
         Path | None, typer.Option(help="Class card (TOML) to score against in place of the head's, known in training or not.")
     ] = None,
     clip: Annotated[
-        str | None, typer.Option(help="Where the run's CLIP is now, for --find and --classes: NAME/TAG or folder.")
+        str | None,
+        typer.Option(help="Where the run's CLIP is now, for --video, --ask, --find and --classes: NAME/TAG or folder."),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Where the run's detector is now, for --video and --ask: name or folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what comes out [default: in the run's eval/, another head, card … its own].")
     ] = None,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Score from which a span counts as anomalous.")] = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
@@ -125,35 +132,47 @@ def evaluate(
         raise UserError("--head and --classes go with figures, --report and --video, not with --find or --table")
     if other is not None and table is None:
         raise UserError("--other goes with --table cross alone")
+    if ask is not None and out is not None:
+        raise UserError("--ask writes no file, so there is nothing for --out; leave it out")
+    if detector is not None and not video and ask is None:
+        raise UserError("--detector goes with --video and --ask, which alone look at pictures")
     from aadc.extract.run_choice import choose_run
 
     folder = choose_run(run)
     if table is not None:
         from aadc.eval.table_command import make_table
 
-        make_table(folder, table.value, seeds, other, clip, device)
+        make_table(folder, table.value, seeds, other, clip, device, out)
         return
     from aadc.eval import commands
+    from aadc.eval.made_with import Choice
 
     if find is not None:
-        commands.find(folder, find, clip)
+        commands.find(folder, find, clip, out)
         return
-    loaded = commands.load(folder, head, classes, clip, device)
-    describer = None  # opened once what needs no language model is done, and has not failed
+    choice = Choice(split.value, threshold, head, classes, out)
+    loaded = commands.load(folder, choice, clip, device)
+    open_describer = None
     if describe or ask is not None or metric is Metric.text:
-        from functools import partial
-
-        from aadc.eval.describe.commands import LlmOptions, open_describer
+        from aadc.eval.describe.commands import LlmOptions
 
         options = LlmOptions(llm, llm_url, llm_temperature, llm_seed, llm_timeout)
-        names = commands.detector_names(folder)
-        describer = partial(open_describer, loaded, head or folder.head, names, options, device)
-    if ask is not None:
-        commands.answer(folder, loaded, describer, ask, asked_of, threshold, device)
+        open_describer = commands.describer_opener(folder, choice, loaded, options, device)
+    if ask is not None or video:
+        from aadc.eval.video import Models
+        from aadc.extract.devices import choose_device
+
+        models = Models(choose_device(device), detector, clip)
+        if ask is not None:
+            commands.answer(folder, loaded, choice, open_describer, ask, asked_of, models)
+            return
+        from aadc.eval.video_command import score_videos
+
+        score_videos(folder, loaded, choice, video, models, open_describer)
         return
-    if video:
-        raise typer.Exit(commands.score_videos(folder, loaded, video, threshold, device, describer))
-    commands.score_split(folder, loaded, split.value, metric.value, protocol.value, threshold, report, describer, references)
+    from aadc.eval.split_command import Wanted, score_split
+
+    score_split(folder, loaded, choice, Wanted(metric.value, protocol.value, report, references), open_describer)
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""All figures of a split with their intervals, as a plain dict that becomes metrics.json."""
+"""All figures of a split with their intervals, as a plain dict that becomes metrics.json: shares of 1, all of them; what is no
+share says its unit in its name (`…_s`, `…_per_hour`)."""
 
 import numpy as np
 
@@ -6,7 +7,7 @@ from aadc.eval.bootstrap import Figures, RankedScores, intervals
 from aadc.eval.detection_map import IOUS, Ranking, mean_average_precision, rank_proposals
 from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures, video_scores
 from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.truth import expand, label_spans
+from aadc.eval.truth import label_spans
 
 PROTOCOLS = ("published", "clean")
 
@@ -85,7 +86,7 @@ def _rankings(split: ScoredSplit) -> dict[str, list[Ranking]]:
             frames = split.frames(row)
             if protocol == "published":
                 frames = max(frames // split.stride, 1) * split.stride
-            predictions.append(expand(split.scored[row.key].snippets.classes.astype(float), frames, split.stride))
+            predictions.append(split.class_curves(row, frames))
             spans = label_spans(row, frames, split.card)
             if not split.card.is_abnormal(row.labels):
                 name = row.labels[0]
@@ -100,17 +101,17 @@ def _map_figures(rankings: dict[str, list[Ranking]], videos: int) -> dict:
     figures: dict = {"iou": list(IOUS)}
     for protocol, found in rankings.items():
         values = mean_average_precision(found, np.ones((1, videos), int), len(IOUS), protocol)[0]
-        values = [None if np.isnan(value) else float(value) for value in values]
+        values = [None if np.isnan(value) else float(value) / 100 for value in values]
         figures[protocol] = {"map": values, "mean": None if None in values else sum(values) / len(values)}
     return figures
 
 
 def _map_level(rankings: dict[str, list[Ranking]], known: list[int]) -> Figures:
-    """Mean mAP (percent) over the bars of IoU in both protocols, to be resampled."""
+    """Mean mAP over the bars of IoU in both protocols, to be resampled."""
 
     def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {
-            f"map_{protocol}": mean_average_precision(found, weights[:, known], len(IOUS), protocol).mean(1)
+            f"map_{protocol}": mean_average_precision(found, weights[:, known], len(IOUS), protocol).mean(1) / 100
             for protocol, found in rankings.items()
         }
 

@@ -1,6 +1,7 @@
 """The paper's experiments (Tables V to IX): heads of several settings and seeds, trained from shards, and their figures.
 
-runs/x/heads/<setting>/seed-0/ …   A head that was trained to the end with the same settings is not trained again.
+runs/x/heads/<setting>/seed-0/ …   A head that was trained to the end with the same settings is not trained again, whichever
+table asked for it: the default settings are a row of three.
 """
 
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from aadc.eval.made_with import THRESHOLD
 from aadc.eval.metrics import category_figures, frame_figures, video_figures
 from aadc.eval.open_vocabulary import score_against
 from aadc.eval.scored_split import ScoredSplit
@@ -23,7 +25,8 @@ from aadc.head.train import train_head
 from aadc.manifests.errors import UserError
 from aadc.manifests.processes import side_by_side
 
-MOST_AT_ONCE = 4  # each holds the features of all training videos: about 1 GB on UCF-Crime
+MOST_AT_ONCE = 4
+MOST_BYTES = 2**30  # of training features, a copy of which each training holds
 
 FIGURES = ("frame AUC", "frame AP", "abnormal videos alone", "video AUC", "category accuracy")
 
@@ -55,12 +58,12 @@ def jobs_of(
     run: RunFolder, settings: Mapping[str, HeadConfig], seeds: int, clip: str | None, device: str
 ) -> dict[tuple[str, int], Job]:
     """A job for every setting and seed 0, 1 …, processor cores divided among those that run at once."""
-    threads = max(1, (os.cpu_count() or 1) // at_once(len(settings) * seeds, device))
+    threads = max(1, (os.cpu_count() or 1) // at_once(run, len(settings) * seeds, device))
     return {
         (name, seed): Job(
             run.path,
             config.model_copy(update={"seed": seed}),
-            run.path / "heads" / name.replace(",", "").replace(" ", "-") / f"seed-{seed}",
+            run.path / "heads" / _folder_name(name, config) / f"seed-{seed}",
             clip,
             device,
             threads,
@@ -70,14 +73,33 @@ def jobs_of(
     }
 
 
-def at_once(jobs: int, device: str) -> int:
-    """How many trainings run side by side: one on a GPU, else as many as there are cores, `MOST_AT_ONCE` at most."""
-    return 1 if device != "cpu" else min(os.cpu_count() or 1, MOST_AT_ONCE, jobs)
+def _folder_name(setting: str, config: HeadConfig) -> str:
+    same = next((name for name, plain in PLAIN.items() if plain == config), setting)
+    return same.replace(",", "").replace(" ", "-")
+
+
+def at_once(run: RunFolder, jobs: int, device: str) -> int:
+    """How many trainings run side by side: one on a GPU, else as many as there are cores, `MOST_AT_ONCE` at most, and no more
+    than have room for their features in `MOST_BYTES`: of a large set one alone."""
+    if device != "cpu":
+        return 1
+    copies = MOST_BYTES // max(training_bytes(ShardSet(run.shards)), 1)
+    return max(1, min(os.cpu_count() or 1, MOST_AT_ONCE, jobs, copies))
+
+
+def training_bytes(shards: ShardSet, most_snippets: int = PLAIN["default"].snippets) -> int:
+    """About what the features of the training videos take in memory: half precision, two vectors a snippet."""
+    train = [key for key, entry in shards.entries.items() if entry.split == "train"]
+    if not train:
+        return 0
+    first = shards.read(train[0], ("scene", "detr"))
+    width = first.scene.shape[1] + first.detr.shape[1]
+    return 2 * width * sum(min(shards.entries[key].snippets, most_snippets) for key in train)
 
 
 def train_all(jobs: Sequence[Job], tell: Callable[[], None]) -> None:
     """Train what is not trained yet; `tell` is called after each. Killed and started again, it goes on."""
-    workers = at_once(len(jobs), jobs[0].device)
+    workers = at_once(RunFolder(jobs[0].run), len(jobs), jobs[0].device)
     if workers == 1:
         for job in jobs:
             train(job)
@@ -102,7 +124,7 @@ def test_split(run: RunFolder, head: LoadedHead, device: str) -> ScoredSplit:
     manifest, shards = run.manifest(), ShardSet(run.shards)
     head.model.to(device)
     rows = manifest.split("test")
-    scored = score_split(head, shards, rows, 0.5, lambda: None)
+    scored = score_split(head, shards, rows, THRESHOLD, manifest=run.manifest_csv)
     if not scored:
         raise UserError(f"{run.shards}: no test video of the manifest is in the shards; a table needs some")
     return ScoredSplit(rows, scored, manifest.card, head.card, head.config.k, shards.sampling["stride"])

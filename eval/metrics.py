@@ -75,7 +75,7 @@ def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, floa
     """
     nothing = {"threshold": None, "false_alarms_per_hour": None, "detection_delay_s": None}
     peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.truth)]
-    if not peaks or any(video.fps <= 0 for video in videos):
+    if not peaks or not all(0 < video.fps < np.inf for video in videos):
         return nothing
     threshold = sorted(peaks, reverse=True)[int(np.ceil(recall * len(peaks))) - 1]
     false_alarms, delays = 0, []
@@ -128,8 +128,10 @@ def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict
 
 
 def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarray:
-    """A score for each video (V,): the mean over its k highest snippets, as in training (eq. 7)."""
-    return np.array([np.sort(video.score[::stride])[::-1][:k].mean() for video in videos])
+    """A score for each video (V,): the mean over its k highest snippets, as in training (eq. 7). Frames past the last snippet
+    count for nothing here, however many there are."""
+    snippets = [video.score[::stride][: len(video.classes)] for video in videos]
+    return np.array([np.sort(scores)[::-1][:k].mean() for scores in snippets])
 
 
 def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:

@@ -4,18 +4,18 @@ A snippet is as similar as the most similar thing in it, the whole frame or one 
 embeddings, not the head's: the head learns to tell its classes apart and forgets about the rest (`docs/decisions.md`).
 """
 
-import csv
-import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from aadc.eval.sheets import write_rows
 from aadc.extract.clip_model import Clip
 from aadc.extract.shards import ShardSet, VideoFeatures
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import replacing
 
 FIELDS = ("frame", "time", "scene", "crop", "count", "box")
 APART_S = 5.0
@@ -46,14 +46,13 @@ def best_moments(
     if not words:
         raise UserError('--find has no words; for example --find "a person lying on the floor"')
     tokens = clip.tokenizer([words])
-    if torch.equal(tokens, clip.tokenizer([words[:-1]])):  # the tokenizer cuts in silence
+    if _cut(clip, words, tokens):
         raise UserError(f"--find has more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
     with torch.inference_mode():
         text_C = clip.model.encode_text(tokens)[0].numpy()
     text_C /= np.linalg.norm(text_C)
     moments, every = [], []
-    for key in shards.keys:
-        features = shards.read(key, FIELDS)
+    for _, features in shards.read_videos(shards.keys, FIELDS):
         similarity, thing = similarities(features, text_C)
         if not np.isfinite(similarity).all():
             raise UserError(f"{features.video}: its features are not all finite numbers; extract it again")
@@ -72,6 +71,13 @@ def best_moments(
         Moment(video, frame, time_s, similarity, float((similarity - mean) / deviation), tuple(box))
         for video, frame, time_s, similarity, box in moments[:count]
     ]
+
+
+def _cut(clip: Clip, words: str, tokens: torch.Tensor) -> bool:
+    """Whether a tokenizer left out words in silence: given more room, it fills it with something else than padding."""
+    room = tokens.shape[1]
+    roomy = clip.tokenizer([words], context_length=8 * room)
+    return not torch.equal(roomy[:, :room], tokens) or bool((roomy[:, room:] != roomy[:, -1:]).any())
 
 
 def similarities(features: VideoFeatures, text_C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,11 +102,9 @@ def _peaks(similarity: np.ndarray, time_s: np.ndarray) -> list[int]:
 
 def write_moments(moments: list[Moment], path: Path) -> None:
     """Moments as CSV, best first."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ("rank", *Moment.__dataclass_fields__), lineterminator="\n")
-        writer.writeheader()
-        for rank, moment in enumerate(moments, 1):
-            box = " ".join(f"{value:.3f}" for value in moment.box)
-            writer.writerow({"rank": rank, **asdict(moment), "box": box})
-    os.replace(beside, path)
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        rows = (
+            (rank, *astuple(moment)[:-1], " ".join(f"{value:.3f}" for value in moment.box))
+            for rank, moment in enumerate(moments, 1)
+        )
+        write_rows(file, ("rank", *(field.name for field in fields(Moment))), rows)

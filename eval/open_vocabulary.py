@@ -1,5 +1,6 @@
 """Words in place of the classes of the training: the learned prompts around any words, and CLIP's own judgement beside."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -54,7 +55,8 @@ class BesideClip(nn.Module):
 
 @torch.inference_mode()
 def score_against(head: LoadedHead, card: Card, tower: Clip, device: str) -> LoadedHead:
-    """The same head, its learned prompts around the words of other classes; beside CLIP if it was not trained on all of them.
+    """A head like this one, its learned prompts around the words of other classes; beside CLIP if it was not trained on all of
+    them. The head that was given stays as it is.
 
     Raises:
         UserError: the card has no abnormal class, or a prompt that the tower cannot read.
@@ -62,8 +64,9 @@ def score_against(head: LoadedHead, card: Card, tower: Clip, device: str) -> Loa
     if not any(entry.kind == "abnormal" for entry in card.classes):
         raise UserError(f"{card.title}: none of its classes is abnormal, so no span could have a category; add one")
     prompts = PromptEncoder(tower, card.prompts, head.config.n_ctx, device)
-    head.model.set_classes(card.names, prompts(head.model.contexts))
+    model = copy.deepcopy(head.model)
+    model.set_classes(card.names, prompts(model.contexts))
     if set(card.prompts) <= set(head.card.prompts):
-        return replace(head, card=card)
-    plain_CD = PromptEncoder(tower, card.prompts, 0, device)(head.model.contexts[:, :0])
-    return replace(head, card=card, model=BesideClip(head.model, plain_CD, float(tower.model.logit_scale.exp())))
+        return replace(head, card=card, model=model)
+    plain_CD = PromptEncoder(tower, card.prompts, 0, device)(model.contexts[:, :0])
+    return replace(head, card=card, model=BesideClip(model, plain_CD, float(tower.model.logit_scale.exp())))

@@ -1,7 +1,7 @@
 """Tables like the paper's, for people (terminal, Markdown) and for programs (CSV)."""
 
-import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from aadc.head.checkpoint import replace_file
+from aadc.eval.sheets import write_rows
+from aadc.eval.tables import text
+from aadc.manifests.files import make_folder, replace_file
+from aadc.manifests.shown import shown
 
 
 @dataclass(frozen=True)
@@ -25,24 +28,27 @@ class PaperTable:
     def markdown(self) -> str:
         """A title and a table."""
         lines = [self.heads, ["---", *["---:"] * (len(self.heads) - 1)], *self.rows]
-        return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return f"**{_cell(self.title)}**\n\n" + "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
     def csv(self) -> str:
         """The numbers, unrounded; an undefined one is empty."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.numbers)
-        return text.getvalue()
+        file = io.StringIO()
+        write_rows(file, self.columns, self.numbers)
+        return file.getvalue()
 
     def terminal(self) -> Table:
         """For rich."""
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=text(self.title), title_justify="left")
         for place, head in enumerate(self.heads):
-            table.add_column(head, justify="right" if place else "left")
+            table.add_column(text(head), justify="right" if place else "left")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(text, row))
         return table
+
+
+def _cell(name: str) -> str:
+    """A name as it is read in a table of Markdown, whatever signs are in it."""
+    return re.sub(r"([\\`*_\[\]<>|$~])", r"\\\1", shown(name))
 
 
 def over_seeds(title: str, first: str, found: Mapping[str, Sequence[Mapping[str, float | None]]]) -> PaperTable:
@@ -83,10 +89,10 @@ def confusion_table(kind: str, figures: Mapping) -> PaperTable:
 
 def keep(tables: Mapping[str, PaperTable], folder: Path) -> list[Path]:
     """Write `<name>.md` and `<name>.csv` of each; gives the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = []
     for name, table in tables.items():
-        for suffix, text in ((".md", table.markdown()), (".csv", table.csv())):
+        for suffix, content in ((".md", table.markdown()), (".csv", table.csv())):
             paths.append(folder / f"{name}{suffix}")
-            replace_file(paths[-1], text.encode())
+            replace_file(paths[-1], content)
     return paths

@@ -1,6 +1,8 @@
 """The report: one HTML file that needs no network, for looking at what a head does, worst mistakes first."""
 
+import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -15,18 +17,21 @@ from aadc.eval.describe.describer import How
 from aadc.eval.describe.facts import facts_of
 from aadc.eval.keyframes import KeyFrame, choose_rows, data_uri, key_frames, pictures
 from aadc.eval.metrics import video_scores
-from aadc.eval.mistakes import TrueSpan, Verdict, judge
+from aadc.eval.mistakes import Verdict, judge
 from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.spans import Span, clock
+from aadc.eval.spans import Span, clock, seconds_at
 from aadc.eval.tables import figure_rows, percent
 from aadc.eval.truth import label_spans
 from aadc.extract.decode import VideoError
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardSet
+from aadc.extract.shards import ShardSet, VideoFeatures
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
 from aadc.manifests.manifest import video_path
+from aadc.manifests.shown import shown
 
+Bar = tuple[float, float, str]  # drawn beside the curve: start and end in seconds, what it is
 FIELDS = ("frame", "time", "count", "box", "score", "class")
 HEADLINES = ("frame AUC", "frame AP", "frame AUC, abnormal videos alone", "video AUC", "category accuracy")
 PAGE_BYTES = 19_500_000  # of a page with its pictures, whatever the number of videos
@@ -43,14 +48,19 @@ class Page:
     score: float
     predicted: str | None
     verdict: Verdict
-    true: list[TrueSpan]
+    true: list[Bar]
     found: list[Span]
-    frames: int
+    found_bars: list[Bar]
     duration_s: float
     curve: str
     key_frames: list[KeyFrame]
     text: str | None
     composed: bool
+
+    @property
+    def scale_s(self) -> float:
+        """What a second is measured against in the picture of the curve."""
+        return max(self.duration_s, 1e-9)
 
 
 def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapping] = ()) -> list[Page]:
@@ -62,15 +72,18 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
     told = {row["video"]: row for row in descriptions}
     pages = []
     scores = video_scores(split.videos, split.k, split.stride)
-    for row, video, pair, score in zip(split.there, split.videos, split.categories, scores, strict=True):
-        scored, frames = split.scored[row.key], split.frames(row)
+    found = {row.key: one for row, *one in zip(split.there, split.videos, split.categories, scores, strict=True)}
+    rows_by_key = {row.key: row for row in split.there}
+    for key, features in shards.read_videos(list(rows_by_key), FIELDS):
+        row, (video, pair, score) = rows_by_key[key], found[key]
+        scored, frames = split.scored[key], split.frames(row)
         true = label_spans(row, frames, split.card)
         verdict = judge(scored.spans, true, video.truth is not None, video.score, pair)
         anomaly = scored.snippets.anomaly
-        features = shards.read(row.key, FIELDS)
+        at = TimeLine(features)
         rows = choose_rows(anomaly, scored.spans, verdict, split.stride)
         text = told.get(row.video, {})
-        if text.get("facts") != as_text(facts_of(scored, features, split.classes, split.k, names)):
+        if text.get("facts") != as_text(facts_of(scored, scored.features, split.classes, split.k, names)):
             text = {}
         pages.append(
             Page(
@@ -81,17 +94,37 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
                 float(score),
                 pair[1],
                 verdict,
-                true,
+                [(at(start), at(end), label) for start, end, label in true],
                 scored.spans,
-                frames,
-                frames / features.fps if features.fps else float(features.time[-1]),
-                step_path(anomaly, frames, split.stride),
+                [(at(span.start_frame), at(span.end_frame), str(span)) for span in scored.spans],
+                at(frames),
+                step_path(anomaly, at.ends(frames, split.stride)),
                 key_frames(features, anomaly, rows, names),
                 text.get("text"),
                 text.get("how") == How.composed.value,
             )
         )
     return sorted(pages, key=lambda page: (*page.verdict.order, page.video))
+
+
+class TimeLine:
+    """When the frames of a video are shown, in seconds, by the true times of the sampled ones: not frame / fps, for cameras do
+    not keep step. A video of one sampled frame has no other rate than its fps."""
+
+    def __init__(self, features: VideoFeatures):
+        self._frame, self._time, self._fps = features.frame, np.maximum.accumulate(features.time), features.fps
+
+    def __call__(self, frame: int) -> float:
+        if len(self._frame) == 1 and 0 < self._fps < np.inf:
+            return frame / self._fps
+        return seconds_at(frame, self._frame, self._time)
+
+    def ends(self, frames: int, stride: int) -> np.ndarray:
+        """Where the score of each snippet ends, as a share of the whole: float (T,), the last one 1."""
+        last = np.minimum(np.arange(1, len(self._frame) + 1) * stride, frames)
+        ends = np.array([self(int(frame)) for frame in last]) / max(self(frames), 1e-9)
+        ends[-1] = 1
+        return np.clip(ends, 0, 1)
 
 
 def videos_of(run: RunFolder) -> Path:
@@ -120,8 +153,8 @@ def add_pictures(
             try:
                 rows = [frame.row for frame in page.key_frames]
                 jpegs = pictures(decoder, video_path(root, page.video), stride, rows)
-            except (VideoError, UserError) as error:
-                bad.append(f"{page.video} ({error})")
+            except (VideoError, UserError, OSError, MemoryError) as error:
+                bad.append(shown(f"{page.video} ({reason(error)})"))
                 done.append(page)
                 continue
             size += sum(map(len, jpegs.values()))
@@ -129,15 +162,23 @@ def add_pictures(
             done.append(replace(page, key_frames=frames))
     notes = [f"key frames of {len(bad)} videos are left out: {', '.join(bad[:3])}"] if bad else []
     if size >= room:
-        shown = sum(any(frame.picture for frame in page.key_frames) for page in done)
-        notes.append(f"key frames of the {shown} worst videos alone, so that the page stays small")
+        pictured = sum(any(frame.picture for frame in page.key_frames) for page in done)
+        notes.append(f"key frames of the {pictured} worst videos alone, so that the page stays small")
     return done, notes
 
 
 def render(
-    title: str, split: ScoredSplit, figures: dict, pages: Sequence[Page], metric: str, threshold: float, notes: list
+    title: str,
+    split: ScoredSplit,
+    figures: dict,
+    pages: Sequence[Page],
+    metric: str,
+    threshold: float,
+    notes: Sequence[str],
+    made_with: Mapping | None = None,
+    caution: str | None = None,
 ) -> str:
-    """The whole page."""
+    """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"clock": clock, "percent": percent}
     known = [split.videos[place] for place in split.known]
@@ -160,5 +201,18 @@ def render(
         pages=pages,
         threshold=threshold,
         notes=notes,
+        made_with=made_with or {},
+        made_with_text=json.dumps(made_with or {}, indent=1),
+        caution=caution,
         version=version("aadc-net"),
     )
+
+
+def scores_shown(page: Path) -> str | None:
+    """The digest of the scores that a report shows (see `made_with.digest_of`); None where there is no page, or no digest."""
+    try:
+        with page.open("rb") as file:
+            found = re.search(rb'<meta name="aadc-scores" content="([0-9a-f]{64})">', file.read(4096))
+    except OSError:
+        return None
+    return found[1].decode() if found else None

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from aadc.eval.metrics import ScoredVideo, categories
 from aadc.eval.scores import Scored
-from aadc.eval.truth import expand, frame_truth, has_frame_truth
+from aadc.eval.truth import counted_frames, expand, first_unseen, frame_truth, has_frame_truth
 from aadc.manifests.card import Card
 from aadc.manifests.manifest import Row
 
@@ -35,20 +37,36 @@ class ScoredSplit:
         return [self._video(row) for row in self.there]
 
     def _video(self, row: Row) -> ScoredVideo:
+        """A frame that was never seen keeps the last score, but an anomalous one counts as missed: nobody can have found it."""
         scored, frames = self.scored[row.key], self.frames(row)
+        score = expand(scored.snippets.anomaly, frames, self.stride)
+        truth = frame_truth(row, frames, self.card) if has_frame_truth(row, self.card) else None
+        if truth is not None:
+            unseen = self.first_unseen(row)
+            score[unseen:][truth[unseen:]] = 0
         return ScoredVideo(
             row.video,
             row.labels,
             self.card.is_abnormal(row.labels),
             scored.features.fps,
-            expand(scored.snippets.anomaly, frames, self.stride),
-            frame_truth(row, frames, self.card) if has_frame_truth(row, self.card) else None,
+            score,
+            truth,
             scored.snippets.classes,
         )
 
     def frames(self, row: Row) -> int:
-        """How many frames count: the manifest's own number goes before the decoded one."""
-        return row.frames or self.scored[row.key].features.frames
+        """How many frames count, see `truth.counted_frames`."""
+        return counted_frames(row, self.scored[row.key].features)
+
+    def first_unseen(self, row: Row) -> int:
+        """From which frame on nothing was seen, see `truth.first_unseen`; `frames(row)` where all was."""
+        return first_unseen(self.frames(row), self.scored[row.key].features.frames, self.stride)
+
+    def class_curves(self, row: Row, frames: int) -> np.ndarray:
+        """Class probabilities of the first `frames` frames, float (frames, C); what was never seen speaks for no class."""
+        curves = expand(self.scored[row.key].snippets.classes.astype(float), frames, self.stride)
+        curves[self.first_unseen(row) :] = 0
+        return curves
 
     @cached_property
     def known(self) -> list[int]:

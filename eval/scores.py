@@ -1,34 +1,61 @@
 """Scores of videos, from shards and a trained head, and the files they are kept in."""
 
-import csv
+import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from aadc.eval.sheets import write_rows
 from aadc.eval.spans import Span, find_spans
-from aadc.eval.truth import expand
+from aadc.eval.truth import expand, refuse_impossible_counts
 from aadc.extract.shards import ShardSet, VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.scoring import SnippetScores, score_video
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import replacing
 from aadc.manifests.manifest import Row
+
+FIELDS = ("frame", "time", "scene", "detr", "count", "crop", "class")
+WIDE = ("scene", "detr", "crop")  # what scores come from, and nothing after them
+_GROUP = 4096  # bytes of HDF5's own records for a video, at most
+_SLACK = 2**20
+
+
+@dataclass(frozen=True)
+class KeptScores:
+    """As `SnippetScores` with `anomaly` (T,) and `classes` (T, C) alone. F (T, D) is a hundred times as large and only the
+    describer asks for it, a video at a time: it is computed again each time it is asked for."""
+
+    anomaly: np.ndarray
+    classes: np.ndarray
+    again: Callable[[], SnippetScores]
+
+    @property
+    def features(self) -> np.ndarray:
+        return self.again().features
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A video's features record, its snippet scores, and the spans found in it."""
+    """A video's features record (without the `WIDE` ones), its snippet scores, and the spans found in it."""
 
     features: VideoFeatures
-    snippets: SnippetScores
+    snippets: SnippetScores | KeptScores
     spans: list[Span]
 
 
 def score_features(head: LoadedHead, features: VideoFeatures, stride: int, threshold: float) -> Scored:
-    """Scores and spans of one video. `stride` is that of its extraction (frames)."""
+    """Scores and spans of one video. `stride` is that of its extraction (frames).
+
+    Raises:
+        UserError: features or times that are not finite, or no snippet.
+    """
+    if not np.isfinite(features.time).all():
+        raise UserError(f"{features.video}: its times are not all finite numbers; extract it again")
     snippets = score_video(head.model, features)
     kinds = [head.card.kind(name) for name in head.card.names]
     spans = find_spans(
@@ -42,49 +69,81 @@ def score_features(head: LoadedHead, features: VideoFeatures, stride: int, thres
         stride,
         threshold,
     )
-    return Scored(features, snippets, spans)
+    fps = features.fps if 0 < features.fps < np.inf else 0.0  # 0: not known
+    return Scored(replace(features, fps=fps, **dict.fromkeys(WIDE)), snippets, spans)
 
 
 def score_split(
-    head: LoadedHead, shards: ShardSet, rows: Iterable[Row], threshold: float, tell: Callable[[], None]
+    head: LoadedHead,
+    shards: ShardSet,
+    rows: Sequence[Row],
+    threshold: float,
+    tell: Callable[[], None] = lambda: None,
+    manifest: Path = Path("manifest.csv"),
 ) -> dict[str, Scored]:
-    """Score the videos of `rows` that the shards hold, by key; `tell` is called after each.
+    """Score the videos of `rows` that the shards hold, by key in the order of the rows; `tell` is called after each.
 
+    What is kept of a video is what figures are made of: on all of UCF-Crime's training videos some 70 MB.
+
+    Args:
+        manifest: where the rows stand, for the sentence about one that cannot be.
     Raises:
-        UserError: the shards are not those the head was trained on.
+        UserError: the shards are not those the head was trained on, or a count of frames that cannot be.
     """
     if shards.fingerprint != head.fingerprint:
         raise UserError(
             f"{shards.folder}: fingerprint {shards.fingerprint}, the head was trained on shards of {head.fingerprint}; "
             "train it again on these (aadc-train-head), or name the run it belongs to with --run"
         )
-    fields = ("frame", "time", "scene", "detr", "count", "crop", "class")
+    stride = shards.sampling["stride"]
+    refuse_impossible_counts(rows, shards, manifest, stride)
+    there = [row.key for row in rows if row.key in shards.entries]
     scored = {}
-    for row in rows:
-        if row.key in shards.entries:
-            scored[row.key] = score_features(head, shards.read(row.key, fields), shards.sampling["stride"], threshold)
+    for key, features in shards.read_videos(there, FIELDS):
+        found = score_features(head, features, stride, threshold)
+        kept = KeptScores(found.snippets.anomaly, found.snippets.classes, _scoring_again(head, shards, key))
+        scored[key] = Scored(found.features, kept, found.spans)
         tell()
-    return scored
+    return {key: scored[key] for key in there}
 
 
-def write_scores(scored: dict[str, Scored], names: list[str], stride: int, folder: Path) -> None:
-    """`scores.h5` (per video: frame scores, class probabilities, spans) and `spans.csv` for people.
+def _scoring_again(head: LoadedHead, shards: ShardSet, key: str) -> Callable[[], SnippetScores]:
+    return lambda: score_video(head.model, shards.read(key, FIELDS))
 
-    scores.h5: attribute `classes`; /<key>: `score` float32 (F,), `classes` float32 (T, C), `spans` int64 (S, 2) frames.
+
+def write_scores(
+    scored: Mapping[str, Scored], names: Sequence[str], stride: int, folder: Path, made_with: Mapping | None = None
+) -> None:
+    """`scores.h5` (per video: frame scores, class probabilities, spans) and `spans.csv` for people, each replaced whole.
+
+    scores.h5: attributes `classes` and `made_with` (JSON); /<key>: `score` float32 (F,), `classes` float32 (T, C), `spans`
+    int64 (S, 2) frames.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written; what was there is untouched.
     """
-    beside = folder / f"scores.h5.{os.getpid()}.tmp"
-    with h5py.File(beside, "w") as file:
-        file.attrs["classes"] = names
-        for key, one in scored.items():
-            group = file.create_group(key)
-            group["score"] = expand(one.snippets.anomaly, one.features.frames, stride).astype(np.float32)
-            group["classes"] = one.snippets.classes
-            group["spans"] = np.array([(s.start_frame, s.end_frame) for s in one.spans], np.int64).reshape(-1, 2)
-            group.attrs["video"] = one.features.video
-    os.replace(beside, folder / "scores.h5")
-    with (folder / "spans.csv").open("w", encoding="utf-8", newline="") as file:
-        columns = [field for field in Span.__dataclass_fields__]
-        writer = csv.DictWriter(file, ("video", *columns), lineterminator="\n")
-        writer.writeheader()
-        for one in scored.values():
-            writer.writerows({"video": one.features.video, **asdict(span)} for span in one.spans)
+    with replacing(folder / "scores.h5", RuntimeError) as beside:
+        with h5py.File(beside, "w") as file:
+            _reserve(beside, scored)
+            file.attrs["classes"] = list(names)
+            file.attrs["made_with"] = json.dumps(made_with or {})
+            for key, one in scored.items():
+                group = file.create_group(key)
+                group["score"] = expand(one.snippets.anomaly, one.features.frames, stride).astype(np.float32)
+                group["classes"] = one.snippets.classes
+                group["spans"] = np.array([(s.start_frame, s.end_frame) for s in one.spans], np.int64).reshape(-1, 2)
+                group.attrs["video"] = one.features.video
+            file.flush()
+            size = file.id.get_filesize()
+        os.truncate(beside, size)
+    with replacing(folder / "spans.csv") as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        rows = ((one.features.video, *astuple(span)) for one in scored.values() for span in one.spans)
+        write_rows(file, ("video", *(field.name for field in fields(Span))), rows)
+
+
+def _reserve(path: Path, scored: Mapping[str, Scored]) -> None:
+    """Claim room on the disk for all that comes. `OSError` when it is full: HDF5 would notice only while it closes, and was
+    seen to crash then (see `shards`)."""
+    size = sum(4 * one.features.frames + one.snippets.classes.nbytes + 16 * len(one.spans) + _GROUP for one in scored.values())
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, size + _SLACK)

@@ -51,6 +51,7 @@ def find_spans(
         frames: of the video; stride: frames a snippet.
     """
     abnormal = [index for index, kind in enumerate(kinds) if kind == "abnormal"]
+    time = np.maximum.accumulate(time)  # shards of older programs hold times that go back where a recording was joined
     over = anomaly >= threshold
     over[1:-1] |= over[:-2] & over[2:]
     spans = []
@@ -62,8 +63,8 @@ def find_spans(
             Span(
                 start_frame,
                 end_frame,
-                _seconds(start_frame, frame, time),
-                _seconds(end_frame, frame, time),
+                seconds_at(start_frame, frame, time),
+                seconds_at(end_frame, frame, time),
                 names[abnormal[best]],
                 float(share[best] / max(share.sum(), 1e-12)),
                 float(anomaly[start:end].max()),
@@ -72,7 +73,7 @@ def find_spans(
     return spans
 
 
-def _seconds(at_frame: int, frame: np.ndarray, time: np.ndarray) -> float:
+def seconds_at(at_frame: int, frame: np.ndarray, time: np.ndarray) -> float:
     """When a frame is shown, from the true times of the sampled frames, extended at both ends at their own rate."""
     if len(frame) == 1 or frame[-1] == frame[0]:
         return max(0.0, float(time[0]) if at_frame <= frame[0] else float(time[-1]))

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from aadc.eval.commands import say_caution
 from aadc.eval.experiments import ABLATION, K_GAMMA, PLAIN, figures_of, jobs_of, test_split, train_all
 from aadc.eval.metrics import category_figures
+from aadc.eval.out_folder import writing_to
 from aadc.eval.paper_tables import PaperTable, confusion_table, keep, over_seeds
 from aadc.extract.devices import choose_device
 from aadc.extract.run_choice import choose_run
@@ -16,28 +17,36 @@ from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import load_head
 from aadc.head.text_tower import load_tower
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
 
 
-def make_table(run: RunFolder, name: str, seeds: int, other: Path | None, clip: str | None, device: str) -> None:
-    """Print a table like one of the paper's, training what it needs, and keep it in the run's `eval/tables/`."""
+def make_table(
+    run: RunFolder, name: str, seeds: int, other: Path | None, clip: str | None, device: str, out: Path | None = None
+) -> None:
+    """Print a table like one of the paper's, training what it needs, and keep it in `out`, else the run's `eval/tables/`."""
     if (name == "cross") != (other is not None):
         raise UserError("--table cross and --other RUN, a second data set's run, belong together: give both or neither")
     if other is not None and other.resolve() == run.path.resolve():
         raise UserError(f"{other}: --other is this very run; name that of a second data set")
     device = choose_device(device)
+    with writing_to(out or run.eval / "tables") as folder:
+        tables = _tables(run, name, seeds, other, clip, device)
+        paths = keep(tables, folder)
+    for one in tables.values():
+        Console().print(one.terminal())
+    say("kept: " + ", ".join(map(str, paths)))
+
+
+def _tables(run: RunFolder, name: str, seeds: int, other: Path | None, clip: str | None, device: str) -> dict[str, PaperTable]:
+    say_caution(ShardSet(run.shards), run.manifest().card.source)
     if name == "classes":
         split = test_split(run, load_head(run.head), device)
         figures = category_figures(split.categories, split.names, split.kinds)
-        tables = {f"classes-{kind}": confusion_table(kind, figures[kind]) for kind in ("normal", "abnormal")}
-    elif name == "cross":
-        tables = {"cross": _cross(run, choose_run(other), seeds, clip, device)}
-    else:
-        settings = ABLATION if name == "ablation" else K_GAMMA
-        tables = {name: _settings_table(run, name, settings, seeds, clip, device)}
-    paths = keep(tables, run.eval / "tables")
-    for one in tables.values():
-        Console().print(one.terminal())
-    typer.echo("kept: " + ", ".join(map(str, paths)))
+        return {f"classes-{kind}": confusion_table(kind, figures[kind]) for kind in ("normal", "abnormal")}
+    if name == "cross":
+        return {"cross": _cross(run, choose_run(other), seeds, clip, device)}
+    settings = ABLATION if name == "ablation" else K_GAMMA
+    return {name: _settings_table(run, name, settings, seeds, clip, device)}
 
 
 def _settings_table(run: RunFolder, name: str, settings: dict, seeds: int, clip: str | None, device: str) -> PaperTable:

@@ -8,11 +8,17 @@ from rich.table import Table
 
 from aadc.eval.moments import Moment
 from aadc.eval.spans import clock
+from aadc.manifests.shown import shown
 
 
 def percent(share: float | None) -> str:
     """Two decimals in percent, or a dash for an undefined figure."""
     return "-" if share is None else f"{100 * share:.2f}"
+
+
+def text(name: object) -> str:
+    """A name from elsewhere for rich: text and nothing else, neither markup nor a terminal's commands."""
+    return escape(shown(name))
 
 
 def print_figures(figures: dict, metric: str, protocol: str, console: Console) -> None:
@@ -32,7 +38,7 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
         table.add_column("frame AUC", justify="right")
         table.add_column("frame AP", justify="right")
         for name, values in figures["class"].items():
-            table.add_row(name, percent(values["auc"]), percent(values["ap"]))
+            table.add_row(text(name), percent(values["auc"]), percent(values["ap"]))
         console.print(table)
     if figures["map"] and metric != "map":
         console.print(_map_table(figures, protocol))
@@ -80,21 +86,21 @@ def _map_table(figures: dict, protocol: str) -> Table:
     table = Table("mAP@IoU", *columns, "mean", "95 % interval")
     for name in ("published", "clean"):
         found, bounds = figures["map"][name], figures["interval"].get(f"map_{name}")
-        cells = ["-" if value is None else f"{value:.2f}" for value in [*found["map"], found["mean"]]]
-        span = f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else ""
+        cells = [percent(value) for value in [*found["map"], found["mean"]]]
+        span = f"{percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
         table.add_row(name, *cells, span, style="bold" if name == protocol else "")
     return table
 
 
 def moments_table(moments: Sequence[Moment], words: str) -> Table:
     """Where to look first."""
-    table = Table(title=f"most like “{escape(words)}”", title_justify="left")
+    table = Table(title=text(f'most like "{words}"'), title_justify="left")
     table.add_column("video", overflow="fold")
     table.add_column("at", justify="right")
     table.add_column("cosine", justify="right")
     table.add_column("stands out (deviations)", justify="right")
     for moment in moments:
-        table.add_row(escape(moment.video), clock(moment.time_s), f"{moment.similarity:.3f}", f"{moment.stands_out:+.1f}")
+        table.add_row(text(moment.video), clock(moment.time_s), f"{moment.similarity:.3f}", f"{moment.stands_out:+.1f}")
     return table
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aadc.extract.cut_off import is_cut_off, share
 from aadc.extract.shard_layout import (
     DTYPES,
     FORMAT,
@@ -79,6 +80,16 @@ class VideoFeatures:
     class_id: np.ndarray | None = field(default=None, repr=False)
     crop: np.ndarray | None = field(default=None, repr=False)
     query: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file is cut off, or clearly less decodes than its header promises."""
+        return is_cut_off(self.frames, self.frames_expected, self.cut_off)
+
+    @property
+    def share(self) -> str:
+        """How much of it there is, in words."""
+        return share(self.frames, self.frames_expected, self.cut_off)
 
     @property
     def key(self) -> str:

@@ -4,15 +4,14 @@ Shapes: B videos, T snippets, D detector width, C CLIP width (or O objects x C w
 """
 
 # ruff: noqa: N815  shape suffixes name the fields too
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aadc.extract.shards import ShardSet, VideoFeatures, open_shard, read_video
+from aadc.extract.shards import ShardSet, VideoFeatures
 from aadc.head.config import HeadConfig
 from aadc.head.fusion import visual_features
 from aadc.manifests.card import Card
@@ -86,24 +85,13 @@ def load_bags(
         raise UserError(f"{shards.folder}: not one train video of the manifest is in the shards; run aadc-extract first")
     wanted = {row.key: row for row in rows}
     bags = {}
-    for key, features in _read(shards, wanted):
+    for key, features in shards.read_videos(wanted, FIELDS):
         row = wanted[key]
         detr, vis = (pool_snippets(part, config.snippets).half() for part in snippet_features(features, config.pooling))
         bags[key] = Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
         if tell:
             tell(len(bags), len(rows))
     return [bags[key] for key in wanted]
-
-
-def _read(shards: ShardSet, keys: Iterable[str]) -> Iterator[tuple[str, VideoFeatures]]:
-    """Features of videos, shard by shard: each file is opened and looked over once."""
-    by_path: dict[Path, list[str]] = {}
-    for key in keys:
-        by_path.setdefault(shards.entries[key].path, []).append(key)
-    for path, its_keys in by_path.items():
-        with open_shard(path) as shard:
-            for key in its_keys:
-                yield key, read_video(shard, key, FIELDS)
 
 
 def make_batch(bags: Sequence[Bag], card: Card, device: str = "cpu") -> Batch:

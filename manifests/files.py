@@ -66,6 +66,6 @@ def clear_torn(folder: Path) -> None:
 
 def reason(error: BaseException) -> str:
     """Why, in few words: never empty, one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.strerror:  # HDF5's is a story of several lines
+        return error.strerror if "\n" not in error.strerror else os.strerror(error.errno)
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -49,11 +49,11 @@ def test_ucf_crimes_normal_class_never_scores_as_published():
     abnormal = [f"c{number}" for number in range(13)]
     ucf = card("Normal", *abnormal)
     found = evaluate(perfect(rows_of(ucf), ucf), with_map=True)["map"]
-    assert found["published"]["map"] == pytest.approx([100 * 13 / 14] * 5) and found["clean"]["mean"] == pytest.approx(100)
+    assert found["published"]["map"] == pytest.approx([13 / 14] * 5) and found["clean"]["mean"] == pytest.approx(1)
     other = card("normal", *abnormal)
     split = perfect(rows_of(other), other)
     split.scored["n0.mp4"].snippets.classes[3:5, 0] = 0.5  # no longer flat: the rest of it is two proposals
-    assert found["published"]["mean"] < evaluate(split, with_map=True)["map"]["published"]["mean"] < 100
+    assert found["published"]["mean"] < evaluate(split, with_map=True)["map"]["published"]["mean"] < 1
 
 
 def test_published_knows_whole_snippets_only():
@@ -63,8 +63,8 @@ def test_published_knows_whole_snippets_only():
     split = perfect(rows, classes, frames=47)
     split.scored["a.mp4"].snippets.classes[:] = [[1, 0], [0, 1], [1, 0]]
     found = evaluate(split, with_map=True)["map"]
-    assert found["published"]["map"] == pytest.approx([50] * 5)  # of two classes, normal is flat wherever it is true
-    assert found["clean"]["map"] == pytest.approx([100, 100, 0, 0, 0])
+    assert found["published"]["map"] == pytest.approx([0.5] * 5)  # of two classes, normal is flat wherever it is true
+    assert found["clean"]["map"] == pytest.approx([1, 1, 0, 0, 0])
 
 
 def test_a_perfect_head_and_the_flat_floor():
@@ -85,7 +85,7 @@ def test_abnormal_videos_without_segments_are_left_out_and_named():
     split = perfect(rows, classes)
     figures = evaluate(split, with_map=True)
     assert (figures["videos"], figures["frame"]["videos"], figures["frame"]["anomalous_frames"]) == (5, 4, 64)
-    assert list(figures["class"]) == ["fall"] and figures["map"]["clean"]["mean"] == 100
+    assert list(figures["class"]) == ["fall"] and figures["map"]["clean"]["mean"] == 1
     (note,) = notes_on(split, figures)
     assert "over the other 4 videos: 1 abnormal videos have no segments" in note and "fight.mp4" in note
     rows[0] = Row(video="fall.mp4", split="test", labels="fall")
@@ -119,5 +119,5 @@ def test_labels_that_the_head_does_not_know_are_named_and_count_as_anomalies():
     split = ScoredSplit(rows, split.scored, classes, known, 5, 16)
     figures = evaluate(split, with_map=True)
     assert figures["frame"]["auc"] == 1 and figures["category"]["abnormal"]["confusion"] == [[1, 0], [0, 0]]
-    assert figures["map"]["clean"]["mean"] == 100
+    assert figures["map"]["clean"]["mean"] == 1
     assert "1 of the labels are none of the classes" in notes_on(split, figures)[0]

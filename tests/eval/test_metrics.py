@@ -19,6 +19,7 @@ from aadc.eval.metrics import (
     roc_auc,
     runs,
     video_figures,
+    video_scores,
 )
 from aadc.eval.spans import clock, find_spans
 from aadc.eval.truth import expand, frame_truth, has_frame_truth, label_spans
@@ -169,6 +170,27 @@ def test_video_level():
     assert video_figures(videos, k=1, stride=1)["auc"] == 1
     assert video_figures(videos, k=3, stride=1)["auc"] == 0
     assert video_figures(videos, k=99, stride=1)["auc"] == 0  # K is capped by the length
+
+
+@pytest.mark.parametrize("stride", [1, 16])
+def test_video_scores_by_a_slow_loop(stride):
+    """The mean of the k highest snippet scores, not of their logits, and of snippets that are there: a long tail of frames
+    beyond the last one, which keep its score, does not count again."""
+    logits = [np.array([9, 9, 9, 9, -9.0]), np.array([3, 3, 3, 3, 3.0]), np.array([-1, 2.0])]
+    snippets = [1 / (1 + np.exp(-values)) for values in logits]
+    for tail in (0, 1, 500):
+        videos = [
+            video(
+                expand(values, stride * len(values) + tail, stride),
+                [0] * (stride * len(values) + tail),
+                classes=np.ones((len(values), 4)),
+            )
+            for values in snippets
+        ]
+        for k in (1, 3, 5, 99):
+            expected = [sum(sorted(values)[-k:]) / min(k, len(values)) for values in snippets]
+            np.testing.assert_allclose(video_scores(videos, k, stride), expected)
+    assert expected[0] < expected[1]  # means of logits would have it the other way round
 
 
 def test_categories_by_hand():

@@ -120,9 +120,24 @@ def test_the_area_under_the_curves_is_the_figure():
 def test_a_long_curve_keeps_its_peaks():
     values = np.zeros(7000)
     values[[3, 6543]] = 1
-    path = step_path(values, 16 * 7000 - 5, 16)
+    path = step_path(values, np.arange(1, 7001) / 7000)
     assert len(path) < 12_000 and path.count("V0.0") == 2 and path.endswith("H1000.0")
-    assert step_path(np.array([0.25, 0.5]), 20, 16) == "M0 100V75.0H800.0V50.0H1000.0"
+    assert step_path(np.array([0.25, 0.5]), np.array([0.8, 1])) == "M0 100V75.0H800.0V50.0H1000.0"
+
+
+def test_times_of_a_camera_that_does_not_keep_step():
+    """Ten frames a second, then one: truth, score and found spans stand where they are shown, not at frame / fps."""
+    frame = np.array([8, 24, 40, 56])
+    shown_at = lambda f: f / 10 if f <= 32 else 3.2 + (f - 32)  # noqa: E731, seconds
+    time = np.array([shown_at(f) for f in frame])
+    features = VideoFeatures("a.mp4", "test", (), 64, fps=2.0, frame=frame, time=time)
+    at = report_module.TimeLine(features)
+    assert at(24) == pytest.approx(2.4) and at(40) == pytest.approx(11.2) and at(48) == pytest.approx(19.2)
+    ends = at.ends(64, 16)
+    assert ends[-1] == 1 and ends[0] == pytest.approx(at(16) / at(64)) and ends[2] == pytest.approx(19.2 / at(64))
+    assert ends[2] > 0.6 > 48 / 64 - 0.2 and np.all(np.diff(ends) > 0)
+    single = report_module.TimeLine(VideoFeatures("a.mp4", "test", (), 12, fps=6.0, frame=np.array([8]), time=np.array([1.3])))
+    assert single(12) == 2.0 and single.ends(12, 16).tolist() == [1.0]
 
 
 @pytest.fixture
@@ -237,7 +252,10 @@ def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
         spans = find_spans(anomaly, classes, card.names, ["normal", "abnormal"], frame, frame / 25, T, 1)
         scored[row.key] = Scored(features, SnippetScores(anomaly, classes, classes), spans)
     few, split = (ScoredSplit(some, scored, card, card, 5, 1) for some in (rows[:4], rows))
-    shards = SimpleNamespace(models={"detector": {"class_names": {"1": "person"}}}, read=lambda key, _: scored[key].features)
+    shards = SimpleNamespace(
+        models={"detector": {"class_names": {"1": "person"}}},
+        read_videos=lambda keys, _: ((key, scored[key].features) for key in keys),
+    )
     heavy = {row: random.bytes(30_000) for row in range(T)}
     monkeypatch.setattr(report_module, "pictures", lambda decoder, path, stride, rows: {row: heavy[row] for row in rows})
     monkeypatch.setattr(report_module, "video_path", lambda root, video: root / video)

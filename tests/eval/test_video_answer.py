@@ -1,18 +1,31 @@
 """Where the answers of single videos go, and when one is told to be cut off."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aadc.eval.video import answer_folders, cut_off, list_videos
+from aadc.eval.video import answer_folder, list_videos
 from aadc.extract.shards import VideoFeatures
 from aadc.manifests.errors import UserError
 
 
 def test_every_video_has_a_folder_of_its_own(tmp_path):
     paths = [Path("a/clip.mp4"), Path("b/clip.mp4"), Path("a/clip.ts"), Path("c/clip.mp4")]
-    names = [folder.name for folder in answer_folders(paths, tmp_path)]
-    assert names == ["clip.mp4", "clip.mp4 (2)", "clip.ts", "clip.mp4 (3)"]
+    folders = [answer_folder(path, tmp_path) for path in paths]
+    assert len(set(folders)) == 4 and [folder.parent for folder in folders] == [tmp_path] * 4
+    assert [re.fullmatch(r"(.+)-[0-9a-f]{8}", folder.name)[1] for folder in folders] == [path.name for path in paths]
+    assert answer_folder(Path("a/clip.mp4").resolve(), tmp_path) == folders[0]  # one video, one folder, however it is named
+
+
+@given(st.binary(min_size=1, max_size=255).map(lambda raw: raw.replace(b"/", b"-").replace(b"\0", b"-")))
+def test_any_name_of_a_file_becomes_a_folder(tmp_path_factory, raw):
+    folder = answer_folder(Path(os.fsdecode(raw)), tmp_path_factory.getbasetemp() / "answers")
+    folder.mkdir(parents=True, exist_ok=True)
+    assert folder.name.isprintable() and len(os.fsencode(folder.name)) <= 255
 
 
 def test_folders_are_looked_through_and_files_taken_as_they_are(tmp_path):
@@ -30,4 +43,4 @@ def test_folders_are_looked_through_and_files_taken_as_they_are(tmp_path):
 
 @pytest.mark.parametrize(("frames", "expected", "cut"), [(100, 0, False), (100, 101, False), (100, 300, True)])
 def test_cut_off(frames, expected, cut):
-    assert cut_off(VideoFeatures("a", "test", (), frames, expected)) is cut
+    assert VideoFeatures("a", "test", (), frames, expected).truncated is cut

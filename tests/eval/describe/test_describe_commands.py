@@ -118,7 +118,7 @@ def test_a_report_later_shows_what_was_said_of_the_same_spans_alone(described):
     texts = [row["text"] for row in read_rows(described.eval / "descriptions.jsonl") if row["spans"]]
     call(main, "--run", str(described.path), "--report")
     assert all(text in (described.eval / "report.html").read_text() for text in texts)
-    call(main, "--run", str(described.path), "--report", "--threshold", "0.999999")
+    call(main, "--run", str(described.path), "--report", "--threshold", "0.999999", "--out", str(described.eval))
     assert not any(text in (described.eval / "report.html").read_text() for text in texts)
 
 

@@ -1,0 +1,29 @@
+"""Whether the manifest that a run was extracted from says something else now than the run's own copy, which figures use."""
+
+from pathlib import Path
+
+from aadc.extract.run_folder import RunFolder
+from aadc.manifests.changes import changes
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Manifest, read_manifest
+
+
+def changes_since_extraction(run: RunFolder, used: Manifest) -> list[str]:
+    """A sentence on what has changed, or none: the manifest is as it was, or not where it was.
+
+    Args:
+        used: the run's own copy.
+    """
+    path = Path(run.record().manifest)
+    if not path.is_file() or path.resolve() == run.manifest_csv.resolve():
+        return []
+    try:
+        found = changes(used, read_manifest(path))
+    except UserError:
+        return [f"{path} cannot be read any more; figures use the run's own copy, {run.manifest_csv}"]
+    if not found:
+        return []
+    return [
+        f"{path} has changed since the extraction: {'; '.join(found)}. Figures use the labels of the run's own copy, "
+        f"{run.manifest_csv}; aadc-extract {path} takes the changes up"
+    ]

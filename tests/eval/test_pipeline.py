@@ -1,0 +1,57 @@
+"""The whole pipeline to a figure, through the commands that people type: scenes, features, head, scores, single videos."""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from calls import call
+
+from aadc.eval.cli import main as eval_main
+from aadc.extract.cli import main as extract_main
+from aadc.head.cli import main as head_main
+from aadc.manifests.cli import main as manifest_main
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    """Fourteen drawn scenes, the miniature models, one frame in ten, a head trained for a few epochs."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert call(manifest_main, "demo", "--seed", "3", "--train", "10", "--test", "4")[0] == 0
+        assert call(extract_main, "demo/demo.csv", "--models", "miniature", "--stride", "10")[0] == 0
+        assert call(head_main, "--epochs", "4")[0] == 0
+        status, out, _ = call(eval_main, "--metric", "auc")
+    assert status == 0 and "miniature" not in out  # drawn scenes are what they know
+    return folder
+
+
+def test_the_pipeline_finds_what_was_drawn(scenes):
+    metrics = json.loads((scenes / "runs" / "demo" / "eval" / "metrics.json").read_text())
+    assert metrics["videos"] == 4 and metrics["frame"]["anomalous_frames"] > 100
+    assert metrics["frame"]["auc"] >= 0.8, "the truth is in the scenes; a head that learned nothing gets about 0.5"
+    assert metrics["frame"]["auc"] > metrics["frame"]["flat_floor"]["auc"], "within the videos, too"
+
+
+def test_a_trained_head_scores_a_single_video_as_its_shard(scenes, monkeypatch):
+    """Pixels to scores by `--video`, against what the shards gave: the same numbers, of a head whose scores say something."""
+    monkeypatch.chdir(scenes)
+    status, out, _ = call(eval_main, "--video", "demo/videos/test-000.mp4", "--video", "demo/videos/test-003.mp4")
+    assert status == 0 and "they know this project's drawn scenes alone" in out  # nobody can know that these are some
+    every = []
+    with h5py.File("runs/demo/eval/scores.h5") as stored:
+        for path in Path("runs/demo/eval/videos").glob("*/scores.json"):
+            answer = json.loads(path.read_text())
+            expected = stored[answer["video"]]["score"][::10]
+            assert len(answer["score"]) == len(expected)
+            np.testing.assert_allclose(answer["score"], expected, atol=2e-4)
+            spans = [[span["start_frame"], span["end_frame"]] for span in answer["spans"]]
+            assert spans == stored[answer["video"]]["spans"][:].tolist()
+            assert answer["caution"] and answer["made_with"]["head"]["weights"]
+            every.append(expected)
+    assert len(every) == 2 and np.ptp(np.concatenate(every)) > 0.8
