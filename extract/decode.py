@@ -16,10 +16,11 @@ import av
 import numpy as np
 
 from aadc.extract.clock import Clock, FrameOrder, Numbered, frame_rate
-from aadc.extract.cut_off import is_cut_off, share
+from aadc.extract.cut_off import is_cut_off
 from aadc.extract.geometry import Geometry
 from aadc.extract.open_video import VideoError, open_video
 from aadc.extract.sampling import Reader
+from aadc.extract.truncation import is_truncated, share
 
 BLOCK_BYTES = 128 * 2**20
 MOST_THREADS = 8
@@ -44,7 +45,7 @@ class VideoFacts:
     @property
     def truncated(self) -> bool:
         """Whether the file is cut off, or clearly less decodes than its header promises (more than 5 % and one frame)."""
-        return is_cut_off(self.frames, self.frames_expected, self.cut_off)
+        return is_truncated(self.frames, self.frames_expected, self.cut_off)
 
     @property
     def share(self) -> str:

@@ -17,8 +17,8 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5z
 from pydantic import Field, RootModel, field_validator
 
-from aadc.extract.cut_off import is_cut_off, share
 from aadc.extract.sampling import snippet_count
+from aadc.extract.truncation import is_truncated, share
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.manifest import MOST_FRAMES
@@ -89,7 +89,7 @@ class VideoRecord(Record):
     @property
     def truncated(self) -> bool:
         """Whether the file is cut off, or clearly less decodes than its header promises."""
-        return is_cut_off(self.frames, self.frames_expected, self.cut_off)
+        return is_truncated(self.frames, self.frames_expected, self.cut_off)
 
     @property
     def share(self) -> str:

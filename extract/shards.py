@@ -28,7 +28,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aadc.extract.cut_off import is_cut_off, share
 from aadc.extract.shard_layout import (
     DTYPES,
     FORMAT,
@@ -40,6 +39,7 @@ from aadc.extract.shard_layout import (
     key_of,
     look_over,
 )
+from aadc.extract.truncation import is_truncated, share
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replacing
 
@@ -84,7 +84,7 @@ class VideoFeatures:
     @property
     def truncated(self) -> bool:
         """Whether the file is cut off, or clearly less decodes than its header promises."""
-        return is_cut_off(self.frames, self.frames_expected, self.cut_off)
+        return is_truncated(self.frames, self.frames_expected, self.cut_off)
 
     @property
     def share(self) -> str:
