@@ -4,13 +4,14 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from aadc.extract.clip_model import Clip
-from aadc.extract.devices import at_once
-from aadc.extract.frozen import frozen
+from aadc.extract.devices import at_once, halving
+from aadc.extract.frozen import frozen, same_answer
+from aadc.manifests.errors import UserError
 
 _BATCH = 64
 
@@ -24,7 +25,7 @@ class ClipEncoder:
 
     def __init__(self, clip: Clip, device: str = "cpu", dtype: torch.dtype = torch.float32):
         self.width, self.device, self.dtype = clip.width, device, dtype
-        self.visual = frozen(copy.deepcopy(clip.model.visual), device, dtype)
+        self.visual = _frozen_tower(clip, device, dtype)
         config = clip.preprocess_cfg
         size = config["size"]
         self.size_hw = (size, size) if isinstance(size, int) else tuple(size)
@@ -63,6 +64,25 @@ class ClipEncoder:
         parts = []
         few = at_once(self.device, self.size_hw[0] * self.size_hw[1], _BATCH)
         for start in range(0, len(images), few):
-            batch = torch.stack([self.preprocess(image.to(self.device)) for image in images[start : start + few]])
-            parts.append(self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu())
+            parts += halving(self._embed, images[start : start + few])
         return torch.cat(parts)
+
+    def _embed(self, images: Sequence[Tensor]) -> Tensor:
+        batch = torch.stack([self.preprocess(image.to(self.device)) for image in images])
+        return self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu()
+
+
+@torch.inference_mode()
+def _frozen_tower(clip: Clip, device: str, dtype: torch.dtype) -> nn.Module:
+    """The image tower rearranged for speed, or as it is where a picture shows that this changes its answer."""
+    size = clip.preprocess_cfg["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    picture = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    plain = clip.model.visual(picture)
+    if not isinstance(plain, Tensor) or plain.shape != (1, clip.width):
+        raise UserError(f"{clip.source}: its image tower does not give one vector a picture as wide as its text's; "
+                        "extract with another CLIP (--clip)")  # fmt: skip
+    tower = frozen(copy.deepcopy(clip.model.visual), device, dtype)
+    if same_answer(plain, tower(picture.to(device, dtype, memory_format=torch.channels_last)), dtype):
+        return tower
+    return copy.deepcopy(clip.model.visual).to(device=device, dtype=dtype, memory_format=torch.channels_last)
