@@ -97,8 +97,18 @@ class Detector:
 
     def preprocess_frames(self, frames_BCHW: Tensor) -> dict[str, Tensor]:
         """`pixel_values` and, where the family has it, `pixel_mask` from RGB uint8 frames of one size, as the model's own
-        processor makes them."""
-        return dict(self.processor(images=list(frames_BCHW.to(self.device)), return_tensors="pt"))
+        processor makes them.
+
+        A frame so narrow that nothing would be left of its short side at the processor's longest edge is stretched first:
+        boxes are relative to the frame, and mean the same.
+        """
+        frames_BCHW = frames_BCHW.to(self.device)
+        size, (height, width) = self.processor.size, frames_BCHW.shape[-2:]
+        edges = [getattr(size, name, None) for name in ("longest_edge", "max_height", "max_width")]
+        least = max((-(-max(height, width) // edge) for edge in edges if edge), default=1)
+        if min(height, width) < least:
+            frames_BCHW = nn.functional.interpolate(frames_BCHW, (max(height, least), max(width, least)), mode="nearest")
+        return dict(self.processor(images=list(frames_BCHW), return_tensors="pt"))
 
     @torch.inference_mode()
     def __call__(self, frames_BCHW: Tensor) -> Detections:

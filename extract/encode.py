@@ -14,6 +14,7 @@ from aadc.extract.frozen import frozen, same_answer
 from aadc.manifests.errors import UserError
 
 _BATCH = 64
+_LONGEST = 16  # times as long as short is a picture of which CLIP's middle is cut out before it is enlarged, and not after
 
 
 class ClipEncoder:
@@ -38,6 +39,8 @@ class ClipEncoder:
     def preprocess(self, image_CHW: Tensor) -> Tensor:
         """An RGB uint8 picture (3, h, w) as the tower wants it, float32 (3, H, W): open_clip's own transform on tensors."""
         height, width = self.size_hw
+        if self.resize_mode == "shortest":
+            image_CHW = _middle(image_CHW, _LONGEST)
         h, w = image_CHW.shape[-2:]
         if self.resize_mode == "squash":
             scaled_hw = self.size_hw
@@ -70,6 +73,17 @@ class ClipEncoder:
     def _embed(self, images: Sequence[Tensor]) -> Tensor:
         batch = torch.stack([self.preprocess(image.to(self.device)) for image in images])
         return self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu()
+
+
+def _middle(image_CHW: Tensor, most: int) -> Tensor:
+    """The middle of a picture that is more than `most` times as long as it is short, else all of it.
+
+    Enlarged as a whole, 1 x 5000 px would be a million columns of which 224 are kept.
+    """
+    h, w = image_CHW.shape[-2:]
+    far = most * min(h, w)
+    top, left = (max(0, (side - far) // 2) for side in (h, w))
+    return image_CHW[..., top : h - top, left : w - left]
 
 
 @torch.inference_mode()
