@@ -20,6 +20,7 @@ from aadc.extract.features import FrameEmbedder
 from aadc.extract.frozen import same_answer
 from aadc.extract.model_names import named, place
 from aadc.extract.settings import PRESETS, ExtractSettings, fingerprint
+from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
 
 DAMAGES = {
@@ -77,7 +78,7 @@ def clip_folder(folder: Path, model: nn.Module, config: dict) -> Path:
 SIZES = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 
 
-@pytest.mark.parametrize("kind", ["CoCa", "padding masked", "image side of several answers"])
+@pytest.mark.parametrize("kind", ["CoCa", "read at the first token", "image side of several answers"])
 def test_clips_that_cannot_serve_are_refused_before_the_first_frame(tiny_detr, tmp_path, kind):
     vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8}
     if kind == "CoCa":
@@ -86,8 +87,13 @@ def test_clips_that_cannot_serve_are_refused_before_the_first_frame(tiny_detr, t
         config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text, "multimodal_cfg": SIZES | {"attn_pooler_heads": 2}}
         config["custom_text"] = True
         model = open_clip.CoCa(**{key: value for key, value in config.items() if key != "custom_text"})
-    elif kind == "padding masked":
-        config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": SIZES | {"use_pad_mask": True}, "custom_text": True}
+    elif kind.startswith("read"):
+        config = {
+            "embed_dim": 16,
+            "vision_cfg": vision,
+            "text_cfg": SIZES | {"pool_type": "first", "no_causal_mask": True},
+            "custom_text": True,
+        }
         model = open_clip.CustomTextCLIP(16, vision, config["text_cfg"])
     else:
         config = {"embed_dim": 16, "vision_cfg": vision | {"output_tokens": True}, "text_cfg": SIZES}
@@ -97,6 +103,16 @@ def test_clips_that_cannot_serve_are_refused_before_the_first_frame(tiny_detr, t
     with pytest.raises(UserError, match=words) as caught:
         FrameEmbedder(ExtractSettings(detector=str(tiny_detr), clip=str(folder)))
     assert str(folder) in str(caught.value) and "--clip" in str(caught.value)
+
+
+def test_text_sides_that_take_no_prompts(tiny_clip):
+    """One that masks its padding, and a whole model of another library."""
+    model = load_clip(str(tiny_clip)).model
+    assert text_side(model, "x")[0] is model
+    model.use_pad_mask = True
+    for unfit in (model, SimpleNamespace(text=nn.Linear(2, 2), text_pool_type="argmax")):
+        with pytest.raises(UserError, match="^x: its text tower takes no learnable prompts"):
+            text_side(unfit, "x")
 
 
 def answer(boxes: list, probabilities: list, query: torch.Tensor) -> dict:
