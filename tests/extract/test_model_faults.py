@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from aadc.extract.clip_model import load_clip
+from aadc.extract.decode import FrameBlock, VideoFacts
 from aadc.extract.detect import Detector, load_detector
 from aadc.extract.devices import halving
 from aadc.extract.encode import ClipEncoder
@@ -21,6 +22,7 @@ from aadc.extract.frozen import same_answer
 from aadc.extract.model_names import named, place
 from aadc.extract.settings import PRESETS, ExtractSettings, fingerprint
 from aadc.extract.text_side import text_side
+from aadc.extract.video import video_features
 from aadc.manifests.errors import UserError
 
 DAMAGES = {
@@ -304,3 +306,23 @@ def test_same_answer_allows_rounding_and_no_more():
     assert same_answer(values, values * (1 + 1e-5), torch.float32) and not same_answer(values, values * 1.01, torch.float32)
     assert same_answer(values, values.bfloat16(), torch.bfloat16) and not same_answer(values, values * 1.2, torch.bfloat16)
     assert not same_answer(values, values * float("nan"), torch.float32) and not same_answer(values, values[:9], torch.float32)
+
+
+def test_seen_is_carried_over_by_the_gate_and_stored(tiny_detr, tiny_clip, tmp_path):
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, 256, (2, 40, 50, 3), np.uint8)
+    blocks = [np.stack([one, one, other]), np.stack([other, one])]
+
+    class Decoder:
+        def blocks(self, path: Path, stride: int):
+            for start, rgb in zip((0, 3), blocks, strict=True):
+                yield FrameBlock(np.arange(start, start + len(rgb)), np.arange(start, start + len(rgb)) / 5, rgb)
+            yield VideoFacts(50, 40, 5.0, 0, 5, 5)
+
+    settings = ExtractSettings(detector=str(tiny_detr), clip=str(tiny_clip), boxes=1, threshold=0.3, gate=5.0)
+    embedder = FrameEmbedder(settings)
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    features = video_features(tmp_path / "a.mp4", embedder, Decoder())
+    assert features.carried.tolist() == [False, True, False, True, False]
+    expected = embedder(np.concatenate(blocks))["seen"]
+    assert features.seen.tolist() == expected.tolist() and features.seen.dtype == np.uint16 and expected.max() > 1
