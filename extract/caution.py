@@ -15,5 +15,8 @@ def caution(models: Mapping, source: str = "") -> str | None:
         source: of the data set, as its class card says; empty for videos of no data set.
     """
     sources = [str(model.get("source", "")) for model in models.values() if isinstance(model, Mapping)]
-    miniature = any(one == "miniature" or one.rstrip("/").endswith(("miniature/detr", "miniature/clip")) for one in sources)
+    miniature = any(
+        one == "miniature" or one.replace("\\", "/").rstrip("/").endswith(("miniature/detr", "miniature/clip"))
+        for one in sources
+    )
     return SCENES_ONLY if miniature and source != SOURCE else None

@@ -9,7 +9,11 @@ import torch
 from torch import nn
 
 from aadc.extract.hub import is_folder, loading, weights_hash
+from aadc.extract.model_names import named, place
+from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
+
+_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -30,19 +34,40 @@ def load_clip(source: str) -> Clip:
 
     Args:
         source: `NAME/TAG` as open_clip lists them (`ViT-B-16/openai`; OpenAI's weights get their quick-GELU config), or a
-            folder in open_clip's local-dir layout (open_clip_config.json + open_clip_model.safetensors), or `hf-hub:…`.
+            `miniature`, or `hf-hub:…`, or a folder in open_clip's local-dir layout (open_clip_config.json +
+            open_clip_model.safetensors).
     Raises:
-        UserError: not there, not reachable, no weights (never a random model in silence), or only a pickle.
+        UserError: not there, not reachable, damaged, no weights (never a random model in silence), only a pickle, or its text
+            tower takes no learnable prompts.
     """
-    with loading("CLIP model", source, "--clip"):
-        name, tag = _name_and_tag(source)
-        model = open_clip.create_model(name, pretrained=tag, require_pretrained=True)
+    source, found_at = named(source, "clip"), place(source, "clip")
+    with loading("CLIP model", found_at, "--clip"), torch.no_grad():
+        name, tag = _name_and_tag(found_at)
+        if is_folder(found_at):
+            model = open_clip.create_model(name, load_weights=False)
+            open_clip.load_checkpoint(model, str(_weights_file(Path(found_at).expanduser())))
+        else:
+            model = open_clip.create_model(name, pretrained=tag, require_pretrained=True)
+        model.eval().requires_grad_(False)
+        text_side(model, source)  # found out now, not after days of extraction
         tokenizer = open_clip.get_tokenizer(name)
-    model.eval().requires_grad_(False)
-    config = open_clip.get_model_preprocess_cfg(model)
-    with torch.no_grad():
+        config = open_clip.get_model_preprocess_cfg(model)
         width = model.encode_text(tokenizer(["a"])).shape[-1]
     return Clip(source, model, tokenizer, config, width, weights_hash(model))
+
+
+def _weights_file(folder: Path) -> Path:
+    """The weights of a folder. open_clip itself would take a pickled file beside them."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(
+            f"{folder}: no *.safetensors in it; a CLIP folder holds open_clip_config.json and "
+            "open_clip_model.safetensors (pickled checkpoints are not read)"
+        )
+    known = [file for name in _WEIGHTS for file in files if file.name == name]
+    if not known and len(files) > 1:
+        raise UserError(f"{folder}: several *.safetensors; name the one with the CLIP's weights {_WEIGHTS[0]}")
+    return (known or files)[0]
 
 
 def _name_and_tag(source: str) -> tuple[str, str | None]:
@@ -50,13 +75,7 @@ def _name_and_tag(source: str) -> tuple[str, str | None]:
     if source.startswith("hf-hub:"):
         return source, None
     if is_folder(source):
-        folder = Path(source).expanduser()
-        if not any(folder.glob("*.safetensors")):
-            raise UserError(
-                f"{folder}: no *.safetensors in it; a CLIP folder holds open_clip_config.json and "
-                "open_clip_model.safetensors (pickled checkpoints are not read)"
-            )
-        return f"local-dir:{folder}", None
+        return f"local-dir:{Path(source).expanduser()}", None
     name, slash, tag = source.partition("/")
     if not slash:
         raise UserError(f"{source}: a CLIP model is named NAME/TAG, for example ViT-B-16/openai, or is a folder")

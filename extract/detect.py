@@ -8,9 +8,14 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from aadc.extract.devices import at_once
-from aadc.extract.frozen import frozen
+from aadc.extract.devices import at_once, halving
+from aadc.extract.frozen import frozen, same_answer
 from aadc.extract.hub import loading, weights_hash
+from aadc.extract.model_names import named, place
+from aadc.extract.settings import ENCODER
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+from aadc.manifests.shown import shown
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
 _PROCESSOR_KEYS = ("size", "do_resize", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
@@ -21,11 +26,13 @@ _PROCESSOR_KEYS = ("size", "do_resize", "resample", "do_rescale", "rescale_facto
 class Detections:
     """The best boxes of B frames, at most N each, best first; rows past `count` are zero.
 
-    count int64 (B,), box float32 (B, N, 4) cx cy w h relative to the frame, score float32 (B, N), class_id int64 (B, N),
+    count int64 (B,), seen int64 (B,) all boxes above the threshold, kept or not,
+    box float32 (B, N, 4) cx cy w h relative to the frame, score float32 (B, N), class_id int64 (B, N),
     query float32 (B, N, D) decoder embedding of the very same box, encoder float32 (B, D) mean over image tokens.
     """
 
     count: Tensor
+    seen: Tensor
     box: Tensor
     score: Tensor
     class_id: Tensor
@@ -41,17 +48,47 @@ class Detector:
         boxes: how many boxes to keep a frame (N).
         threshold: lowest confidence to keep.
     Raises:
-        UserError: the model is not there or cannot be reached.
+        UserError: the model is not there, cannot be reached, or cannot compute an empty picture.
     """
 
     def __init__(self, source: str, boxes: int, threshold: float, device: str = "cpu", dtype: torch.dtype = torch.float32):
         # On a CPU torch's fused attention takes longer in bf16 than its parts one by one.
         attention = "eager" if device == "cpu" and dtype != torch.float32 else None
-        self.processor, self.model = load_detector(source, attention)
+        self.source = named(source, "detr")
+        self.processor, self.model = load_detector(self.source, attention)
         self.weights = weights_hash(self.model)
         self.preprocess = {key: _plain(getattr(self.processor, key, None)) for key in _PROCESSOR_KEYS}
         self.boxes, self.threshold, self.device, self.dtype = boxes, threshold, device, dtype
-        frozen(self.model, device, dtype)
+        try:
+            self._freeze(attention)
+        except Exception as error:  # every family has its own
+            what = f"{type(error).__name__}: {shown(reason(error))}"[:300]
+            raise UserError(
+                f"{self.source}: the detector cannot compute a picture ({what}); give another with --detector"
+            ) from error
+
+    @torch.inference_mode()
+    def _freeze(self, attention: str | None) -> None:
+        """Find out where the encoder feature is, and rearrange the model for speed, unless that changes its answer."""
+        random = torch.Generator().manual_seed(0)
+        picture = self.preprocess_frames(torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=random))
+        on_cpu = {name: values.cpu() for name, values in picture.items()}
+        self.options: dict[str, bool] = {}
+        plain = self.model(**on_cpu)
+        if plain.get("encoder_last_hidden_state") is None:  # DAB-DETR gives it only together with all hidden states
+            asked = self.model(**on_cpu, output_hidden_states=True)
+            if asked.get("encoder_last_hidden_state") is not None:
+                self.options, plain = {"output_hidden_states": True}, asked
+        self.feature = _picture_feature(plain)[0]
+        frozen(self.model, self.device, self.dtype)
+        pairs = zip(_telling(plain), _telling(self._answer(picture)), strict=True)
+        if not all(same_answer(*pair, self.dtype) for pair in pairs):
+            _, model = load_detector(self.source, attention)
+            self.model = model.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+
+    def _answer(self, inputs: dict[str, Tensor]):
+        pixels = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
+        return self.model(**inputs | {"pixel_values": pixels}, **self.options)
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -60,20 +97,32 @@ class Detector:
 
     def preprocess_frames(self, frames_BCHW: Tensor) -> dict[str, Tensor]:
         """`pixel_values` and, where the family has it, `pixel_mask` from RGB uint8 frames of one size, as the model's own
-        processor makes them."""
-        return dict(self.processor(images=list(frames_BCHW.to(self.device)), return_tensors="pt"))
+        processor makes them.
+
+        A frame so narrow that nothing would be left of its short side at the processor's longest edge is stretched first:
+        boxes are relative to the frame, and mean the same.
+        """
+        frames_BCHW = frames_BCHW.to(self.device)
+        size, (height, width) = self.processor.size, frames_BCHW.shape[-2:]
+        edges = [getattr(size, name, None) for name in ("longest_edge", "max_height", "max_width")]
+        least = max((-(-max(height, width) // edge) for edge in edges if edge), default=1)
+        if min(height, width) < least:
+            frames_BCHW = nn.functional.interpolate(frames_BCHW, (max(height, least), max(width, least)), mode="nearest")
+        return dict(self.processor(images=list(frames_BCHW), return_tensors="pt"))
 
     @torch.inference_mode()
     def __call__(self, frames_BCHW: Tensor) -> Detections:
-        """Detect on RGB uint8 frames (B, 3, H, W) of one size."""
+        """Detect on RGB uint8 frames (B, 3, H, W) of one size. Where memory is short, fewer at once."""
+        parts = [part for some in halving(self._detect, frames_BCHW) for part in some]
+        return Detections(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Detections)))
+
+    def _detect(self, frames_BCHW: Tensor) -> list[Detections]:
         inputs = self.preprocess_frames(frames_BCHW)
-        inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
         few = at_once(self.device, inputs["pixel_values"][0, 0].numel(), len(frames_BCHW))
-        parts = [
-            self._best(self.model(**{name: values[start : start + few] for name, values in inputs.items()}))
+        return [
+            self._best(self._answer({name: values[start : start + few] for name, values in inputs.items()}))
             for start in range(0, len(frames_BCHW), few)
         ]
-        return Detections(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Detections)))
 
     def _best(self, outputs) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.
@@ -84,7 +133,9 @@ class Detector:
             confidence_BQK = logits_BQK.sigmoid()
         score_BQ, class_BQ = confidence_BQK.max(-1)
         box_BQ4 = outputs.pred_boxes.float()
-        usable_BQ = (score_BQ >= self.threshold) & box_BQ4.isfinite().all(-1) & (box_BQ4[..., 2:] > 0).all(-1)
+        inside_BQ4 = _inside(box_BQ4)
+        sound_BQ = box_BQ4.isfinite().all(-1) & (box_BQ4[..., 2:] > 0).all(-1) & (inside_BQ4[..., 2:] > 0).all(-1)
+        usable_BQ = sound_BQ & (score_BQ >= self.threshold) & (score_BQ > 0)
         score_BQ = score_BQ.where(usable_BQ, -1.0)
         score_BN, query_BN = score_BQ.sort(dim=1, descending=True, stable=True)
         score_BN, query_BN = score_BN[:, : self.boxes], query_BN[:, : self.boxes]
@@ -95,15 +146,16 @@ class Detector:
 
         def rows(values_BQX: Tensor) -> Tensor:
             index = query_BN[..., None].expand(-1, -1, values_BQX.shape[-1])
-            return values_BQX.gather(1, index) * kept_BN[..., None]
+            return values_BQX.gather(1, index).where(kept_BN[..., None], 0)  # a product would keep NaN
 
         return Detections(
             count=kept_BN.sum(1),
-            box=_inside(rows(box_BQ4)),
-            score=score_BN * kept_BN,
+            seen=usable_BQ.sum(1),
+            box=rows(inside_BQ4),
+            score=score_BN.where(kept_BN, 0),
             class_id=rows(class_BQ[..., None])[..., 0],
             query=rows(outputs.last_hidden_state.float()),
-            encoder=_encoder_mean(outputs),
+            encoder=_picture_feature(outputs)[1],
         )
 
 
@@ -120,11 +172,20 @@ def load_detector(source: str, attention: str | None = None) -> tuple[object, nn
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    source = place(source, "detr")
     with loading("detector", source, "--detector"):
         processor = AutoImageProcessor.from_pretrained(source, backend="torchvision")
-        model = AutoModelForObjectDetection.from_pretrained(
-            source, config=_modern_config(source), dtype=torch.float32, use_safetensors=True, attn_implementation=attention
+        model, told = AutoModelForObjectDetection.from_pretrained(
+            source,
+            config=_modern_config(source),
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation=attention,
+            output_loading_info=True,
         )
+        # The library fills what the file lacks with random numbers.
+        if lacking := sorted(set(told["missing_keys"]) & {name for name, _ in model.named_parameters()}):
+            raise ValueError(f"its weights lack {len(lacking)} of the model's, {lacking[0]} among them")
     return processor, model.eval().requires_grad_(False)
 
 
@@ -135,20 +196,26 @@ def _inside(box_cxcywh: Tensor) -> Tensor:
     return torch.cat([(low + high) / 2, high - low], -1)
 
 
-def _encoder_mean(outputs) -> Tensor:
-    """Mean encoder feature (B, D). Frames of a batch share one size, so there is no padding to leave out.
+def _picture_feature(outputs) -> tuple[str, Tensor]:
+    """Where the feature of the whole picture comes from, and the feature (B, D). Frames of a batch share one size, so there
+    is no padding to leave out.
 
-    DETR: mean over image tokens. Families whose encoder gives feature maps: over the last map's pixels. A family
-    without an encoder (LW-DETR, YOLOS): over the decoder's queries.
+    `encoder`: mean over image tokens, or over the last map's pixels where the encoder gives feature maps. A family
+    without an encoder has `backbone map`, or at last `decoder queries` (LW-DETR, YOLOS), averaged in the same way.
     """
-    found = outputs.get("encoder_last_hidden_state")
-    if found is None:
-        found = outputs.get("backbone_features")
-    if found is None:
-        found = outputs.last_hidden_state
+    sources = {
+        ENCODER: outputs.get("encoder_last_hidden_state"),
+        "backbone map": outputs.get("backbone_features"),
+        "decoder queries": outputs.last_hidden_state,
+    }
+    name, found = next((name, found) for name, found in sources.items() if found is not None)
     if isinstance(found, list | tuple):
         found = found[-1]
-    return (found.flatten(2).mean(2) if found.dim() == 4 else found.mean(1)).float()
+    return name, (found.flatten(2).mean(2) if found.dim() == 4 else found.mean(1)).float()
+
+
+def _telling(outputs) -> list[Tensor]:
+    return [_picture_feature(outputs)[1], outputs.last_hidden_state, outputs.logits, outputs.pred_boxes]
 
 
 def _modern_config(source: str):

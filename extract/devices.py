@@ -1,9 +1,14 @@
 """Which device computes, how frames get there, and what is said about precision."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import numpy as np
 import torch
 
 from aadc.manifests.errors import UserError
+
+Answer = TypeVar("Answer")
 
 
 def choose_device(asked: str) -> str:
@@ -41,10 +46,26 @@ def precision_advice(precision: str, device: str) -> str | None:
     return "this processor has bf16 arithmetic: full-size models take about half the time with --precision bf16 (docs/scale.md)"
 
 
+def halving(compute: Callable[[Sequence], Answer], batch: Sequence) -> list[Answer]:
+    """Answers for a batch (a tensor or a list), in order: one for all of it, or for parts where memory is too small for more.
+
+    Raises:
+        torch.OutOfMemoryError: it is too small for a single one.
+    """
+    try:
+        return [compute(batch)]
+    except torch.OutOfMemoryError:
+        if len(batch) <= 1:
+            raise
+    # Outside of the handler: what the error holds is free by now.
+    half = len(batch) // 2
+    return halving(compute, batch[:half]) + halving(compute, batch[half:])
+
+
 _CPU_PIXELS = 2**19
 
 
 def at_once(device: str, pixels: int, most: int) -> int:
     """How many pictures of so many pixels a model gets in one call: `most` on a GPU; on a CPU as many as stay near the
     processor (DETR-R50 took 16 % longer for each of four frames at once, ViT-B/16 25 % for each of 24 crops than of six)."""
-    return most if device != "cpu" else max(1, min(most, _CPU_PIXELS // pixels))
+    return most if device != "cpu" else max(1, min(most, _CPU_PIXELS // max(1, pixels)))

@@ -4,15 +4,17 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from aadc.extract.clip_model import Clip
-from aadc.extract.devices import at_once
-from aadc.extract.frozen import frozen
+from aadc.extract.devices import at_once, halving
+from aadc.extract.frozen import frozen, same_answer
+from aadc.manifests.errors import UserError
 
 _BATCH = 64
+_LONGEST = 16  # times as long as short is a picture of which CLIP's middle is cut out before it is enlarged, and not after
 
 
 class ClipEncoder:
@@ -24,7 +26,7 @@ class ClipEncoder:
 
     def __init__(self, clip: Clip, device: str = "cpu", dtype: torch.dtype = torch.float32):
         self.width, self.device, self.dtype = clip.width, device, dtype
-        self.visual = frozen(copy.deepcopy(clip.model.visual), device, dtype)
+        self.visual = _frozen_tower(clip, device, dtype)
         config = clip.preprocess_cfg
         size = config["size"]
         self.size_hw = (size, size) if isinstance(size, int) else tuple(size)
@@ -37,6 +39,8 @@ class ClipEncoder:
     def preprocess(self, image_CHW: Tensor) -> Tensor:
         """An RGB uint8 picture (3, h, w) as the tower wants it, float32 (3, H, W): open_clip's own transform on tensors."""
         height, width = self.size_hw
+        if self.resize_mode == "shortest":
+            image_CHW = _middle(image_CHW, _LONGEST)
         h, w = image_CHW.shape[-2:]
         if self.resize_mode == "squash":
             scaled_hw = self.size_hw
@@ -63,6 +67,36 @@ class ClipEncoder:
         parts = []
         few = at_once(self.device, self.size_hw[0] * self.size_hw[1], _BATCH)
         for start in range(0, len(images), few):
-            batch = torch.stack([self.preprocess(image.to(self.device)) for image in images[start : start + few]])
-            parts.append(self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu())
+            parts += halving(self._embed, images[start : start + few])
         return torch.cat(parts)
+
+    def _embed(self, images: Sequence[Tensor]) -> Tensor:
+        batch = torch.stack([self.preprocess(image.to(self.device)) for image in images])
+        return self.visual(batch.to(self.dtype, memory_format=torch.channels_last)).float().cpu()
+
+
+def _middle(image_CHW: Tensor, most: int) -> Tensor:
+    """The middle of a picture that is more than `most` times as long as it is short, else all of it.
+
+    Enlarged as a whole, 1 x 5000 px would be a million columns of which 224 are kept.
+    """
+    h, w = image_CHW.shape[-2:]
+    far = most * min(h, w)
+    top, left = (max(0, (side - far) // 2) for side in (h, w))
+    return image_CHW[..., top : h - top, left : w - left]
+
+
+@torch.inference_mode()
+def _frozen_tower(clip: Clip, device: str, dtype: torch.dtype) -> nn.Module:
+    """The image tower rearranged for speed, or as it is where a picture shows that this changes its answer."""
+    size = clip.preprocess_cfg["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    picture = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    plain = clip.model.visual(picture)
+    if not isinstance(plain, Tensor) or plain.shape != (1, clip.width):
+        raise UserError(f"{clip.source}: its image tower does not give one vector a picture as wide as its text's; "
+                        "extract with another CLIP (--clip)")  # fmt: skip
+    tower = frozen(copy.deepcopy(clip.model.visual), device, dtype)
+    if same_answer(plain, tower(picture.to(device, dtype, memory_format=torch.channels_last)), dtype):
+        return tower
+    return copy.deepcopy(clip.model.visual).to(device=device, dtype=dtype, memory_format=torch.channels_last)

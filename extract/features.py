@@ -20,13 +20,13 @@ class FrameEmbedder:
     """Both frozen models, ready for frames.
 
     Raises:
-        UserError: a model is not there or cannot be reached.
+        UserError: a model is not there, cannot be reached, is damaged, or cannot serve.
     """
 
     def __init__(self, settings: ExtractSettings, device: str = "cpu"):
         dtype = _DTYPES[settings.precision]
         clip = load_clip(settings.clip)
-        about_clip = {"source": settings.clip, "weights": clip.weights, "preprocess": clip.preprocess_cfg}
+        about_clip = {"source": clip.source, "weights": clip.weights, "preprocess": clip.preprocess_cfg}
         self.encoder = ClipEncoder(clip, device, dtype)
         del clip  # before the detector comes: its text side is not needed
         self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
@@ -34,7 +34,8 @@ class FrameEmbedder:
         self.device = device
         self.models = {
             "detector": {
-                "source": settings.detector,
+                "source": self.detector.source,
+                "feature": self.detector.feature,
                 "weights": self.detector.weights,
                 "preprocess": self.detector.preprocess,
                 "class_names": {str(key): name for key, name in self.detector.class_names.items()},
@@ -54,7 +55,7 @@ class FrameEmbedder:
             rgb: uint8 (n, H, W, 3).
             stats: told how long detecting and encoding took.
         Returns:
-            scene (n, C), detr (n, D), count (n,), box (n, N, 4), score (n, N), class (n, N), crop (n, N, C),
+            scene (n, C), detr (n, D), count (n,), seen (n,), box (n, N, 4), score (n, N), class (n, N), crop (n, N, C),
             query (n, N, D), as in `shards`, float32 where the shard has floats.
         """
         stats = stats or Stats()
@@ -81,6 +82,7 @@ class FrameEmbedder:
             "scene": embedded[first],
             "detr": found.encoder.cpu().numpy(),
             "count": count,
+            "seen": found.seen.cpu().numpy(),
             "box": box,
             "score": found.score.cpu().numpy(),
             "class": found.class_id.cpu().numpy(),

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+from aadc.manifests.shown import shown
 
 
 def is_folder(source: str) -> bool:
@@ -34,12 +37,24 @@ def loading(
     try:
         with _offline(is_folder(source) or not _hub_answers()):
             yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except UserError:
+        raise
+    except Exception as error:  # every library has its own, and a damaged file can break each of them anywhere
+        why = shown(reason(error))[:300]
+        if not isinstance(error, OSError | ValueError | RuntimeError):
+            why = f"{type(error).__name__}: {why}"
         if is_folder(source):
-            raise UserError(f"{source}: cannot be loaded as a {what} ({reason})") from error
+            raise UserError(
+                f"{shown(source)}: cannot be loaded as a {what} ({why}); give another folder with {option}, or copy this one "
+                "again: a file of it may be cut short or belong to something else"
+            ) from error
+        if isinstance(error, SafetensorError):
+            raise UserError(
+                f"the {what} {source} is damaged in the local cache ({why}); delete it there so that it is downloaded again, "
+                f"or give a folder with {option}"
+            ) from error
         raise UserError(
-            f"the {what} {source} is neither in the local cache nor within reach ({reason}); either connect to the network "
+            f"the {what} {source} is neither in the local cache nor within reach ({why}); either connect to the network "
             f"once so that it can be downloaded, or copy its folder here and give it with {option} FOLDER ({hint})"
         ) from error
     finally:

@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from aadc.extract.model_names import MINIATURE, named
 from aadc.extract.sampling import READER_VERSION, Reader
 
 PRESETS = {
     "paper": {"detector": "facebook/detr-resnet-50", "clip": "ViT-B-16/openai"},
-    "miniature": {
-        "detector": str(Path(__file__).parent / "miniature" / "detr"),
-        "clip": str(Path(__file__).parent / "miniature" / "clip"),
-    },
+    "miniature": {"detector": MINIATURE, "clip": MINIATURE},
 }
+ENCODER = "encoder"  # where the feature of the whole picture comes from in DETR
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -35,6 +33,16 @@ class ExtractSettings(BaseModel):
     precision: Precision = "fp32"
     reader: Reader = Field("pyav", description="what decodes: pyav, or decord where a file provably suits it")
 
+    @field_validator("detector")
+    @classmethod
+    def _detector_by_name(cls, source: str) -> str:
+        return named(source, "detr")
+
+    @field_validator("clip")
+    @classmethod
+    def _clip_by_name(cls, source: str) -> str:
+        return named(source, "clip")
+
     def sampling(self) -> dict:
         """The part that says which frames and boxes were taken."""
         return {
@@ -50,10 +58,13 @@ class ExtractSettings(BaseModel):
 def fingerprint(models: dict, settings: ExtractSettings) -> str:
     """Sixteen hex digits over the models' weights and preprocessing, sampling and precision.
 
-    Names and places of the models do not count: the same weights from a folder and from the hub are the same.
+    Names and places of the models do not count: the same weights from a folder and from the hub are the same. Where the
+    detector's picture feature comes from counts unless it is the encoder, as it is for DETR itself.
     """
+    detector = models["detector"]
+    feature = {} if detector.get("feature", ENCODER) == ENCODER else {"feature": detector["feature"]}
     what = {
-        "detector": {key: models["detector"][key] for key in ("weights", "preprocess")},
+        "detector": {key: detector[key] for key in ("weights", "preprocess")} | feature,
         "clip": {key: models["clip"][key] for key in ("weights", "preprocess")},
         "sampling": settings.sampling(),
         "precision": settings.precision,

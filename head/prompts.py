@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aadc.extract.clip_model import Clip
+from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
 
 # The contexts start as these words, so that an untrained prompt is a sentence already.
@@ -34,7 +35,7 @@ class PromptEncoder:
     """
 
     def __init__(self, clip: Clip, prompts: Sequence[str], n_ctx: int, device: str = "cpu"):
-        tower, pool = _tower(clip)
+        tower, pool = text_side(clip.model, clip.source)
         sentences = [_words(clip, prompt) for prompt in prompts]
         before, end_and_padding = _around(clip)
         fixed = len(before) + 1 + 2 * n_ctx
@@ -74,16 +75,6 @@ class PromptEncoder:
         if self.projection is None:
             return text_CW
         return self.projection(text_CW) if isinstance(self.projection, nn.Linear) else text_CW @ self.projection
-
-
-def _tower(clip: Clip) -> tuple[nn.Module, str]:
-    """The module that holds the text side, and where its feature is read: `argmax` and `eos` at the end token, `last`."""
-    tower = getattr(clip.model, "text", clip.model)
-    pool = getattr(clip.model, "text_pool_type", None) or getattr(tower, "pool_type", None)
-    plain = hasattr(tower, "token_embedding") and getattr(tower, "cls_emb", None) is None
-    if not plain or getattr(tower, "use_pad_mask", False) or pool not in ("argmax", "eos", "last"):
-        raise UserError(f"{clip.source}: its text tower takes no learnable prompts; extract with another CLIP (--clip)")
-    return tower, pool
 
 
 def _time_first(transformer: nn.Module) -> nn.Module:

@@ -17,10 +17,10 @@ from aadc.extract.encode import ClipEncoder
 from aadc.extract.miniature.captions import PARAPHRASES
 from aadc.extract.miniature.measure import iou, text_features
 from aadc.extract.miniature.pool import CATEGORIES, KIND_NAMES, Pool, make_pool, open_pool
-from aadc.extract.settings import PRESETS
+from aadc.extract.model_names import place
 from aadc.manifests.scenes.kinds import KINDS
 
-FOLDERS = {name: Path(PRESETS["miniature"][name]) for name in ("detector", "clip")}
+FOLDERS = {"detector": Path(place("miniature", "detr")), "clip": Path(place("miniature", "clip"))}
 SCENES = range(28)
 
 

@@ -157,6 +157,23 @@ def test_other_families_of_detr(tmp_path, family):
     low, high = found.box[..., :2] - found.box[..., 2:] / 2, found.box[..., :2] + found.box[..., 2:] / 2
     assert low.min() >= -1e-6 and high.max() <= 1 + 1e-6
     assert found.query.shape[-1] == found.encoder.shape[-1] == 32
+    plain = getattr(transformers, f"{family}ForObjectDetection").from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        outputs = plain(**processor.from_pretrained(tmp_path)(images=as_tensor([picture(0), picture(1)]), return_tensors="pt"))
+    with_no_object = outputs.logits.shape[-1] == plain.config.num_labels + 1
+    shares = outputs.logits.softmax(-1)[..., :-1] if with_no_object else outputs.logits.sigmoid()
+    for index in range(2):
+        for row in range(4):
+            distance = (outputs.last_hidden_state[index] - found.query[index, row]).norm(dim=-1)
+            query = int(distance.argmin())
+            assert distance[query] < 1e-3 * outputs.last_hidden_state[index, query].norm()
+            best, class_id = shares[index, query].max(-1)
+            assert float(found.score[index, row]) == pytest.approx(float(best), abs=1e-4)
+            assert int(found.class_id[index, row]) == int(class_id)
+            cx, cy, w, h = outputs.pred_boxes[index, query].tolist()
+            inside = np.clip([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 0, 1)
+            np.testing.assert_allclose([*low[index, row], *high[index, row]], inside, atol=1e-4)
+        np.testing.assert_allclose(found.score[index], shares[index].amax(-1).sort(descending=True)[0][:4], atol=1e-4)
     alone = Detector(str(tmp_path), boxes=4, threshold=0.0)(as_tensor([picture(1)]))
     np.testing.assert_allclose(alone.encoder[0], found.encoder[1], atol=1e-4)
 
