@@ -78,7 +78,7 @@ def load_projector(head: Path) -> Saved | None:
         return None
     again = "train it again with aadc-train-describer"
     head_record = read_head_record(head)
-    if head_record is None or head_record["weights"] != record.get("head"):
+    if head_record is None or head_record.weights != record.get("head"):
         raise UserError(f"{folder}: trained beside another head than the one that is there now; {again}")
     try:
         if sha256_of(folder / WEIGHTS) != record["weights"]:

@@ -127,7 +127,7 @@ def train_describer(
     folder, shards = describer_folder(run.head), ShardSet(run.shards)
     identity = {
         "config": config.model_dump(),
-        "head": read_head_record(run.head)["weights"],
+        "head": read_head_record(run.head).weights,
         "llm": {"source": llm.source, "weights": llm.weights},
         "videos": digest([(row.video, row.labels) for row in _rows(run, shards)]),
     }
