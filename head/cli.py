@@ -72,7 +72,7 @@ def train(
     from aadc.head.train import train_head
 
     manifest = folder.manifest()
-    if told := caution(ShardSet(folder.shards).models, manifest.card.source or ""):
+    if told := caution(ShardSet(folder.shards).models, manifest.card.source):
         say(told)
     with folder.lock(), _lock_of(out), TrainProgress() as progress:
         trained = train_head(folder, config, out, clip, choose_device(device), restart, progress)
