@@ -129,8 +129,8 @@ def _finished(out: Path, identity: dict) -> Trained | None:
             "with --out FOLDER, or replace it with --restart"
         )
     load_head(out)  # what is finished can be used
-    metrics = check_record(record.metrics, f"{out / RECORD}: metrics", HeadMetrics, AGAIN)
-    return Trained(out, metrics.model_dump(), already=True)
+    check_record(record.metrics, f"{out / RECORD}: metrics", HeadMetrics, AGAIN)
+    return Trained(out, record.metrics, already=True)
 
 
 def _classes(card: Card) -> dict[str, str]:

@@ -145,9 +145,9 @@ class DescriptionRow(Record):
     video: str
     text: str
     how: str
-    facts: str
     spans: list
     refused: list[Refused]
+    facts: str
 
 
 def read_rows(path: Path) -> list[dict]:
