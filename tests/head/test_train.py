@@ -397,7 +397,7 @@ def retype(tensors, record):
         lambda tensors, record: tensors.pop("model.score.fc.weight") is None,
         lambda tensors, record: tensors.update(foreign=torch.zeros(1)),
         lambda tensors, record: tensors.update({"adam.x.step": torch.zeros(())}) or {**record, "tensors": len(tensors)},
-        lambda tensors, record: [],
+        lambda tensors, record: ["no record"],
         lambda tensors, record: {**record, "identity": None},
         lambda tensors, record: {name: record[name] for name in ("identity", "tensors")},
         lambda tensors, record: {**record, "progress": {**record["progress"], "epoch": "one"}},
