@@ -15,8 +15,10 @@ from pathlib import Path
 from aadc.eval.scores import Scored
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
-from aadc.head.checkpoint import WEIGHTS, LoadedHead, sha256_of
+from aadc.head.checkpoint import LoadedHead, read_record
+from aadc.head.published import sha256_of
 from aadc.manifests.card import Card
+from aadc.manifests.errors import UserError
 from aadc.manifests.shown import shown
 
 THRESHOLD = 0.5
@@ -44,7 +46,9 @@ class Choice:
             return self.out
         parts = []
         if self.head is not None and self.head.resolve() != run.head.resolve():
-            parts.append(f"head-{sha256_of(self.head / WEIGHTS)[:8]}")
+            if (record := read_record(self.head)) is None:
+                raise UserError(f"{self.head}: no trained head in it; give the right folder with --head")
+            parts.append(f"head-{record.weights[:8]}")
         if self.classes is not None:
             parts.append(f"{_plain(self.classes.stem)}-{sha256_of(self.classes)[:8]}")
         if self.threshold != THRESHOLD:
@@ -82,7 +86,7 @@ def about_head(folder: Path, head: LoadedHead) -> dict:
     """A head by its weights and settings."""
     return {
         "folder": _text(folder),
-        "weights": sha256_of(folder / WEIGHTS),
+        "weights": head.weights,
         "config": head.config.model_dump(),
         "epoch": dict(head.metrics).get("epoch"),
     }

@@ -5,32 +5,53 @@ config.json: format, version, config (HeadConfig), card (the classes it was trai
 kept), weights (SHA-256 of model.safetensors), created_by.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
+from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.manifests import records
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
-from aadc.manifests.records import problems_of
 
 FORMAT, VERSION = "aadc-head", 1
-WEIGHTS, RECORD = "model.safetensors", "config.json"
+AGAIN = "train it again with aadc-train-head --restart"
+
+
+class MadeWith(records.Record):
+    """The CLIP whose text tower a head was trained with: where it was, hash of its weights."""
+
+    source: str
+    weights: str
+
+
+class HeadRecord(records.Record):
+    """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them (None: not noted)."""
+
+    format: Literal["aadc-head"]
+    version: Literal[1]
+    config: HeadConfig
+    card: Card
+    fingerprint: str
+    clip: MadeWith
+    trained_on: dict[str, Any]
+    metrics: dict[str, float | int | None]
+    weights: str
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
 class LoadedHead:
-    """A trained head, in `eval` mode on the CPU, with what it was trained on."""
+    """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`."""
 
     model: AnomalyHead
     config: HeadConfig
@@ -39,6 +60,7 @@ class LoadedHead:
     clip: str
     clip_weights: str
     metrics: dict
+    weights: str = ""
 
 
 def save_head(
@@ -51,15 +73,12 @@ def save_head(
     trained_on: Mapping[str, str],
     metrics: Mapping,
 ) -> None:
-    """Write a head that `load_head` reads back. The record goes first and comes last: it vouches for the weights.
+    """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
     Args:
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
-        trained_on: digests that tell whether a training asked for again is the same.
+        trained_on: classes and videos, which tell whether a training asked for again is the same.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).unlink(missing_ok=True)
-    replace_tensors(folder / WEIGHTS, model.state_dict())
     record = {
         "format": FORMAT,
         "version": VERSION,
@@ -69,10 +88,10 @@ def save_head(
         "clip": dict(clip),
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
-        "weights": sha256_of(folder / WEIGHTS),
+        "threads": torch.get_num_threads(),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
-    replace_file(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    publish(folder, model.state_dict(), record)
 
 
 def load_head(folder: Path) -> LoadedHead:
@@ -84,21 +103,19 @@ def load_head(folder: Path) -> LoadedHead:
     record = read_record(folder)
     if record is None:
         raise UserError(f"{folder}: no trained head in it; run aadc-train-head first")
-    path = folder / WEIGHTS
+    path = weights_of(folder, record.weights)
     try:
-        config, card = HeadConfig.model_validate(record["config"]), Card.model_validate(record["card"])
-        if sha256_of(path) != record["weights"]:
-            raise UserError(f"{path}: not the weights that {RECORD} was written with; train again with aadc-train-head")
+        if sha256_of(path) != record.weights:
+            raise UserError(f"{path}: not the weights that {RECORD} was written with; {AGAIN}")
         tensors = load_file(path)
-        model = build_head(config, card, tensors)
-    except ValidationError as error:
-        raise UserError(f"{folder / RECORD}: {problems_of(error)}; train again with aadc-train-head") from None
-    except (OSError, KeyError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be read as a head ({error}); train again with aadc-train-head") from error
+        model = build_head(record.config, record.card, tensors)
+    except (OSError, LookupError, ValueError, TypeError, ArithmeticError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read as a head ({error}); {AGAIN}") from error
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise UserError(f"{path}: has weights that are no numbers; train again with aadc-train-head")
-    clip = record["clip"]
-    return LoadedHead(model.eval(), config, card, record["fingerprint"], clip["source"], clip["weights"], record["metrics"])
+        raise UserError(f"{path}: has weights that are no numbers; {AGAIN}")
+    clip = record.clip
+    about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
+    return LoadedHead(model.eval(), *about)
 
 
 def build_head(config: HeadConfig, card: Card, tensors: Mapping[str, torch.Tensor]) -> AnomalyHead:
@@ -109,42 +126,7 @@ def build_head(config: HeadConfig, card: Card, tensors: Mapping[str, torch.Tenso
     return model
 
 
-def read_record(folder: Path) -> dict | None:
+def read_record(folder: Path) -> HeadRecord | None:
     """`config.json` of a head folder, None where there is none. `UserError` if it is not one."""
     path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); train again with aadc-train-head") from None
-    if not isinstance(record, dict) or (record.get("format"), record.get("version")) != (FORMAT, VERSION):
-        raise UserError(f"{path}: not a head of version {VERSION}; train again with aadc-train-head")
-    return record
-
-
-def replace_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Put tensors into a safetensors file in one step: the old one or the new one, never half of it."""
-    beside = path.with_name(path.name + ".tmp")
-    flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(flat, beside, metadata=dict(metadata or {}))
-    _publish(beside, path)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put bytes into a file in one step."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_bytes(content)
-    _publish(beside, path)
-
-
-def _publish(beside: Path, path: Path) -> None:
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return records.read_record(path, HeadRecord, AGAIN) if os.path.lexists(path) else None

@@ -1,5 +1,7 @@
 """`aadc-train-head`: shards -> a trained head."""
 
+import shlex
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +9,7 @@ from typing import Annotated
 import typer
 
 from aadc.manifests.command import run_command
+from aadc.manifests.shown import say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -32,7 +35,10 @@ def train(
     no_mtn: Annotated[bool, typer.Option("--no-mtn", help="Leave the temporal network out (ablation).")] = False,
     clip: Annotated[str | None, typer.Option(help="Where the CLIP of the shards is now: NAME/TAG or folder.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier training left.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the head [default: head/ in the run].")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew; replaces a finished head once the new one is done.")
+    ] = False,
 ) -> None:
     """Train anomaly scores and categories from video-level labels, on the shards of a run.
 
@@ -40,7 +46,9 @@ def train(
     """
     from pydantic import ValidationError
 
-    from aadc.extract.run_choice import choose_run
+    from aadc.extract.caution import caution
+    from aadc.extract.run_choice import choose_run, next_step
+    from aadc.extract.shards import ShardSet
     from aadc.head.config import HeadConfig
     from aadc.manifests.errors import UserError
     from aadc.manifests.records import problems_of
@@ -63,29 +71,42 @@ def train(
     from aadc.head.progress import TrainProgress
     from aadc.head.train import train_head
 
-    with folder.lock(), TrainProgress() as progress:
-        trained = train_head(folder, config, clip=clip, device=choose_device(device), restart=restart, progress=progress)
+    manifest = folder.manifest()
+    if told := caution(ShardSet(folder.shards).models, manifest.card.source):
+        say(told)
+    with folder.lock(), _lock_of(out), TrainProgress() as progress:
+        trained = train_head(folder, config, out, clip, choose_device(device), restart, progress)
     _tell(trained)
+    command = "aadc-eval --metric auc" + (f" --head {shlex.quote(str(out))}" if out else "")
+    say(f"next: {next_step(folder, command)}")
+
+
+def _lock_of(out: Path | None):
+    """Keeps a second training out of a folder that is not the run's, as a training of another run could name it too."""
+    from aadc.extract.run_folder import RunFolder
+    from aadc.manifests.files import make_folder
+
+    if out is None:
+        return nullcontext()
+    make_folder(out)
+    return RunFolder(out).lock()
 
 
 def _tell(trained) -> None:
     metrics = trained.metrics
     if trained.already:
-        typer.echo("trained before with these settings; --restart would train it again")
-    typer.echo(
+        say("trained before with these settings on these videos; --restart would train it again")
+    say(
         f"{metrics['videos']} videos trained on, {metrics['validation_videos']} kept for validation; "
         f"epoch {metrics['epoch']} of {metrics['epochs_run']} is kept"
     )
     if metrics["missing_videos"]:
-        typer.echo(
-            f"{metrics['missing_videos']} more train videos are in the manifest but not in the shards (see rejected.csv)"
-        )
+        say(f"{metrics['missing_videos']} more train videos are in the manifest but not in the shards (see rejected.csv)")
     if metrics["validation_videos"]:
-        typer.echo(f"validation: video AUC {metrics['val_auc']:.3f}, class right {metrics['val_hits']:.3f}")
+        say(f"validation: video AUC {metrics['val_auc']:.3f}, class right {metrics['val_hits']:.3f}")
     else:
-        typer.echo("too few videos for a validation split (two of each kind, and one more a class): the last epoch is kept")
-    typer.echo(f"head: {trained.folder}")
-    typer.echo("next: aadc-eval --metric auc")
+        say("too few videos for a validation split (two of each kind, and one more a class): the last epoch is kept")
+    say(f"head: {trained.folder}")
 
 
 def main() -> None:

@@ -4,25 +4,29 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST = 1_000_000  # of anything counted: what is more was a slip of the hand
+
 
 class HeadConfig(BaseModel):
     """Settings of head and training, saved with the head in `config.json`. The paper's own values where it states them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    k: int = Field(5, ge=1, description="snippets whose mean stands for the video (eq. 7, 9); capped by its length")
-    gamma: float = Field(1.0, gt=0, description="sharpness of the class softmax (eq. 10): 0.5 smooths, 2 sharpens")
-    lambda_: float = Field(1.0, ge=0, description="weight of the alignment loss (eq. 11)")
-    n_ctx: int = Field(10, ge=0, description="learnable context vectors on each side of the class words (III-D)")
+    k: int = Field(5, ge=1, le=MOST, description="snippets whose mean stands for the video (eq. 7, 9); capped by its length")
+    gamma: float = Field(1.0, ge=0.01, le=100, description="sharpness of the class softmax (eq. 10): 0.5 smooths, 2 sharpens")
+    lambda_: float = Field(1.0, ge=0, le=1000, description="weight of the alignment loss (eq. 11)")
+    n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
-    snippets: int = Field(256, ge=1, description="longer videos are averaged into this many bins in training")
-    batch: int = Field(128, ge=2, description="videos a step, half of them abnormal")
-    epochs: int = Field(40, ge=1, description="at most; an epoch shows every video of the larger kind, in 10 steps or more")
-    patience: int = Field(12, ge=1, description="epochs without a better validation before training stops")
+    snippets: int = Field(256, ge=1, le=MOST, description="longer videos are averaged into this many bins in training")
+    batch: int = Field(128, ge=2, le=MOST, description="videos a step, half of them abnormal")
+    epochs: int = Field(
+        40, ge=1, le=MOST, description="at most; an epoch shows every video of the larger kind, in 10 steps or more"
+    )
+    patience: int = Field(12, ge=1, le=MOST, description="epochs without a better validation before training stops")
     validation: float = Field(0.15, gt=0, lt=0.5, description="share of the training videos that choose the checkpoint")
-    lr: float = Field(2e-4, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(0.01, ge=0)
+    lr: float = Field(2e-4, gt=0, le=1, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.01, ge=0, le=1)
     dropout: float = Field(0.1, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)

@@ -45,6 +45,7 @@ class BalancedSampler:
         self.half = min(batch // 2, larger)
         self.seed = seed
         self.steps_per_epoch = max(least_steps, -(-larger // self.half))
+        self.laps: dict[int, tuple[int, np.ndarray]] = {}  # of each kind, the one that was drawn from last
 
     def batch(self, step: int) -> list[int]:
         """Indices of the videos of a step: a function of the seed and the step alone."""
@@ -56,4 +57,8 @@ class BalancedSampler:
         return chosen
 
     def _lap(self, kind: int, lap: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, 1, kind, lap]).permutation(len(self.kinds[kind]))
+        """Order of a kind's videos in its n-th lap; a permutation costs as much as the data set is large, so it is kept."""
+        if self.laps.get(kind, (None,))[0] != lap:
+            order = np.random.default_rng([self.seed, 1, kind, lap]).permutation(len(self.kinds[kind]))
+            self.laps[kind] = (lap, order)
+        return self.laps[kind][1]

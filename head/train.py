@@ -4,8 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from aadc.extract.clip_model import Clip
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import Bag, load_bags
-from aadc.head.checkpoint import RECORD, read_record, replace_file, save_head
+from aadc.head.checkpoint import AGAIN, load_head, read_record, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.progress import TrainProgress
 from aadc.head.prompts import PromptEncoder
+from aadc.head.published import RECORD
 from aadc.head.sampling import BalancedSampler, split_validation
 from aadc.head.text_tower import load_tower
 from aadc.head.trainer import Trainer, set_statistics
-from aadc.head.training_state import STATE, Progress, load_state, save_state
+from aadc.head.training_state import STATE, Progress, differences, load_state, read_state_record, save_state
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import clear_torn, make_folder, replace_file
+from aadc.manifests.records import Record, check_record
 
 LEAST_STEPS = 10  # of an epoch, however few the videos
 LOG = "log.csv"
@@ -58,10 +62,10 @@ def train_head(
     Args:
         out: folder of the head; the run's own `head/` if None.
         clip: where the CLIP of the shards is, if not where it was at extraction; its weights must be theirs.
-        restart: throw away what `out` holds.
+        restart: begin anew, whatever `out` holds; a finished head there is replaced when the new one is done.
     Raises:
         UserError: no shards, another CLIP, only one kind of videos, features that are no numbers, or a training in `out`
-            that was begun with other settings.
+            that was begun or finished with other settings or data, or features, losses or weights that are no numbers.
     """
     out = out or run.head
     shards, manifest = ShardSet(run.shards), run.manifest()
@@ -69,15 +73,11 @@ def train_head(
     identity = {
         "config": config.model_dump(),
         "fingerprint": shards.fingerprint,
-        "classes": digest(manifest.card.model_dump()["classes"]),
-        "videos": digest([(row.video, row.labels) for row in rows]),
+        "classes": _classes(manifest.card),
+        "videos": {row.video: list(row.labels) for row in rows},
     }
-    if restart:
-        for name in (RECORD, STATE):
-            (out / name).unlink(missing_ok=True)
-    finished = read_record(out)
-    if finished and {name: finished[name] for name in ("config", "fingerprint")} | finished["trained_on"] == identity:
-        return Trained(out, finished["metrics"], already=True)
+    if not restart and (found := _finished(out, identity)):
+        return found
     if (kinds := {manifest.card.is_abnormal(row.labels) for row in rows}) == {True} or kinds == {False}:
         kind, other = ("abnormal", "normal") if True in kinds else ("normal", "abnormal")
         raise UserError(
@@ -85,12 +85,62 @@ def train_head(
             "some to the manifest and extract again"
         )
     bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
-    out.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         tower = load_tower(shards.models["clip"], clip)
         missing = len(manifest.split("train")) - len(rows)
+        make_folder(out)
+        clear_torn(out)
+        if restart:  # now that a training can begin; a finished head stays until its successor is whole
+            (out / STATE).unlink(missing_ok=True)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
     return Trained(out, metrics)
+
+
+class HeadMetrics(Record):
+    """The figures of a head, as training leaves them in config.json."""
+
+    epoch: int
+    epochs_run: int
+    videos: int
+    validation_videos: int
+    missing_videos: int
+    val_loss: float | None
+    val_auc: float | None
+    val_hits: float | None
+
+
+def _finished(out: Path, identity: dict) -> Trained | None:
+    """The head in `out` if it is what a training of this identity gives; None if there is none, or one that is in the making.
+
+    Raises:
+        UserError: there is one of another identity, or one that cannot be read. It is not replaced unasked.
+    """
+    state = read_state_record(out)
+    if state and not differences(state.identity, identity):
+        return None
+    if (record := read_record(out)) is None:
+        return None
+    found = {"config": record.config.model_dump(), "fingerprint": record.fingerprint, **record.trained_on}
+    found["classes"] = _classes(record.card)
+    asked = _as_older_heads_say_it(identity) if isinstance(found.get("videos"), str) else identity
+    if differ := differences(found, asked):
+        raise UserError(
+            f"{out}: holds a finished head of other settings or data ({differ}); keep it and name a folder for the new one "
+            "with --out FOLDER, or replace it with --restart"
+        )
+    load_head(out)  # what is finished can be used
+    check_record(record.metrics, f"{out / RECORD}: metrics", HeadMetrics, AGAIN)
+    return Trained(out, record.metrics, already=True)
+
+
+def _classes(card: Card) -> dict[str, str]:
+    """What training reads of each class; their order counts, for weights follow it."""
+    return {entry.name: f"{place}, {entry.kind}: {entry.prompt}" for place, entry in enumerate(card.classes, 1)}
+
+
+def _as_older_heads_say_it(identity: dict) -> dict:
+    """Videos as a digest. Of the classes older heads kept one that names nothing: the card in their record is compared."""
+    return {**identity, "videos": digest(list(identity["videos"].items()))}
 
 
 def _fit(
@@ -121,7 +171,7 @@ def _fit(
     model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
     trainer = Trainer(model, prompts, card, config, steps, device)
 
-    state = load_state(out, identity, model, trainer.optimiser)
+    state = load_state(out, identity, model, trainer.optimiser, lambda one: _fits(one, config))
     done, best_weights = state or (Progress(), {})
     if not done.history:
         best_weights = _judge(done, trainer, [], validation_bags, best_weights)
@@ -132,9 +182,12 @@ def _fit(
         losses = []
         for step in range(done.epoch * sampler.steps_per_epoch, (done.epoch + 1) * sampler.steps_per_epoch):
             losses.append(trainer.step(step, [learn_bags[i] for i in sampler.batch(step)]))
+            check_finite(losses[-1].values(), f"the loss of step {step + 1}")
             if progress:
                 progress.step(step + 1)
         done.epoch += 1
+        for name, tensor in model.state_dict().items():
+            check_finite(tensor.flatten(), f"{name} after epoch {done.epoch}")
         best_weights = _judge(done, trainer, losses, validation_bags, best_weights)
         _write_log(out, done.history)
         if progress:
@@ -152,8 +205,7 @@ def _fit(
         "missing_videos": missing,
     }
     made_with = {"source": clip.source, "weights": clip.weights}
-    trained_on = {name: identity[name] for name in ("classes", "videos")}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, trained_on, metrics)
+    save_head(out, model, config, card, identity["fingerprint"], made_with, {"videos": identity["videos"]}, metrics)
     (out / STATE).unlink(missing_ok=True)
     return metrics
 
@@ -187,6 +239,21 @@ def _judge(
         return best_weights
     done.best, done.kept_epoch = max(score, done.best), done.epoch
     return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def check_finite(values: Iterable[float] | torch.Tensor, what: str) -> None:
+    """`UserError` if a value is no finite number: a training that has left the numbers never comes back."""
+    if not torch.as_tensor(values if isinstance(values, torch.Tensor) else list(values)).isfinite().all():
+        raise UserError(
+            f"training stopped: {what} is no finite number; nothing of it is kept as a head. Take milder settings and --restart"
+        )
+
+
+def _fits(done: Progress, config: HeadConfig) -> bool:
+    """Whether a progress is one that a training of these settings can have come to: a row for each epoch, and the start's."""
+    columns = {"epoch", "bce", "nce", "val_loss", "val_auc", "val_hits"}
+    rows = len(done.history) == done.epoch + 1 and all(set(row) == columns for row in done.history)
+    return rows and done.kept_epoch <= done.epoch <= config.epochs and math.isfinite(done.best)
 
 
 def _write_log(out: Path, history: Sequence[dict]) -> None:

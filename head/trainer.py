@@ -1,6 +1,6 @@
 """One optimisation step and one validation: the arithmetic of training, without files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -44,17 +44,17 @@ class Trainer:
         self.optimiser.zero_grad()
         text_CD = self.prompts(self.model.contexts)
         leaf_CD = text_CD.detach().requires_grad_()
-        sums = {"bce": 0.0, "nce": 0.0}
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         for part in _parts(bags):
             losses, _ = self._losses(part, leaf_CD)
             (losses.total(self.config.lambda_).sum() / len(bags)).backward()
-            sums["bce"] += float(losses.bce.detach().sum())
-            sums["nce"] += float(losses.nce.detach().sum())
+            sums += torch.stack([losses.bce.detach().sum(), losses.nce.detach().sum()])
         if text_CD.requires_grad:
             text_CD.backward(leaf_CD.grad)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
-        return {name: total / len(bags) for name, total in sums.items()}
+        bce, nce = (sums / len(bags)).tolist()  # read once: a GPU is waited for once a step
+        return {"bce": bce, "nce": nce}
 
     def _rate(self, number: int) -> float:
         """Linear warm-up, then a cosine towards zero."""
@@ -97,14 +97,14 @@ def _parts(bags: Sequence[Bag]) -> Iterator[Sequence[Bag]]:
 
 
 def set_statistics(model: AnomalyHead, bags: Sequence[Bag]) -> None:
-    """Give the model the mean and the deviation of the training snippets' features.
+    """Give the model the mean and the deviation of the training snippets' features; one bag at a time is made larger.
 
     The visual side has one deviation for all channels: their proportions are what similarity to a text is made of.
     """
-    mean, variance = _moments([_pooled(bag.vis) for bag in bags])
+    mean, variance = _moments(lambda: (_pooled(bag.vis) for bag in bags))
     model.fusion.vis.set(mean, variance.mean().sqrt().expand_as(mean))
     if model.fusion.detr is not None:
-        mean, variance = _moments([bag.detr for bag in bags])
+        mean, variance = _moments(lambda: (bag.detr for bag in bags))
         model.fusion.detr.set(mean, (variance + 1e-4 * variance.mean()).sqrt())
 
 
@@ -115,8 +115,11 @@ def _pooled(vis: Tensor) -> Tensor:
     return vis.float().sum(1) / present
 
 
-def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    rows = sum(len(part) for part in parts)
-    mean = sum(part.double().sum(0) for part in parts) / rows
-    variance = sum((part.double() - mean).square().sum(0) for part in parts) / rows
+def _moments(parts: Callable[[], Iterable[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of all rows, in two passes; `parts` begins a pass."""
+    rows, total = 0, 0.0
+    for part in parts():
+        rows, total = rows + len(part), total + part.double().sum(0)
+    mean = total / rows
+    variance = sum((part.double() - mean).square().sum(0) for part in parts()) / rows
     return mean.float(), variance.float()

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from aadc.eval.describe.checker import faults
-from aadc.eval.describe.describer import How, LanguageModel, most_tokens, write_checked
+from aadc.eval.describe.describer import How, most_tokens, write_checked
 from aadc.eval.describe.endpoint import Endpoint
 from aadc.eval.describe.llm import DEFAULT, Llm
 from aadc.eval.describe.question import answer_faults, composed_answer, facts_for, moments, subjects, without_yes
@@ -20,6 +19,7 @@ from aadc.eval.scores import Scored
 from aadc.extract.devices import choose_device
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say
 
 STDERR = Console(stderr=True)
 
@@ -46,8 +46,8 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
     sampling = (options.temperature, options.seed, options.timeout_s)
     made_with: dict = {"temperature": options.temperature, "seed": options.seed}
     if options.url:
-        llm: LanguageModel = Endpoint(options.url, options.source or DEFAULT, *sampling)
-        made_with |= {"llm": f"{options.url} {llm.source}", "projector": None}
+        llm = Endpoint(options.url, options.source or DEFAULT, *sampling)
+        made_with |= {"llm": f"{llm.shown_url} {llm.source}", "projector": None}
         return Describer(head, names, llm, None, made_with)
     saved = load_projector(folder)
     source = options.source or (saved.llm if saved else DEFAULT)
@@ -55,7 +55,7 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
         llm = Llm(source, choose_device(device), *sampling)
         if saved:
             check_llm(saved, llm)
-    made_with |= {"llm": f"{source} {llm.weights[:16]}", "projector": saved.record["weights"] if saved else None}
+    made_with |= {"llm": f"{source} {llm.weights[:16]}", "projector": saved.record.weights if saved else None}
     return Describer(head, names, llm, saved.projector if saved else None, made_with)
 
 
@@ -65,8 +65,8 @@ def describe_split(describer: Describer, videos: Sequence[Scored], path: Path) -
         task = bar.add_task("describing", total=len(videos))
         rows = describe_into(path, describer, videos, lambda: bar.advance(task))
     for row in rows:
-        typer.echo(f"{row['video']}: {marked(row['text'], row['how'])}")
-    typer.echo(f"{summary(rows)}: {path}")
+        say(f"{row['video']}: {marked(row['text'], row['how'])}")
+    say(f"{summary(rows)}: {path}")
     return rows
 
 
@@ -88,8 +88,8 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     asked = subjects(asked_text, card, list(describer.names.values()), facts)
     fallback = composed_answer(asked, facts)
     if any(one.kind == "unknown" for one in asked):
-        typer.echo(fallback)  # no model is asked for what nobody looked for: it would make something up
-        typer.echo(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
+        say(fallback)  # no model is asked for what nobody looked for: it would make something up
+        say(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
     else:
         request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
 
@@ -98,6 +98,6 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
 
         with STDERR.status("asking the language model"):
             (found,) = write_checked([request], [judge], [fallback], describer.llm)
-        typer.echo(marked(found.text if asked else without_yes(found.text), found.how))
+        say(marked(found.text if asked else without_yes(found.text), found.how))
     for moment in moments(asked, scored, facts, card, describer.names):
-        typer.echo(f"  rests on {moment}")
+        say(f"  rests on {moment}")

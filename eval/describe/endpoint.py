@@ -1,52 +1,94 @@
 """The language model behind an OpenAI-compatible address (llama.cpp's server, vLLM, Ollama): facts only, as chat messages."""
 
+import ipaddress
+import json
 import os
+import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
 from aadc.eval.describe.template import Request, chat_messages, clean
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import say, shown
 
 KEY = "AADC_LLM_KEY"
+MOST_BYTES = 2**20  # of an answer: a description has a few hundred
 _AT_ONCE = 4
 
 
 class Endpoint:
     """A chat model at `url` (the part before `/chat/completions`, for example http://127.0.0.1:8080/v1).
 
-    A key, where one is needed, is read from the environment variable AADC_LLM_KEY.
+    A key, where one is needed, is read from the environment variable AADC_LLM_KEY. What the address itself says of a user and a
+    password, or behind a question mark, is sent, but neither shown nor stored: `shown_url` is the address for people.
 
     Args:
         source: the model's name there.
-        timeout_s: seconds without a word from the server, after which an answer is given up.
+        timeout_s: most seconds for a batch of answers, whatever the server does meanwhile.
     """
 
     weights = ""  # what lies behind an address cannot be known
 
     def __init__(self, url: str, source: str, temperature: float = 0.0, seed: int = 0, timeout_s: float = 120.0):
+        self.shown_url = without_secrets(url)
         if not url.startswith(("http://", "https://")):
             raise UserError(
-                f"--llm-url {url}: an address begins with http:// or https://, for example http://127.0.0.1:8080/v1"
+                f"--llm-url {self.shown_url}: an address begins with http:// or https://, for example http://127.0.0.1:8080/v1"
             )
         self.key = os.environ.get(KEY, "")
         if not (self.key.isascii() and self.key.isprintable()):
             raise UserError(f"{KEY}: a key has printable ASCII characters alone")
+        if (self.key or self.shown_url != url.rstrip("/")) and url.startswith("http://") and not _is_loopback(url):
+            say(
+                f"--llm-url {self.shown_url}: the key goes there unencrypted; use https:// where others share the net", err=True
+            )
         self.url, self.source = url.rstrip("/"), source
         self.temperature, self.seed, self.timeout_s = temperature, seed, timeout_s
 
     def __call__(self, requests: Sequence[Request]) -> list[str]:
         """An answer to each, in their order; an empty one where the server took too long.
 
+        The threads that wait for the server are not waited for: looking up a name, or the library, may hold one beyond the
+        deadline, and then it alone.
+
         Raises:
             UserError: nobody answers there, or not as the protocol says.
         """
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        with httpx2.Client(headers=headers, timeout=self.timeout_s) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda request: self._one(client, request), requests))
+        deadline = time.monotonic() + self.timeout_s
+        todo: SimpleQueue = SimpleQueue()
+        done: SimpleQueue = SimpleQueue()
+        for place, request in enumerate(requests):
+            todo.put((place, request))
 
-    def _one(self, client: httpx2.Client, request: Request) -> str:
+        def work() -> None:
+            while time.monotonic() < deadline:
+                try:
+                    place, request = todo.get_nowait()
+                except Empty:
+                    return
+                try:
+                    done.put((place, self._one(request, deadline)))
+                except Exception as error:  # said by whoever waits
+                    done.put((place, error))
+
+        for _ in range(min(_AT_ONCE, len(requests))):
+            threading.Thread(target=work, daemon=True).start()
+        answers = [""] * len(requests)
+        for _ in requests:
+            try:
+                place, found = done.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                break
+            if isinstance(found, Exception):
+                raise found
+            answers[place] = found
+        return answers
+
+    def _one(self, request: Request, deadline: float) -> str:
         asked = {
             "model": self.source,
             "messages": chat_messages(request),
@@ -54,19 +96,61 @@ class Endpoint:
             "seed": self.seed,
             "max_tokens": request.max_tokens,
         }
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        body = bytearray()
         try:
-            reply = client.post(f"{self.url}/chat/completions", json=asked)
+            left = max(0.001, deadline - time.monotonic())
+            with (
+                httpx2.Client(headers=headers, timeout=left) as client,
+                client.stream("POST", _join(self.url), json=asked) as reply,
+            ):
+                for part in reply.iter_bytes(2**16):
+                    body += part
+                    if time.monotonic() > deadline:
+                        return ""
+                    if len(body) > MOST_BYTES:
+                        raise UserError(f"--llm-url {self.shown_url}: its answer is longer than {MOST_BYTES >> 20} MB")
+                status = reply.status_code
         except httpx2.TimeoutException:
             return ""
-        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError, ValueError) as error:
             raise UserError(
-                f"--llm-url {self.url}: nobody answers there ({type(error).__name__}); is the server running?"
+                f"--llm-url {self.shown_url}: nobody answers there ({type(error).__name__}); is the server running?"
             ) from None
-        if reply.status_code != 200:
-            told = "".join(char for char in " ".join(reply.text.split()) if char.isprintable())[:200]
-            raise UserError(f"--llm-url {self.url}: the server refuses with status {reply.status_code} ({told})")
+        if status != 200:
+            told = shown(" ".join(body[:2000].decode("utf-8", "replace").split())[:200])
+            told = told.replace(self.key, "…") if self.key else told
+            raise UserError(f"--llm-url {self.shown_url}: the server refuses with status {status} ({told})")
         try:
-            text = reply.json()["choices"][0]["message"]["content"] or ""
+            text = json.loads(bytes(body))["choices"][0]["message"]["content"] or ""
             return clean(text.encode("utf-8", "replace").decode())  # a lone surrogate cannot be written to a file
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise UserError(f"--llm-url {self.url}: its answer is not that of an OpenAI-compatible server") from None
+            raise UserError(f"--llm-url {self.shown_url}: its answer is not that of an OpenAI-compatible server") from None
+
+
+def without_secrets(url: str) -> str:
+    """An address without user, password, query and fragment: any of them may be a key."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(no address)"
+    host = parts.netloc.rpartition("@")[2]
+    path = parts.path if parts.netloc else parts.path.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, path, "", "")).rstrip("/")
+
+
+def _join(url: str) -> str:
+    """The address of the chat, a query kept behind it."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/chat/completions", parts.query, ""))
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -4,23 +4,50 @@ config.json: format, version, config (DescriberConfig), llm (source and weight h
 of those trained on, with their labels), metrics, weights (SHA-256 of model.safetensors), created_by.
 """
 
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from aadc.eval.describe.llm import Llm
 from aadc.eval.describe.projector import Projector
+from aadc.head.checkpoint import MadeWith
 from aadc.head.checkpoint import read_record as read_head_record
-from aadc.head.checkpoint import replace_file, replace_tensors, sha256_of
+from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.manifests import records
 from aadc.manifests.errors import UserError
 
 FORMAT, VERSION = "aadc-describer", 1
-WEIGHTS, RECORD = "model.safetensors", "config.json"
+AGAIN = "train it again with aadc-train-describer --restart"
+
+
+class DescriberMetrics(records.Record):
+    """Figures of a projector's training: the step that is kept, how many were gone, and losses there."""
+
+    step: int
+    steps: int
+    videos: int
+    validation_videos: int
+    loss: float | None
+    val_loss: float | None
+
+
+class DescriberRecord(records.Record):
+    """`config.json` of a describer. `head` and `weights` are hashes of weights."""
+
+    format: Literal["aadc-describer"]
+    version: Literal[1]
+    config: dict[str, Any]
+    llm: MadeWith
+    head: str
+    videos: str
+    metrics: DescriberMetrics
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -30,7 +57,7 @@ class Saved:
     projector: Projector
     llm: str
     llm_weights: str
-    record: dict
+    record: DescriberRecord
 
 
 def describer_folder(head: Path) -> Path:
@@ -38,32 +65,15 @@ def describer_folder(head: Path) -> Path:
 
 
 def save_projector(folder: Path, projector: Projector, record: Mapping) -> None:
-    """Write what `load_projector` reads back. The record goes first and comes last: it vouches for the weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).unlink(missing_ok=True)
-    replace_tensors(folder / WEIGHTS, projector.state_dict())
-    whole = {
-        "format": FORMAT,
-        "version": VERSION,
-        **record,
-        "weights": sha256_of(folder / WEIGHTS),
-        "created_by": f"aadc-net {version('aadc-net')}",
-    }
-    replace_file(folder / RECORD, (json.dumps(whole, indent=2) + "\n").encode())
+    """Write what `load_projector` reads back, in place of what is there, which stays until this is whole."""
+    whole = {"format": FORMAT, "version": VERSION, **record, "created_by": f"aadc-net {version('aadc-net')}"}
+    publish(folder, projector.state_dict(), whole)
 
 
-def read_record(folder: Path) -> dict | None:
+def read_record(folder: Path) -> DescriberRecord | None:
     """`config.json` of a describer, None where there is none. `UserError` if it is not one."""
     path = folder / RECORD
-    if not path.exists():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); train it again with aadc-train-describer --restart") from None
-    if not isinstance(record, dict) or (record.get("format"), record.get("version")) != (FORMAT, VERSION):
-        raise UserError(f"{path}: not a describer of version {VERSION}; train it again with aadc-train-describer --restart")
-    return record
+    return records.read_record(path, DescriberRecord, AGAIN) if os.path.lexists(path) else None
 
 
 def load_projector(head: Path) -> Saved | None:
@@ -76,22 +86,21 @@ def load_projector(head: Path) -> Saved | None:
     record = read_record(folder)
     if record is None:
         return None
-    again = "train it again with aadc-train-describer"
     head_record = read_head_record(head)
-    if head_record is None or head_record["weights"] != record.get("head"):
-        raise UserError(f"{folder}: trained beside another head than the one that is there now; {again}")
+    if head_record is None or head_record.weights != record.head:
+        raise UserError(f"{folder}: trained beside another head than the one that is there now; {AGAIN}")
+    path = weights_of(folder, record.weights)
     try:
-        if sha256_of(folder / WEIGHTS) != record["weights"]:
-            raise UserError(f"{folder / WEIGHTS}: not the weights that {RECORD} was written with; {again} --restart")
-        tensors = load_file(folder / WEIGHTS)
+        if sha256_of(path) != record.weights:
+            raise UserError(f"{path}: not the weights that {RECORD} was written with; {AGAIN}")
+        tensors = load_file(path)
         projector = Projector(tensors["map.weight"].shape[1] // 2, tensors["learned"].shape[1])
         projector.load_state_dict(tensors)
-        llm = record["llm"]
-        found = Saved(projector.eval().requires_grad_(False), llm["source"], llm["weights"], record)
-    except (OSError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder}: cannot be read as a describer ({error}); {again} --restart") from error
+    except (OSError, LookupError, ValueError, TypeError, ArithmeticError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder}: cannot be read as a describer ({error}); {AGAIN}") from error
+    found = Saved(projector.eval().requires_grad_(False), record.llm.source, record.llm.weights, record)
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise UserError(f"{folder / WEIGHTS}: has weights that are no numbers; {again} --restart")
+        raise UserError(f"{path}: has weights that are no numbers; {AGAIN}")
     return found
 
 

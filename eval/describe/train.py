@@ -15,18 +15,20 @@ from aadc.eval.describe.examples import Example, Names, draw
 from aadc.eval.describe.facts import plain
 from aadc.eval.describe.llm import Llm
 from aadc.eval.describe.projector import LEARNED_TOKENS, Projector, word_tokens
-from aadc.eval.describe.saved import RECORD, describer_folder, read_record, save_projector
+from aadc.eval.describe.saved import describer_folder, load_projector, read_record, save_projector
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import FIELDS
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.checkpoint import read_record as read_head_record
+from aadc.head.config import MOST
 from aadc.head.progress import TrainProgress
 from aadc.head.sampling import split_validation
 from aadc.head.scoring import score_video
-from aadc.head.train import digest
-from aadc.head.training_state import STATE, Progress, load_state, save_state
+from aadc.head.train import check_finite, digest
+from aadc.head.training_state import STATE, Progress, differences, load_state, read_state_record, save_state
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import clear_torn, make_folder
 from aadc.manifests.manifest import Row
 
 _JUDGED_EVERY = 20  # steps
@@ -38,12 +40,12 @@ _LEARNED_FROM = " The assistant says what the surveillance video shows"
 class DescriberConfig(BaseModel):
     """Settings of a projector's training, saved with it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    steps: int = Field(300, ge=1)
-    batch: int = Field(4, ge=1, description="answers a step")
-    lr: float = Field(1e-2, gt=0, description="peak learning rate of AdamW")
-    seed: int = Field(0, ge=0)
+    steps: int = Field(300, ge=1, le=MOST)
+    batch: int = Field(4, ge=1, le=MOST, description="answers a step")
+    lr: float = Field(1e-2, gt=0, le=1, description="peak learning rate of AdamW")
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 def new_projector(examples: Sequence[Example], llm: Llm) -> Projector:
@@ -127,22 +129,29 @@ def train_describer(
     folder, shards = describer_folder(run.head), ShardSet(run.shards)
     identity = {
         "config": config.model_dump(),
-        "head": read_head_record(run.head)["weights"],
+        "head": read_head_record(run.head).weights,
         "llm": {"source": llm.source, "weights": llm.weights},
         "videos": digest([(row.video, row.labels) for row in _rows(run, shards)]),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    if restart:
-        for name in (RECORD, STATE):
-            (folder / name).unlink(missing_ok=True)
-    if (there := read_record(folder)) and {name: there.get(name) for name in identity} == identity:
-        return {**there["metrics"], "already": True}
+    state = None if restart else read_state_record(folder)
+    if not restart and (state is None or differences(state.identity, identity)) and (there := read_record(folder)):
+        found = {**there.model_dump(include=set(identity)), "llm": there.llm.model_dump()}
+        if differ := differences(found, identity):
+            if found["head"] == identity["head"]:
+                raise UserError(f"{folder}: holds a describer of other settings or data ({differ}); replace it with --restart")
+        else:
+            load_projector(run.head)  # what is finished can be used
+            return {**there.metrics.model_dump(), "already": True}
     llm.hurry()
     names = shards.models.get("detector", {}).get("class_names", {})
     kinds = {kind: [c.name for c in head.card.classes if c.kind == kind] for kind in ("abnormal", "normal")}
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         examples = examples_of(run, head)
+        make_folder(folder)
+        clear_torn(folder)
+        if restart:  # now that a training can begin; a finished describer stays until its successor is whole
+            (folder / STATE).unlink(missing_ok=True)
         every = Names(kinds["abnormal"], kinds["normal"], list(names.values()))
         projector, metrics = _fit(examples, every, llm, config, head, folder, identity, progress)
     save_projector(folder, projector, {**identity, "metrics": metrics})
@@ -170,7 +179,7 @@ def _fit(
         ],
         weight_decay=0.0,
     )
-    state = load_state(folder, identity, projector, optimiser)
+    state = load_state(folder, identity, projector, optimiser, lambda one: _fits(one, config))
     done, best = state or (Progress(best=math.inf), {})
     if progress:
         progress.begin(done.epoch, config.steps)
@@ -185,9 +194,12 @@ def _fit(
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
+        check_finite(losses[-1:], f"the loss of step {step + 1}")
         if (step + 1) % _JUDGED_EVERY == 0 or step + 1 == config.steps:
             done.epoch = step + 1
             value = _held_out_loss(projector, llm, held_out, names, config.batch)
+            for name, tensor in projector.state_dict().items():
+                check_finite(tensor.flatten(), f"{name} after step {step + 1}")
             best = _judge(done, projector, losses, value, best)
             save_state(folder, identity, done, projector, optimiser, best)
             losses = []
@@ -200,6 +212,13 @@ def _fit(
     projector.load_state_dict(best)
     row = next(row for row in done.history if row["step"] == done.kept_epoch)
     return projector, {**row, "steps": done.epoch, "videos": len(learn), "validation_videos": len(validate)}
+
+
+def _fits(done: Progress, config: DescriberConfig) -> bool:
+    """Whether a progress is one that a training of these settings can have come to."""
+    rows = all(set(row) == {"step", "loss", "val_loss"} for row in done.history)
+    kept = rows and any(row["step"] == done.kept_epoch for row in done.history)
+    return kept and done.kept_epoch <= done.epoch <= config.steps and not math.isnan(done.best)
 
 
 def _judge(done: Progress, projector: Projector, losses: Sequence[float], value: float | None, best: dict) -> dict:

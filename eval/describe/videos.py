@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 
 from aadc.eval.describe.checker import faults
@@ -15,7 +17,10 @@ from aadc.eval.describe.facts import Event, Facts, facts_of
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary, vocabulary
 from aadc.eval.scores import Scored
-from aadc.head.checkpoint import LoadedHead, replace_file
+from aadc.head.checkpoint import LoadedHead
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason, replace_file
+from aadc.manifests.records import Record, parse_record
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def describe_into(
     rows: dict[int, dict] = {}
     for place, (one, fact) in enumerate(zip(videos, facts, strict=True)):
         row = every.get(one.features.video)
-        if row and _still_true(row, fact, describer):
+        if row and _kept(row, fact, describer):
             rows[place] = {**row, "spans": list(map(event_record, fact.events))}
             tell()
     todo = [place for place in range(len(videos)) if place not in rows]
@@ -78,12 +83,21 @@ def describe_into(
     return [rows[place] for place in range(len(videos))]
 
 
-def _still_true(row: Mapping, facts: Facts, describer: Describer) -> bool:
-    if row["facts"] != as_text(facts) or row.get("made_with") != dict(describer.made_with):
+def still_true(row: Mapping, facts: Facts, words: Vocabulary) -> bool:
+    """Whether a row rests on these facts and its text, as it stands there now, says nothing else: a person may have edited
+    `descriptions.jsonl`. For whoever shows rows that were written earlier."""
+    if row["facts"] != as_text(facts):
         return False
-    if row["how"] == How.composed:  # an empty answer is one that came too late: another time it may be there
-        return row["text"] == compose(facts) and all(one["text"] for one in row["refused"])
-    return not faults(row["text"], facts, describer.words)
+    if row["how"] == How.composed:
+        return row["text"] == compose(facts)
+    return row["how"] in set(How) and not faults(row["text"], facts, words)
+
+
+def _kept(row: Mapping, facts: Facts, describer: Describer) -> bool:
+    if row.get("made_with") != dict(describer.made_with) or not still_true(row, facts, describer.words):
+        return False
+    # An empty answer is one that came too late: another time it may be there.
+    return row["how"] != How.composed or all(one["text"] for one in row["refused"])
 
 
 def _row(video: str, found: Description, facts: Facts, made_with: Mapping) -> dict:
@@ -116,21 +130,40 @@ def _line(row: Mapping) -> str:
     return json.dumps(row) + "\n"
 
 
+class Refused(Record):
+    """An answer that was turned down, and why."""
+
+    text: str
+    faults: list[str]
+
+
+class DescriptionRow(Record):
+    """A line of `descriptions.jsonl`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    video: str
+    text: str
+    how: str
+    spans: list
+    refused: list[Refused]
+    facts: str
+
+
 def read_rows(path: Path) -> list[dict]:
     """Rows of a `descriptions.jsonl`, one a video, the last if it has several; none where there is no file. What is no row (a
-    kill tore it) is left out."""
-    if not path.exists():
+    kill tore it, a person edited it) is left out."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)}); remove it, it is written again") from None
     rows = {}
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), list) for name in ("spans", "refused")):
-            continue
-        if all(isinstance(row.get(name), str) for name in ("video", "text", "how", "facts")):
-            rows[row["video"]] = row
+    for line in lines:
+        with suppress(UserError):
+            row = parse_record(line, str(path), DescriptionRow, "remove it")
+            rows[row.video] = row.model_dump()
     return list(rows.values())
 
 

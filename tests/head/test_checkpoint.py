@@ -1,6 +1,9 @@
 """The head on disk: read back as written, and refused when it is not what it claims to be."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,9 +88,9 @@ def rewrite(folder, tensors) -> None:
         (lambda folder: (folder / "config.json").unlink(), "no trained head in it; run aadc-train-head"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot be read"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: cannot be read"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "not a head of version 1"),
-        (lambda folder: edit(folder, version=2), "not a head of version 1"),
-        (lambda folder: edit(folder, config={"k": 0}), "config.json: k: "),
+        (lambda folder: (folder / "config.json").write_text("[]"), "--restart"),
+        (lambda folder: edit(folder, version=2), "version: .*--restart"),
+        (lambda folder: edit(folder, config={"k": 0}), "config.json: config k: "),
         (flip_a_bit, "not the weights that config.json was written with"),
         (forget_a_tensor, "cannot be read as a head"),
         (put_in_nan, "no numbers"),
@@ -98,3 +101,37 @@ def test_a_harmed_head_is_refused(tmp_path, harm, said):
     harm(tmp_path / "head")
     with pytest.raises(UserError, match=said):
         load_head(tmp_path / "head")
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_killed_at_any_step_of_publishing_there_is_a_head(tmp_path, call):
+    """The process is gone before its n-th change of a name in the folder: the old head or the new one is read, and the next
+    one is written as if nothing had been."""
+    folder = tmp_path / "head"
+    save(folder)
+    program = KILLED.format(here=str(Path(__file__).parent), call=call, folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", program])
+    assert done.returncode in (0, 9)
+    assert load_head(folder).config.gamma in (1.0, 2.0)
+    if done.returncode == 0:
+        assert call >= 4 and load_head(folder).config.gamma == 2.0
+    save(folder, gamma=3.0)
+    assert load_head(folder).config.gamma == 3.0
+    assert {path.name for path in folder.glob("*.safetensors")} == {"model.safetensors"}
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+import test_checkpoint
+count, real = 0, os.replace
+def replace(*args):
+    global count
+    if count == {call}:
+        os._exit(9)
+    count += 1
+    real(*args)
+os.replace = replace
+test_checkpoint.save(Path({folder!r}), gamma=2.0)
+"""

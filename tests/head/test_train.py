@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,7 +30,7 @@ from aadc.head.config import HeadConfig
 from aadc.head.sampling import split_validation
 from aadc.head.scoring import score_video
 from aadc.head.train import train_head
-from aadc.head.training_state import Progress
+from aadc.head.training_state import Progress, differences
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
 
@@ -126,7 +130,7 @@ def test_killed_with_9_and_started_again(tiny_clip, tmp_path):
     for run in (ours, theirs):
         done = subprocess.run(command(run.path, "--epochs", "8"), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-2:] == [f"head: {run.head}", "next: aadc-eval --metric auc"]
+        assert done.stdout.splitlines()[-2:] == [f"head: {run.head}", f"next: aadc-eval --metric auc --run {run.path}"]
     assert weights(ours.head) == weights(theirs.head)
     assert (ours.head / "log.csv").read_text() == (theirs.head / "log.csv").read_text()
 
@@ -138,14 +142,19 @@ def test_a_finished_training_is_left_alone(run, head):
     assert {path: path.stat().st_mtime_ns for path in head.folder.iterdir()} == before
 
 
-def test_other_settings_replace_a_finished_head_but_not_one_in_the_making(run, tmp_path):
+def test_other_settings_replace_neither_a_finished_head_nor_one_in_the_making(run, tmp_path):
     out = tmp_path / "head"
     train_head(run, SHORT, out)
     other = SHORT.model_copy(update={"gamma": 2.0})
-    assert not train_head(run, other, out).already
+    with pytest.raises(UserError, match="gamma 1.0, now 2.0.*--out FOLDER.*--restart"):
+        train_head(run, other, out)
+    assert load_head(out).config == SHORT
+    assert not train_head(run, other, out, restart=True).already
     assert load_head(out).config == other
     with pytest.raises(KeyboardInterrupt):
-        train_head(run, SHORT, out, progress=StopAfter(1))
+        train_head(run, SHORT, out, restart=True, progress=StopAfter(1))
+    assert load_head(out).config == other, "a finished head stays until its successor is whole"
+    (out / "config.json").unlink()
     with pytest.raises(UserError, match="begun with other settings.*gamma 1.0, now 0.5.*--restart"):
         train_head(run, SHORT.model_copy(update={"gamma": 0.5}), out)
     assert not train_head(run, SHORT.model_copy(update={"gamma": 0.5}), out, restart=True).already
@@ -351,3 +360,124 @@ def test_help_is_quick_and_imports_no_torch():
     program = "import sys; from aadc.head.cli import app; print(sorted({'torch', 'open_clip', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
     assert "Example:" in subprocess.run([command(Path("."))[0], "--help"], capture_output=True, text=True).stdout
+
+
+def damage_state(path: Path, harm) -> None:
+    with safe_open(path, "pt") as file:
+        record = json.loads(file.metadata()["record"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    record = harm(tensors, record) or record
+    save_file(tensors, path, {"record": json.dumps(record)})
+
+
+def spoil(tensors, record):
+    tensors["model.score.fc.weight"][0, 0] = np.nan
+
+
+def misshape(tensors, record):
+    tensors["best.score.fc.weight"] = torch.zeros(3, 3)
+
+
+def misshape_moment(tensors, record):
+    tensors["adam.0.exp_avg"] = torch.zeros(7)
+
+
+def retype(tensors, record):
+    tensors["model.score.fc.weight"] = tensors["model.score.fc.weight"].half()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        spoil,
+        misshape,
+        misshape_moment,
+        retype,
+        lambda tensors, record: tensors.pop("adam.1.exp_avg") is None,
+        lambda tensors, record: tensors.pop("model.score.fc.weight") is None,
+        lambda tensors, record: tensors.update(foreign=torch.zeros(1)),
+        lambda tensors, record: tensors.update({"adam.x.step": torch.zeros(())}) or {**record, "tensors": len(tensors)},
+        lambda tensors, record: ["no record"],
+        lambda tensors, record: {**record, "identity": None},
+        lambda tensors, record: {name: record[name] for name in ("identity", "tensors")},
+        lambda tensors, record: {**record, "progress": {**record["progress"], "epoch": "one"}},
+        lambda tensors, record: {**record, "progress": {**record["progress"], "kept_epoch": 99}},
+        lambda tensors, record: {**record, "progress": {**record["progress"], "history": [{}]}},
+        lambda tensors, record: {**record, "progress": {**record["progress"], "best": math.nan}},
+    ],
+)  # fmt: skip
+def test_a_damaged_state_is_refused_with_the_way_out(run, tmp_path, state_of_one_epoch, harm):
+    out = tmp_path / "head"
+    shutil.copytree(state_of_one_epoch, out)
+    damage_state(out / "state.safetensors", harm)
+    with pytest.raises(UserError, match=r"state.safetensors.*--restart"):
+        train_head(run, SHORT, out)
+    assert not (out / "config.json").exists()
+
+
+@pytest.fixture(scope="module")
+def state_of_one_epoch(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("state") / "head"
+    with pytest.raises(KeyboardInterrupt):
+        train_head(run, SHORT, out, progress=StopAfter(1))
+    return out
+
+
+def test_an_undamaged_state_is_gone_on_with(run, head, tmp_path, state_of_one_epoch):
+    """So that what the damaged ones are refused for is their damage."""
+    out = tmp_path / "head"
+    shutil.copytree(state_of_one_epoch, out)
+    damage_state(out / "state.safetensors", lambda tensors, record: None)
+    assert weights(train_head(run, SHORT, out).folder) == weights(head.folder)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_old_head(run, head, tmp_path, monkeypatch):
+    out = tmp_path / "head"
+    shutil.copytree(head.folder, out)
+    monkeypatch.setattr(training.Trainer, "step", lambda *_: {"bce": math.nan, "nce": 0.0})
+    with pytest.raises(UserError, match="loss of step 1 is no finite number"):
+        train_head(run, SHORT, out, restart=True)
+    assert weights(out) == weights(head.folder) and load_head(out).config == SHORT
+
+
+def test_restart_removes_nothing_before_a_training_can_begin(run, head, tmp_path):
+    out = tmp_path / "head"
+    shutil.copytree(head.folder, out)
+    with pytest.raises(UserError):
+        train_head(run, SHORT, out, clip=str(tmp_path / "no clip"), restart=True)
+    assert load_head(out).config == SHORT
+
+
+@pytest.mark.parametrize("size", [100, 4000, 20_000])
+def test_a_full_disk_leaves_the_old_head(run, head, tmp_path, size):
+    """Files may not grow beyond `size`, as on a full disk: one sentence, status 2, the old head whole."""
+    out = tmp_path / "head"
+    shutil.copytree(head.folder, out)
+    limited = [sys.executable, "-c", LIMITED, str(size), *command(run.path, "--epochs", "2", "--out", str(out), "--restart")]
+    done = subprocess.run(limited, capture_output=True, text=True)
+    assert done.returncode == 2 and "could not be written" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert weights(out) == weights(head.folder) and load_head(out).config == SHORT
+
+
+LIMITED = """
+import resource, signal, os, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_what_differs_from_a_finished_head_is_named(run, head, tiny_clip, tmp_path):
+    """Other videos, labels and classes, by name."""
+    record = json.loads((head.folder / "config.json").read_text())
+    identity = {"videos": record["trained_on"]["videos"], "classes": {"fall": "1, abnormal: a fall", "walk": "2, normal: w"}}
+    videos = {**identity["videos"], "new.mp4": ["fall"]}
+    videos.pop("train/000.mp4")
+    videos["train/001.mp4"] = ["fire"]
+    said = differences(identity, {"videos": videos, "classes": {"fall": "1, abnormal: falling", "run": "2, normal: r"}})
+    for part in (
+        "1 videos added, such as new.mp4", "1 videos removed, such as train/000.mp4", "1 videos labelled otherwise",
+        "class fall (1, abnormal: a fall), now (1, abnormal: falling)", "class walk (2, normal: w), now not there",
+    ):  # fmt: skip
+        assert part in said
+    assert differences(identity, identity) == ""

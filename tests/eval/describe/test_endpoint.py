@@ -110,7 +110,7 @@ def test_what_is_asked_is_the_protocol_s_and_answers_keep_their_order(wayward, m
         (200, b"{}", "not that of an OpenAI-compatible server"),
         (200, b'{"choices": [{"message": {"content": ["parts"]}}]}', "not that of an OpenAI-compatible server"),
         (200, b"[" * 200_000, "not that of an OpenAI-compatible server"),
-        (500, b"\x1b[2Jgone", r"status 500 \(\[2Jgone\)"),
+        (500, b"\x1b[2Jgone", r"status 500 \(\\x1b\[2Jgone\)"),
         (200, b'{"choices": []}', "not that of an OpenAI-compatible server"),
     ],
 )
@@ -148,3 +148,89 @@ def test_nobody_there():
         Endpoint("http://a..b/v1", "llama")([Request()])
     with pytest.raises(UserError, match="begins with http"):
         Endpoint("localhost:8080", "llama")
+
+
+class Trickling(BaseHTTPRequestHandler):
+    """A server that always has one more byte: every fifth of a second, or as fast as they are taken; in head or body."""
+
+    def do_POST(self):  # noqa: N802, the library's name
+        kind = self.server.kind
+        try:
+            if kind == "slow head":
+                self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+            elif kind == "never":
+                self.server.stop.wait(60)
+            else:
+                self.send_response(200)
+                self.end_headers()
+            while not self.server.stop.wait(0 if kind == "endless" else 0.2):
+                self.wfile.write(b" " * (2**16 if kind == "endless" else 1))
+                self.wfile.flush()
+        except OSError:
+            pass
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def trickling():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Trickling)
+    server.daemon_threads, server.stop = True, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.url = f"http://127.0.0.1:{server.server_port}/v1"
+    yield server
+    server.stop.set()
+    server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["slow head", "slow body", "never"])
+def test_a_batch_has_one_deadline_whatever_the_server_does(trickling, kind):
+    """Nine answers that never end, four asked for at once: they do not add up."""
+    trickling.kind = kind
+    found = []
+    asking = threading.Thread(
+        target=lambda: found.append(Endpoint(trickling.url, "llama", timeout_s=1.0)([Request()] * 9)), daemon=True
+    )
+    asking.start()
+    asking.join(30)  # without a deadline it would stand here for ever
+    assert found == [[""] * 9]
+
+
+def test_an_endless_answer_is_cut_off(trickling):
+    trickling.kind = "endless"
+    with pytest.raises(UserError, match="longer than 1 MB"):
+        Endpoint(trickling.url, "llama", timeout_s=60)([Request()])
+
+
+SECRET = "http://user:hidden@127.0.0.1:{port}/v1?key=alsohidden"
+
+
+def test_no_secret_of_an_address_is_shown(wayward, monkeypatch):
+    """It is sent; neither the address for people nor an error has it, even where the server says it back."""
+    monkeypatch.setenv(KEY, "mykey")
+    wayward.behaviour = lambda asked: (401, b"mykey is not known")
+    there = Endpoint(SECRET.format(port=wayward.server_port), "llama")
+    with pytest.raises(UserError, match="status 401") as said:
+        there([Request()])
+    for hidden in ("hidden", "user", "mykey"):
+        assert hidden not in str(said.value) and hidden not in there.shown_url
+    assert wayward.asked[0][0] == "/v1/chat/completions?key=alsohidden"
+    for odd in ("ftp://user:hidden@host/v1", "user:hidden@host", "http://[user:hidden@x"):
+        with pytest.raises(UserError) as said:
+            Endpoint(odd, "llama")([Request()])
+        assert "hidden" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://example.org/v1", True), ("https://example.org/v1", False), ("http://127.0.0.2:1/v1", False),
+     ("http://localhost/v1", False), ("http://[::1]/v1", False), ("http://127.0.0.1.example.org/v1", True)],
+)  # fmt: skip
+def test_a_key_in_clear_over_the_net_is_warned_of(url, warned, monkeypatch, capsys):
+    Endpoint(url, "llama")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv(KEY, "mykey")
+    Endpoint(url, "llama")
+    err = capsys.readouterr().err
+    assert ("unencrypted" in err) == warned and "mykey" not in err
