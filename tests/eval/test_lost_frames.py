@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,17 +136,23 @@ def run(tmp_path) -> RunFolder:
 def fill(run: RunFolder, rows: list[Row], **attributes) -> None:
     write_manifest(rows, CARD, run.manifest_csv)
     made = [features(row.video, row.split, row.labels, 60 + 9 * seed, seed) for seed, row in enumerate(ROWS)]
-    for name, value in attributes.items():
-        setattr(made[-1], name, value)
-    write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, {}, {"stride": 16}), made)
+    path = run.shards / "00000.h5"
+    write_shard(path, ShardHeader("f" * 16, {}, {"stride": 16}), made)
+    with h5py.File(path, "r+") as shard:  # by hand: the writer would refuse it
+        group = shard["videos"][made[-1].key]
+        for name, value in attributes.items():
+            if name in group:
+                group[name][:] = value
+            else:
+                group.attrs[name] = value
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"frames": 999_999_999}, "frames: 999999999 frames, but 105 decode"),
-        ({"segments": "3-999999999:fall"}, "segment 3-999999999:fall: 999999999 frames, but 105 decode"),
-        ({"segments": "900000000-:fall"}, "segment 900000000-:fall"),
+        ({"frames": 99_999_999}, "frames: 99999999 frames, but 105 decode"),
+        ({"segments": "3-99999999:fall"}, "segment 3-99999999:fall: 99999999 frames, but 105 decode"),
+        ({"segments": "90000000-:fall"}, "segment 90000000-:fall"),
     ],
 )
 def test_no_array_is_made_of_a_count_that_cannot_be(run, row, words):
@@ -158,7 +165,7 @@ def test_no_array_is_made_of_a_count_that_cannot_be(run, row, words):
 def test_a_shard_that_states_more_frames_than_it_has_rows_for_is_refused(run, frames):
     fill(run, ROWS, frames=frames)
     status, _, err = call(main, "--run", str(run.path))
-    assert status == 2 and "00000.h5" in err and "p/3.mp4" in err and len(err.strip().splitlines()) == 1
+    assert status == 2 and "00000.h5" in err and "p%2F3.mp4" in err and len(err.strip().splitlines()) == 1
 
 
 def test_a_header_that_lies_costs_nothing(run):
@@ -171,24 +178,15 @@ def test_a_header_that_lies_costs_nothing(run):
 def test_no_time_base_no_alarm_figures(run, fps):
     fill(run, ROWS, fps=fps)
     status, _, err = call(main, "--run", str(run.path), "--report")
-    if status == 0:
+    if fps == 0:  # unknown; whatever else is no rate is refused where shards are read
         alarm = json.loads((run.eval / "metrics.json").read_text())["frame"]["at_80_percent_of_events"]
-        assert set(alarm.values()) == {None}
-    else:  # refused where shards are read
-        assert status == 2 and "p/3.mp4" in err
+        assert status == 0 and set(alarm.values()) == {None}
+    else:
+        assert status == 2 and "p%2F3.mp4" in err
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_times_that_are_no_numbers_are_refused(run, value):
-    fill(run, ROWS, time=np.full(7, value))
+@pytest.mark.parametrize("time", [np.nan, np.inf, [0.3, 0.9, 0.2, 0.8, 1.5, 2.1, 1.0]])
+def test_times_that_are_no_numbers_or_go_back_are_refused(run, time):
+    fill(run, ROWS, time=time)
     status, _, err = call(main, "--run", str(run.path))
     assert status == 2 and "p/3.mp4" in err and len(err.strip().splitlines()) == 1
-
-
-def test_times_that_go_back_give_spans_in_order(run):
-    """Shards of older programs hold them, of recordings that were joined."""
-    fill(run, ROWS, time=np.array([0.3, 0.9, 0.2, 0.8, 1.5, 2.1, 1.0]))
-    assert call(main, "--run", str(run.path), "--threshold", "0", "--report")[0] == 0
-    for line in (run.eval / "test-threshold-0.0" / "spans.csv").read_text().splitlines()[1:]:
-        start, end = map(float, line.split(",")[3:5])
-        assert start <= end

@@ -133,9 +133,9 @@ def test_a_manifest_changed_after_extraction_is_told(run, tmp_path):  # noqa: F8
     _, out, _ = call(main, "--run", str(run.path))
     note = " ".join(out[out.index("note:") :].split())
     for words in (
-        "1 rows have other segments (p/1.mp4)", "1 rows are new (z.mp4)",
-        "2 rows are gone (p/2.mp4, p/3.mp4)",
-        "differs in fight",
+        "1 row with other segments or frames, p/1.mp4", "1 row added, z.mp4",
+        "2 rows removed, p/2.mp4 for one",
+        "other prompt of fight",
         "the labels of the run's own copy", f"aadc-extract {source} takes",
     ):  # fmt: skip
         assert words in note
