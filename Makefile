@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SEED ?= 1
+DEMO = demo$(if $(filter-out 1,$(SEED)),-$(SEED))
 
 .PHONY: demo test test-decode lint bench check-weights clean
 .DEFAULT_GOAL := demo
@@ -17,11 +18,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 # The three stages, one after the other, on made-up scenes, the shipped miniature models and a small LLaMA. Offline. The scenes
 # have 10 frames a second: one frame in 5 is what one in 16 is of common video.
 demo: $(VENV)/.installed
-	$(BIN)/aadc-manifest demo --seed $(SEED) --out demo
-	$(BIN)/aadc-extract demo/demo.csv --models miniature --stride 5 --run runs/demo
-	$(BIN)/aadc-train-head --run runs/demo --seed $(SEED)
-	$(BIN)/aadc-train-describer --run runs/demo --llm smollm2
-	$(BIN)/aadc-eval --metric all --describe --report --run runs/demo
+	$(BIN)/aadc-manifest demo --seed $(SEED) --out $(DEMO)
+	$(BIN)/aadc-extract $(DEMO)/demo.csv --models miniature --stride 5 --run runs/$(DEMO)
+	$(BIN)/aadc-train-head --run runs/$(DEMO) --seed $(SEED)
+	$(BIN)/aadc-train-describer --run runs/$(DEMO) --llm smollm2
+	$(BIN)/aadc-eval --metric all --describe --report --run runs/$(DEMO)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
@@ -44,4 +45,4 @@ check-weights: $(VENV)/.installed
 	$(BIN)/python -m aadc.extract.check_weights
 
 clean:
-	rm -rf demo runs/demo
+	rm -rf demo demo-* runs/demo runs/demo-*

@@ -8,15 +8,18 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
 
 from aadc.extract.progress import ExtractProgress
 from aadc.extract.settings import ExtractSettings
-from aadc.extract.shard_task import ShardResult, ShardTask, mark_path, run_task
+from aadc.extract.shard_task import ShardResult, ShardTask, mark_path, run_task, shard_path
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
 
+_CLOSING_S = 20
+_MOST_DEATHS = 3  # of workers over one task while none of its videos is in work
 _loaded: dict = {}
 _one_at_a_time = Lock()  # a worker with several threads has one set of models and one decoder all the same
 
@@ -35,25 +38,38 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
     dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
     from distributed import Client, LocalCluster
 
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # has a level of its own; what it says is told here
-
+    for name in ("distributed.client", "tornado.application", "asyncio"):  # have levels of their own; what matters is told here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler:
         try:
             client = Client(scheduler, timeout="10s")
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(f"--scheduler {scheduler}: nobody answers there ({type(error).__name__}); is it running?") from None
-        if not client.nthreads():
-            client.close()
-            raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
-        with client:
+        with _let_go(client):
+            if not client.nthreads():
+                raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
             yield client
         return
     local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    with (
-        LocalCluster(**local, silence_logs=logging.CRITICAL) as cluster,
-        Client(cluster) as client,
-    ):
+    try:
+        cluster = LocalCluster(**local, silence_logs=logging.CRITICAL)
+        client = Client(cluster)
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise UserError(f"--workers {workers}: they could not be started ({reason(error)}); --workers 1 needs none") from error
+    with _let_go(client, cluster):
         yield client
+
+
+@contextmanager
+def _let_go(*connections) -> Iterator[None]:
+    """Close them in the end, within a time. What they raise then is nobody's concern: all results are in, or there is an error
+    on its way that says more; workers end with the process."""
+    try:
+        yield
+    finally:
+        for one in connections:
+            with suppress(Exception):
+                one.close(timeout=_CLOSING_S)
 
 
 def work(
@@ -62,7 +78,7 @@ def work(
     """What a worker does with a task. Its models must be those of the run; `neighbours` says how many workers a host has.
 
     Raises:
-        UserError: the models on the worker have another fingerprint.
+        UserError: the models on the worker have another fingerprint, or it does not see the run's folder.
     """
     from distributed import get_worker
 
@@ -74,7 +90,11 @@ def work(
             raise UserError(
                 f"the worker at {worker.address} has other models: {embedder.header.fingerprint}, not {fingerprint}"
             )
-        return run_task(task, embedder, decoder, _Nobody())
+        try:
+            return run_task(task, embedder, decoder, _Nobody())
+        except OSError as error:  # a file's; left as it is, it would be taken for the connection's
+            again = "what is finished counts: start the same command again"
+            raise UserError(f"the worker at {worker.address}: {error}; {again}") from None
 
 
 def _host(address: str) -> str:
@@ -132,7 +152,7 @@ def spread(
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(tasks))
-    killed: dict[str, int] = {}
+    killed: Counter[str | int] = Counter()
     blamed: dict[int, list[tuple[str, str, str]]] = {}
     neighbours = Counter(map(_host, client.nthreads()))
     workers = max(1, neighbours.total())
@@ -151,8 +171,14 @@ def spread(
                 result = future.result()
             except KilledWorker:
                 video = _at_work(task)
-                killed[video] = killed.get(video, 0) + 1
-                if killed[video] > 1:
+                killed[video or task.number] += 1
+                if video is None and killed[task.number] >= _MOST_DEATHS:
+                    raise UserError(
+                        f"{shard_path(task.run, task.number)}: {_MOST_DEATHS} workers died over it, and none had a video in work; "
+                        "is there memory for the models, and room on the disk? What is finished counts: start the same command "
+                        "again"
+                    ) from None
+                if video is not None and killed[video] > 1:
                     sentence = "a worker died over it twice and it was set aside"
                     blamed.setdefault(task.number, []).append((video, "killed_worker", sentence))
                     task = replace(task, todo=tuple(row for row in task.todo if row.video != video))
@@ -166,13 +192,18 @@ def spread(
                 yield result
             if waiting:
                 flying.add(submit())
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"a worker cannot take the work up ({reason(error)}); every worker needs this version of aadc-net"
+        ) from error
     except (OSError, FutureCancelledError) as error:
         raise UserError(
             f"the cluster went away ({type(error).__name__}); what is finished counts: start the same command again"
         ) from error
 
 
-def _at_work(task: ShardTask) -> str:
-    """The video a task's worker had in hands when it died."""
-    mark = mark_path(task.run, task.number)
-    return mark.read_text(encoding="utf-8") if mark.exists() else task.todo[0].video
+def _at_work(task: ShardTask) -> str | None:
+    """The video a task's worker had in hands when it died; None if none: it loaded models, or wrote the shard."""
+    with suppress(FileNotFoundError):
+        return mark_path(task.run, task.number).read_text(encoding="utf-8")
+    return None

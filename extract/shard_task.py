@@ -118,6 +118,7 @@ def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tel
     result = ShardResult()
     mark = mark_path(task.run, task.number)
     check_place(task)
+    _remove(mark)
     path = shard_path(task.run, task.number)
     held = shard_index(path).entries if path.exists() else {}
     for row in task.todo:
@@ -137,8 +138,8 @@ def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tel
                 _failures.failed(embedder, failure)
         result.video_s[row.video] = video_s
         tell.finish(row.video, video_s)
+    _remove(mark)  # before the shard is put together: a worker that dies over that must not have a video blamed
     _publish(task, embedder.header, result.stats)
-    _remove(mark)
     return result
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 import videos
+from dying import Dying
 from test_extract import assert_same_shards, make_set, run_here
 
 from aadc.extract.cluster import _host, connect, spread
@@ -23,6 +25,7 @@ from aadc.extract.progress import ExtractProgress
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.settings import ExtractSettings
 from aadc.extract.shards import ShardSet
+from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import read_manifest
 
 
@@ -126,3 +129,68 @@ def test_the_workers_option_of_the_command(tmp_path, models):
     videos.write_ramp(tmp_path / "videos/b.mp4", frames=33)
     done = run_here(manifest, models, "--workers", "2")
     assert done.returncode == 0 and "2 videos done" in done.stdout
+
+
+@pytest.mark.parametrize("deaths", [2, 3])
+def test_a_worker_that_dies_while_it_only_publishes(tmp_path, models, deaths):
+    """All videos are done, the worker dies over the shard: no video is blamed, and it is tried again, but not for ever."""
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}, "b.mp4": {"frames": 40}})
+    run, settings = RunFolder(tmp_path / "run"), settings_of(models)
+    fingerprint = FrameEmbedder(settings).header.fingerprint
+    with connect(1, None) as client:
+        client.register_plugin(Dying(deaths, str(tmp_path / "deaths")))
+        if deaths < 3:
+            summary, _ = spread_over(client, manifest, run, settings, fingerprint)
+            assert summary.done == 2 and not summary.rejected and len(ShardSet(run.shards).keys) == 2
+        else:
+            with pytest.raises(UserError, match="00000.h5: 3 workers died over it, and none had a video in work"):
+                spread_over(client, manifest, run, settings, fingerprint)
+            assert len(list(run.parts.glob("*.h5"))) == 2  # what is finished counts
+
+
+def test_a_worker_that_does_not_see_the_run_is_told_of(tmp_path, models, cluster):
+    """No such folder there, or another one: never a success, never `the cluster went away`."""
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}})
+    run, settings = RunFolder(tmp_path / "run"), settings_of(models)
+    fingerprint = FrameEmbedder(settings).header.fingerprint
+    plan = make_plan(read_manifest(manifest), manifest.parent / "videos", run, strict=False)
+    prepare(run)
+    for elsewhere, word in ((tmp_path / "nowhere", "went away"), (tmp_path / "other", "another")):
+        if elsewhere.name == "other":
+            prepare(RunFolder(elsewhere))
+            (elsewhere / "parts/token").write_text("of another extraction")
+        tasks = [replace(task, run=RunFolder(elsewhere)) for task in plan.tasks]
+        results = spread(tasks, cluster, settings, "cpu", fingerprint, ExtractProgress({"a.mp4": 1}))
+        with pytest.raises(UserError, match=f"{elsewhere.name}.*{word}"):
+            list(results)
+
+
+def test_what_closing_raises_does_not_undo_what_is_done(monkeypatch, capfd):
+    """Seen on a busy machine: all videos done, then a TimeoutError without a word."""
+    from distributed import LocalCluster
+
+    def slow(self, timeout=None):
+        close(self, timeout=timeout)
+        raise TimeoutError
+
+    close = LocalCluster.close
+    monkeypatch.setattr(LocalCluster, "close", slow)
+    with connect(1, None) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+    with pytest.raises(UserError, match="what happened"), connect(1, None):
+        raise UserError("what happened")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_missing_file_is_no_lost_connection(tmp_path, models, cluster, monkeypatch):
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}})
+    run, settings = RunFolder(tmp_path / "run"), settings_of(models)
+    plan = make_plan(read_manifest(manifest), manifest.parent / "videos", run, strict=False)
+    prepare(run)
+    fingerprint = FrameEmbedder(settings).header.fingerprint
+    (run.parts / "00000.working").mkdir()  # where the worker wants to write a file
+    (run.parts / "00000.working" / "x").touch()
+    results = spread(plan.tasks, cluster, settings, "cpu", fingerprint, ExtractProgress({"a.mp4": 1}))
+    with pytest.raises(UserError) as caught:
+        list(results)
+    assert "went away" not in str(caught.value) and "00000.working" in str(caught.value)
