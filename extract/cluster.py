@@ -50,7 +50,7 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
                 raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
             yield client
         return
-    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
     try:
         cluster = LocalCluster(**local, silence_logs=logging.CRITICAL)
         client = Client(cluster)
@@ -174,9 +174,9 @@ def spread(
                 killed[video or task.number] += 1
                 if video is None and killed[task.number] >= _MOST_DEATHS:
                     raise UserError(
-                        f"{shard_path(task.run, task.number)}: {_MOST_DEATHS} workers died over it, and none had a video in work; "
-                        "is there memory for the models, and room on the disk? What is finished counts: start the same command "
-                        "again"
+                        f"{shard_path(task.run, task.number)}: {_MOST_DEATHS} workers died over it, and none had a video in "
+                        "work; is there memory for the models, and room on the disk? What is finished counts: start the same "
+                        "command again"
                     ) from None
                 if video is not None and killed[video] > 1:
                     sentence = "a worker died over it twice and it was set aside"
