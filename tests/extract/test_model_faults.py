@@ -314,7 +314,7 @@ def test_seen_is_carried_over_by_the_gate_and_stored(tiny_detr, tiny_clip, tmp_p
     blocks = [np.stack([one, one, other]), np.stack([other, one])]
 
     class Decoder:
-        def blocks(self, path: Path, stride: int):
+        def blocks(self, path: Path, stride: int, reader: str):
             for start, rgb in zip((0, 3), blocks, strict=True):
                 yield FrameBlock(np.arange(start, start + len(rgb)), np.arange(start, start + len(rgb)) / 5, rgb)
             yield VideoFacts(50, 40, 5.0, 0, 5, 5)

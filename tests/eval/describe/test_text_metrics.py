@@ -93,7 +93,7 @@ def test_uca_s_sentences_are_one_text_in_order_of_time(tmp_path):
     ("content", "what"),
     [
         ("[", "not a JSON file"),
-        ("[1]", "valid dictionary"),
+        ("[1]", "not a set of named values"),
         ('{"a": {"timestamps": [[0, 1]], "sentences": []}}', "0 sentences but 1 timestamps"),
         ('{"a": 3}', "a "),
     ],
