@@ -1,4 +1,5 @@
-"""What `aadc-eval` does for a head, a question and words; for a split see `split_command`, for videos `video_command`."""
+"""What the commands share (the head, the describer), and what `aadc-ask` and `aadc-find` do; for the others see
+`split_command`, `score_command` and `table_command`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from aadc.eval.video import Models
 
 STDERR = Console(stderr=True)
+KEPT = 100  # moments in found.csv, at least
 OpenDescriber = Callable[[Mapping[str, str]], "Describer"]  # from the detector's class names; opens the language model
 
 
@@ -96,8 +98,9 @@ def answer(
     ask(open_describer(detector_names(shards)), question, scored)
 
 
-def find(run: RunFolder, words: str, clip: str | None, out: Path | None) -> None:
-    """Print the moments of a run that look most like the words; keep them in `found.csv`, below `out` or the run's eval/."""
+def find(run: RunFolder, words: str, top: int, clip: str | None, out: Path | None) -> None:
+    """Print the `top` moments of a run that look most like the words; keep them and more in `found.csv`, in `out` or the run's
+    eval/."""
     shards = ShardSet(run.shards)
     say_caution(shards, run.manifest().card.source)
     with writing_to(out or run.eval) as folder:
@@ -105,8 +108,8 @@ def find(run: RunFolder, words: str, clip: str | None, out: Path | None) -> None
             tower = load_tower(shards.models["clip"], clip)
         with Progress(console=STDERR, transient=True) as bar:
             task = bar.add_task("looking", total=len(shards.keys))
-            moments = best_moments(shards, tower, words, tell=lambda: bar.advance(task))
+            moments = best_moments(shards, tower, words, max(top, KEPT), tell=lambda: bar.advance(task))
         path = folder / "found.csv"
         write_moments(moments, path)
-    Console().print(moments_table(moments[:10], words))
+    Console().print(moments_table(moments[:top], words))
     say(f"{len(moments)} moments: {path}")

@@ -146,7 +146,7 @@ def differing_classes(card: Card, other: Card) -> list[str]:
 
 
 def _about_this_time() -> dict:
-    command = shlex.join(["aadc-eval", *sys.argv[1:]])
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return {"command": shown(command)[:4000], "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 

@@ -44,10 +44,10 @@ def best_moments(
     """
     words = words.strip()
     if not words:
-        raise UserError('--find has no words; for example --find "a person lying on the floor"')
+        raise UserError('there are no words to look for; for example aadc-find "a person lying on the floor"')
     tokens = clip.tokenizer([words])
     if _cut(clip, words, tokens):
-        raise UserError(f"--find has more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
+        raise UserError(f"more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
     with torch.inference_mode():
         text_C = clip.model.encode_text(tokens)[0].numpy()
     text_C /= np.linalg.norm(text_C)

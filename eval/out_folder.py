@@ -1,4 +1,4 @@
-"""The folder that a command of `aadc-eval` leaves its files in: one writer at a time, known to be writable before any work."""
+"""The folder that a command of evaluation leaves its files in: one writer at a time, known to be writable before any work."""
 
 import fcntl
 import os
@@ -54,7 +54,7 @@ def _lock(file: BinaryIO, folder: Path) -> None:
         file.seek(0)
         holder = file.read(200).decode(errors="replace").strip() or "unknown"
         raise UserError(
-            f"{folder}: another aadc-eval ({holder}) is writing there; wait for it, or name another folder with --out"
+            f"{folder}: another aadc command ({holder}) is writing there; wait for it, or name another folder with --out"
         ) from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be locked ({reason(error)}); name another folder with --out") from error

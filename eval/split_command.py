@@ -1,4 +1,4 @@
-"""`aadc-eval` on a split: its figures, scores, spans, descriptions and report, and where each of them comes from."""
+"""`aadc-eval` and `aadc-describe`: figures, scores, spans, descriptions and report of a split, and where each comes from."""
 
 import json
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ DESCRIPTIONS, METRICS, REPORT, MADE_WITH = "descriptions.jsonl", "metrics.json",
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is printed first (`metric`, and which mAP@IoU: `protocol`), whether there is a report, and what people wrote of the
-    videos."""
+    """Which figure is printed first (`metric`, and which mAP@IoU: `protocol`; None: no figures are printed), whether there is a
+    report, and what people wrote of the videos."""
 
-    metric: str = "auc"
+    metric: str | None = "auc"
     protocol: str = "published"
     report: bool = False
     references: Path | None = None
@@ -81,7 +81,8 @@ def score_split(
         record = {"split": choice.split, "fingerprint": head.fingerprint, "classes": head.card.names, **figures, "notes": notes}
         record["made_with"] = block
         _keep(folder, record, texts_too=open_describer is None)
-        print_figures(figures, wanted.metric, wanted.protocol, Console())
+        if wanted.metric:
+            print_figures(figures, wanted.metric, wanted.protocol, Console())
         for note in notes:
             say(f"note: {note}")
         say(f"all figures: {folder / METRICS}; spans: {folder / 'spans.csv'}; scores: {folder / 'scores.h5'}")
@@ -97,7 +98,7 @@ def score_split(
                 _keep(folder, record, texts_too=False)
                 Console().print(text_table(record["text"]))
         if wanted.report:
-            _write_report(run, folder, split, shards, record, wanted.metric, caution)
+            _write_report(run, folder, split, shards, record, wanted.metric or "auc", caution)
         else:
             _say_if_the_report_is_old(folder, block)
     _say_what_is_next(run, choice, wanted, open_describer is not None)
@@ -164,7 +165,7 @@ def _say_what_is_next(run: RunFolder, choice: Choice, wanted: Wanted, described:
         return
     report = next_step(run, f"{choice.command()} --report")
     if described:
-        ask = next_step(run, 'aadc-eval --ask "what happened?" VIDEO')
+        ask = next_step(run, 'aadc-ask "what happened?" VIDEO')
         say(f"next: {report} shows them beside the curves; {ask} answers a question")
     else:
-        say(f"next: {report} shows every video; {next_step(run, 'aadc-eval --video CLIP')} what one of your own gets")
+        say(f"next: {report} shows every video; {next_step(run, 'aadc-score VIDEO')} what one of your own gets")

@@ -1,4 +1,4 @@
-"""`aadc-eval --table`: train what a table of the paper needs, print it, keep it."""
+"""`aadc-table`: train what a table of the paper needs, print it, keep it."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def make_table(
 ) -> None:
     """Print a table like one of the paper's, training what it needs, and keep it in `out`, else the run's `eval/tables/`."""
     if (name == "cross") != (other is not None):
-        raise UserError("--table cross and --other RUN, a second data set's run, belong together: give both or neither")
+        raise UserError("aadc-table cross and --other RUN, a second data set's run, belong together: give both or neither")
     if other is not None and other.resolve() == run.path.resolve():
         raise UserError(f"{other}: --other is this very run; name that of a second data set")
     device = choose_device(device)

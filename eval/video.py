@@ -129,3 +129,15 @@ def write_answer(
     with writing_to(folder):
         plot_scores(features.time, snippets.anomaly, scored.spans, threshold, features.video, folder / "scores.png", caution)
         replace_file(folder / "scores.json", json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+
+
+def most_like(scored: Scored, head: LoadedHead) -> tuple[str, float]:
+    """The class of a whole video and its share among those of its kind: that of the span with the highest score; where there is
+    no span, the normal class that is likeliest over all snippets."""
+    if scored.spans:
+        span = max(scored.spans, key=lambda one: one.peak)
+        return span.category, span.confidence
+    normal = [place for place, name in enumerate(head.card.names) if head.card.kind(name) == "normal"]
+    mean = scored.snippets.classes.mean(0)[normal]
+    best = int(mean.argmax())
+    return head.card.names[normal[best]], float(mean[best] / max(mean.sum(), 1e-12))

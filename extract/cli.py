@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aadc.manifests.command import run_command
+from aadc.manifests.command import command_app, run_command
 from aadc.manifests.errors import UserError
 from aadc.manifests.shown import say
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aadc.manifests.manifest import Manifest
 
 MOST_LINES = 10
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = command_app()
 
 EXAMPLE = """Example:  aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from aadc.manifests.command import run_command
+from aadc.manifests.command import command_app, run_command
 from aadc.manifests.shown import say
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = command_app()
 
 EXAMPLE = """Example:  aadc-train-head --seed 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aadc.manifests.command import run_command
+from aadc.manifests.command import command_app, run_command
 from aadc.manifests.errors import UserError
 from aadc.manifests.shown import say
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aadc.manifests.card import Card
     from aadc.manifests.manifest import Row
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+app = command_app(no_args_is_help=True)
 
 MOST_REMARKS = 50
 

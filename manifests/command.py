@@ -4,13 +4,18 @@ that takes whatever is said."""
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
+
+
+def command_app(**settings: Any) -> typer.Typer:
+    """A typer app as every command is one: plain help, completion of the shell, errors left to `run_command`."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
 
 
 def run_command(app: typer.Typer, name: str) -> NoReturn:

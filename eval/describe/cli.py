@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from aadc.manifests.command import run_command
+from aadc.manifests.command import command_app, run_command
 from aadc.manifests.shown import say
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = command_app()
 
 EXAMPLE = """Example:  aadc-train-describer --llm smollm2
 
@@ -55,7 +55,7 @@ def train(
         f"{metrics['steps']} is kept, {held}"
     )
     say(f"describer: {folder.head / 'describer'}")
-    say(f"next: {next_step(folder, 'aadc-eval --describe')}")
+    say(f"next: {next_step(folder, 'aadc-describe')}")
 
 
 def main() -> None:

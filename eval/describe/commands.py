@@ -1,4 +1,4 @@
-"""What `aadc-eval --describe` and `--ask` do once their options are read."""
+"""What `aadc-describe` and `aadc-ask` do once their options are read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,13 +83,13 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     """
     asked_text = harmless(question)
     if not asked_text:
-        raise UserError('--ask has no question; for example --ask "was anybody on the phone?" VIDEO')
+        raise UserError('there is no question; for example aadc-ask "was anybody on the phone?" VIDEO')
     facts, words, card = describer.facts(scored), describer.words, describer.head.card
     asked = subjects(asked_text, card, list(describer.names.values()), facts)
     fallback = composed_answer(asked, facts)
     if any(one.kind == "unknown" for one in asked):
         say(fallback)  # no model is asked for what nobody looked for: it would make something up
-        say(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
+        say(f'next: aadc-find "{asked_text}" shows the frames of this run that look most like it')
     else:
         request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
 

@@ -1,0 +1,1 @@
+"""Weakly supervised video anomaly detection: see `docs/python.md`."""

@@ -1,0 +1,68 @@
+"""`aadc`: all commands in one; `aadc eval …` is `aadc-eval …`."""
+
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from aadc.manifests.command import command_app, run_command
+
+# In the order of the work; a command that is not named here comes after these.
+ORDER = ["manifest", "extract", "train-head", "eval", "score", "find", "describe", "ask", "train-describer", "table"]
+
+
+class Commands(TyperGroup):
+    """The console scripts of this package, each loaded when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names without `aadc-`."""
+        return sorted(_scripts(), key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command itself, None if there is none of this name."""
+        import importlib
+
+        script = _scripts().get(cmd_name.removeprefix("aadc-"))
+        return typer.main.get_command(importlib.import_module(script.module).app) if script else None
+
+
+app = command_app(
+    cls=Commands,
+    no_args_is_help=True,
+    epilog="Example:  aadc manifest demo --out demo, then aadc extract demo/demo.csv --models miniature",
+)
+
+
+def _scripts() -> dict[str, EntryPoint]:
+    found = entry_points(group="console_scripts")
+    return {
+        one.name.removeprefix("aadc-"): one for one in found if one.name.startswith("aadc-") and one.module.startswith("aadc.")
+    }
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aadc-net {version('aadc-net')}")
+        raise typer.Exit
+
+
+@app.callback()
+def commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Weakly supervised video anomaly detection: videos in; scores, spans, classes and words out.
+
+    Each command is one of its own, too: `aadc eval` is `aadc-eval`. Three make a result: extract, train-head, eval.
+    """
+
+
+def main() -> None:
+    """Console script."""
+    run_command(app, "aadc")
+
+
+if __name__ == "__main__":
+    main()
