@@ -72,7 +72,7 @@ def main() -> None:
     run = RunFolder(Path(sys.argv[1]))
     if not run.run_json.exists():
         make(run)
-    command = [sys.executable, "-c", "from aadc.eval.cli import main; main()", "--run", str(run.path), *sys.argv[2:]]
+    command = [sys.executable, "-c", "from aadc.eval.cli.evaluate import main; main()", "--run", str(run.path), *sys.argv[2:]]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.monotonic() - began

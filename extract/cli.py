@@ -27,7 +27,7 @@ EXAMPLE = """Example:  aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/
 Exit status: 0 all videos done, 1 some rejected (see rejected.csv in the run folder), 2 nothing could start."""
 
 
-@app.command(epilog=EXAMPLE)
+@app.command(short_help="Videos of a manifest -> feature shards.", epilog=EXAMPLE)
 def extract(
     manifest: Annotated[Path, typer.Argument(help="CSV with one video a row; its class card lies beside it.")],
     videos: Annotated[

@@ -23,7 +23,7 @@ class Pooling(StrEnum):
     attention = "attention"
 
 
-@app.command(epilog=EXAMPLE)
+@app.command(short_help="Shards -> a trained head.", epilog=EXAMPLE)
 def train(
     run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most so many; validation ends it sooner.")] = 40,

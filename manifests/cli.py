@@ -28,7 +28,7 @@ Out = Annotated[
 Lists = Annotated[Path | None, typer.Argument(help="Folder of the official lists [default: copy the manifest of the project].")]
 
 
-@app.callback()
+@app.callback(short_help="Make and check manifests.")
 def about() -> None:
     """Make manifests: which videos to process, their classes and splits.
 

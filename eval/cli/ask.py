@@ -28,7 +28,7 @@ EXAMPLES = """Example:  aadc-ask "did anybody fall?" clip.mp4
 Exit status: 0 answered, 2 nothing could start."""
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="A question about a video, answered.", epilog=EXAMPLES)
 def ask(
     question: Annotated[str, typer.Argument(help="In words, in quotes.")],
     video: Annotated[Path, typer.Argument(help="A video of the run's manifest, or a file.")],

@@ -31,7 +31,7 @@ EXAMPLES = """Examples:  aadc-describe     aadc-describe --report     aadc-descr
 Exit status: 0 all done, 2 nothing could start."""
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="What happened, in words.", epilog=EXAMPLES)
 def describe(
     llm: LlmName = None,
     references: Annotated[

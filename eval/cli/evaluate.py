@@ -31,7 +31,7 @@ class Protocol(StrEnum):
     clean = "clean"
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="Figures and report of a split.", epilog=EXAMPLES)
 def evaluate(
     metric: Annotated[
         Metric, typer.Option(help="auc (UCF-Crime), ap (XD-Violence), map (mAP@IoU, localisation) or all.")

@@ -14,7 +14,7 @@ EXAMPLES = """Example:  aadc-find "a person on the floor" --top 20
 Exit status: 0 all done, 2 nothing could start."""
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="Moments that look like some words.", epilog=EXAMPLES)
 def find(
     words: Annotated[str, typer.Argument(help="What to look for; a sentence is better than a word.")],
     top: Annotated[int, typer.Option(min=1, max=10_000, help="How many moments to show.")] = 10,

@@ -28,7 +28,7 @@ EXAMPLES = """Examples:  aadc-score clip.mp4     aadc-score clip.mp4 night/ --cs
 Exit status: 0 all done, 1 some videos could not be used, 2 nothing could start."""
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="Any video, from pixels to answer.", epilog=EXAMPLES)
 def score(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO|FOLDER …", help="Videos, or folders of them.")],
     csv: Annotated[Path | None, typer.Option(help="Also write a table: a row a video.")] = None,

@@ -25,7 +25,7 @@ class Table(StrEnum):
     classes = "classes"
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(short_help="Tables like the paper's.", epilog=EXAMPLES)
 def table(
     name: Annotated[
         Table,

@@ -15,7 +15,7 @@ EXAMPLE = """Example:  aadc-train-describer --llm smollm2
 Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
 
 
-@app.command(epilog=EXAMPLE)
+@app.command(short_help="Teach a language model to read videos.", epilog=EXAMPLE)
 def train(
     run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
     llm: Annotated[

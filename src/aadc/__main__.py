@@ -35,10 +35,8 @@ app = command_app(
 
 
 def _scripts() -> dict[str, EntryPoint]:
-    found = entry_points(group="console_scripts")
-    return {
-        one.name.removeprefix("aadc-"): one for one in found if one.name.startswith("aadc-") and one.module.startswith("aadc.")
-    }
+    found = [one for one in entry_points(group="console_scripts") if one.module.startswith("aadc.")]
+    return {one.name.removeprefix("aadc-"): one for one in found if one.name.startswith("aadc-")}
 
 
 def _say_version(wanted: bool) -> None:

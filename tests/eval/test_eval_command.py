@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "extract"))
 import videos
 from calls import call
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.extract import cli as extract_cli
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
@@ -251,7 +251,5 @@ def test_help_is_quick_and_shows_an_example():
     program = Path(sys.executable).with_name("aadc-eval")
     done = subprocess.run([str(program), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "aadc-eval --video clip.mp4" in done.stdout
-    code = (
-        "import sys, aadc.eval.cli\nprint([name for name in ('torch', 'sklearn', 'matplotlib', 'av') if name in sys.modules])"
-    )
+    code = "import sys, aadc.eval.cli.evaluate\nprint([name for name in ('torch', 'sklearn', 'matplotlib', 'av') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

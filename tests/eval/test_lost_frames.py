@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 from test_eval_command import CARD, ROWS, features, head_for
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.evaluate import evaluate
 from aadc.eval.metrics import frame_figures
 from aadc.eval.notes import notes_on

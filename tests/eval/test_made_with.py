@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 from test_eval_command import CARD, ROWS, head_for, run  # noqa: F401, a fixture
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.made_with import Choice
 from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import load_head, save_head, sha256_of

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 from test_eval_command import features, head_for
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.paper_tables import confusion_table
 from aadc.eval.plot import drawable, plot_scores
 from aadc.eval.sheets import cell

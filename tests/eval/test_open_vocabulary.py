@@ -15,7 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.moments import _cut, best_moments, similarities
 from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import load_clip

@@ -16,11 +16,11 @@ from calls import call
 from test_eval_command import run  # noqa: F401, a fixture
 
 from aadc.eval import experiments, out_folder, scores
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.out_folder import writing_to
 from aadc.manifests.errors import UserError
 
-PROGRAM = [sys.executable, "-c", "from aadc.eval.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from aadc.eval.cli.evaluate import main; main()"]
 FILES = ["made_with.json", "metrics.json", "scores.h5", "spans.csv"]
 
 

@@ -15,7 +15,7 @@ import synthetic
 from calls import call
 
 from aadc.eval import experiments
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.paper_tables import confusion_table, over_seeds
 from aadc.eval.table_command import names_of
 from aadc.head.config import HeadConfig

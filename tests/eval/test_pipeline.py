@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 
-from aadc.eval.cli import main as eval_main
+from aadc.eval.cli.evaluate import main as eval_main
 from aadc.extract.cli import main as extract_main
 from aadc.head.cli import main as head_main
 from aadc.manifests.cli import main as manifest_main

@@ -20,7 +20,7 @@ from calls import call
 
 from aadc.eval import report as report_module
 from aadc.eval.charts import pr_path, roc_path, step_path
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.evaluate import evaluate
 from aadc.eval.keyframes import choose_rows, pictures
 from aadc.eval.mistakes import judge

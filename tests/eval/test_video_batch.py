@@ -17,7 +17,7 @@ from calls import call
 from test_eval_command import CARD, head_for
 
 from aadc.eval import video as video_module
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.out_folder import writing_to
 from aadc.extract import cli as extract_cli
 from aadc.extract.run_folder import RunFolder

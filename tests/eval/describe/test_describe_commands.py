@@ -20,7 +20,7 @@ from calls import call
 from independent import contradictions
 from synthetic import CARD, make_run
 
-from aadc.eval.cli import main
+from aadc.eval.cli.evaluate import main
 from aadc.eval.describe.cli import main as train_main
 from aadc.eval.describe.videos import read_rows
 from aadc.extract.run_folder import RunFolder
