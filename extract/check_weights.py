@@ -1,17 +1,21 @@
 """Proof on real weights: `python -m aadc.extract.check_weights` (or `make check-weights`).
 
-Runs the project's own path on the two pictures that scikit-learn ships, compares it with the libraries' own pipelines, and
-with what anyone can see. Prints a short verdict to paste into an issue. Needs the network once, for the weights.
+Runs the project's own path on the two pictures that scikit-learn ships, compares everything that a shard and a prompt hold
+with the libraries' own pipelines and plain models, and with what anyone can see. Prints a short verdict to paste into an issue.
+Needs the network once, for the weights.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
 import torch
 from PIL import Image
 
+from aadc.extract.clip_model import Clip
+from aadc.extract.crops import square_boxes
 from aadc.extract.detect import load_detector
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.settings import PRESETS, ExtractSettings
@@ -56,19 +60,80 @@ def check_boxes(embedder: FrameEmbedder, images: dict[str, np.ndarray]) -> tuple
     return passed, f"{boxes} boxes, same count and names: {same}, worst {worst_px:.2f} px, worst score {worst_score:.1e}"
 
 
-def check_embeddings(embedder: FrameEmbedder, images: dict[str, np.ndarray], clip) -> tuple[bool, str]:
-    """Whole-frame embeddings against open_clip's own transform and encoder."""
+@torch.no_grad()
+def check_detr_features(embedder: FrameEmbedder, images: dict[str, np.ndarray]) -> tuple[bool, str]:
+    """F_DETR and the decoder embedding of every kept box against the plain model's outputs for the query of that box."""
+    processor, model = load_detector(embedder.settings.detector)
+    ours, theirs = [], []
+    for image in images.values():
+        rows = embedder(image[None])
+        outputs = model(**processor(images=Image.fromarray(image), return_tensors="pt"))
+        if (encoder := outputs.get("encoder_last_hidden_state")) is not None:
+            ours.append(rows["detr"][0])
+            theirs.append(encoder[0].mean(0).numpy())
+        for kept in range(rows["count"][0]):
+            cx, cy, w, h = outputs.pred_boxes[0].numpy().T
+            low, high = (np.stack([cx + side * w / 2, cy + side * h / 2]).clip(0, 1) for side in (-1, 1))
+            inside = np.concatenate([(low + high) / 2, high - low]).T  # shards hold the part inside the frame
+            query = int(np.abs(inside - rows["box"][0, kept]).sum(1).argmin())
+            ours.append(rows["query"][0, kept])
+            theirs.append(outputs.last_hidden_state[0, query].numpy())
+    return _alike(ours, theirs)
+
+
+@torch.no_grad()
+def check_embeddings(embedder: FrameEmbedder, images: dict[str, np.ndarray], clip: Clip) -> tuple[bool, str]:
+    """Embeddings of whole frames and of crops against open_clip's own transform and encoder."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     transform = image_transform_v2(PreprocessCfg(**clip.preprocess_cfg), is_train=False)
-    with torch.no_grad():
-        theirs = clip.model.encode_image(torch.stack([transform(Image.fromarray(image)) for image in images.values()]))
-    ours = torch.from_numpy(np.concatenate([embedder(image[None])["scene"] for image in images.values()]))
-    worst = float(torch.nn.functional.cosine_similarity(ours, theirs).min())
-    return worst > 0.999, f"worst cosine {worst:.6f}"
+    ours, pictures = [], []
+    for image in images.values():
+        rows, picture = embedder(image[None]), Image.fromarray(image)
+        count = int(rows["count"][0])
+        ours += [rows["scene"][0], *rows["crop"][0, :count]]
+        height, width = image.shape[:2]
+        pictures += [
+            picture,
+            *(picture.crop(tuple(map(int, corners))) for corners in square_boxes(rows["box"][0, :count], width, height)),
+        ]
+    theirs = clip.model.encode_image(torch.stack([transform(picture) for picture in pictures])).numpy()
+    return _alike(ours, theirs)
 
 
-def check_meaning(embedder: FrameEmbedder, images: dict[str, np.ndarray], clip) -> tuple[bool, str]:
+def check_bf16(embedder: FrameEmbedder, images: dict[str, np.ndarray]) -> tuple[bool, str]:
+    """Features of whole frames in bf16 against those in fp32."""
+    halved = FrameEmbedder(embedder.settings.model_copy(update={"precision": "bf16"}), embedder.device)
+    pairs = [(embedder(image[None]), halved(image[None])) for image in images.values()]
+    ours, theirs = ([rows[name][0] for rows in side for name in ("scene", "detr")] for side in zip(*pairs, strict=True))
+    return _alike(ours, theirs, least=0.99)
+
+
+@torch.no_grad()
+def check_prompts(clip: Clip) -> tuple[bool, str]:
+    """The prompt encoder without contexts against `encode_text`: token embedding, mask, end token and projection."""
+    from aadc.head.prompts import PromptEncoder
+
+    sentences = [*WORDS.values(), "person", "a man who climbs over the fence of a railway yard at night"]
+    theirs = clip.model.encode_text(clip.tokenizer(sentences)).numpy()
+    encoder = PromptEncoder(clip, sentences, n_ctx=0)
+    return _alike(encoder(encoder.initial_contexts).numpy(), theirs)
+
+
+def _alike(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], least: float = 0.999) -> tuple[bool, str]:
+    """Whether all pairs of vectors point the same way and have the same length."""
+    cosines, lengths = [], []
+    for one, other in zip(ours, theirs, strict=True):
+        norms = np.linalg.norm(one), np.linalg.norm(other)
+        cosines.append(float(one @ other / (norms[0] * norms[1])))
+        lengths.append(float(abs(norms[0] / norms[1] - 1)))
+    if not cosines:
+        return False, "nothing to compare; is --threshold too high?"
+    passed = min(cosines) > least and max(lengths) < 10 * (1 - least)
+    return passed, f"{len(cosines)} vectors, worst cosine {min(cosines):.6f}, worst length {max(lengths):.1e} off"
+
+
+def check_meaning(embedder: FrameEmbedder, images: dict[str, np.ndarray], clip: Clip) -> tuple[bool, str]:
     """What anyone can see: each picture is nearer to its own words than to the other's."""
     with torch.no_grad():
         text = torch.nn.functional.normalize(clip.model.encode_text(clip.tokenizer([WORDS[name] for name in images])), dim=-1)
@@ -98,8 +163,11 @@ def main() -> None:
     print(", ".join(f"{name} {version(name)}" for name in ("aadc-net", "torch", "transformers", "open_clip_torch")))
     checks = {
         "boxes equal transformers' pipeline": check_boxes(embedder, images),
-        "embeddings equal open_clip's": check_embeddings(embedder, images, clip),
+        "F_DETR and queries equal transformers'": check_detr_features(embedder, images),
+        "embeddings of frames and crops equal open_clip's": check_embeddings(embedder, images, clip),
+        "bf16 is near fp32": check_bf16(embedder, images),
         "the pictures mean what they show": check_meaning(embedder, images, clip),
+        "prompts without contexts equal encode_text": check_prompts(clip),  # last: it rearranges the text tower
     }
     for name, (passed, figures) in checks.items():
         print(f"{'PASS' if passed else 'FAIL'}  {name}: {figures}")

@@ -134,6 +134,7 @@ def _asked_before(folder: "RunFolder", settings: "ExtractSettings") -> bool:
 
 
 def _nothing_left(listed: "Manifest", folder: "RunFolder", plan: "Plan") -> int:
+    from aadc.extract.old_reader import old_reader
     from aadc.extract.pipeline import finish
     from aadc.extract.set_aside import write_cut_off, write_rejected
     from aadc.extract.shards import ShardSet
@@ -144,6 +145,8 @@ def _nothing_left(listed: "Manifest", folder: "RunFolder", plan: "Plan") -> int:
     shards = ShardSet(folder.shards)
     write_rejected(folder.rejected, plan.before.values())
     say("nothing is left to do")
+    if told := old_reader(folder):
+        say(told)
     _say_cut_off(folder, write_cut_off(folder.cut_off, shards.entries.values()))
     _say_next(listed, folder, shards.models)
     return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.features import FrameEmbedder
+from aadc.extract.old_reader import MADE_BY, of_old_reader
 from aadc.extract.plan import Plan
 from aadc.extract.progress import ExtractProgress
 from aadc.extract.run_folder import RunFolder
@@ -32,7 +33,7 @@ def check_fingerprint(run: RunFolder, header: ShardHeader) -> None:
     for path in [*shard_files(run.shards), *sorted(run.parts.glob("*.h5"))]:
         there = shard_index(path).header
         if there.fingerprint != header.fingerprint:
-            older = "" if "reader" in there.sampling or "reader" not in header.sampling else _OLDER_READER
+            older = f"they were {MADE_BY}" if of_old_reader(there.sampling) and not of_old_reader(header.sampling) else ""
             raise UserError(
                 f"{run.path}: its features have fingerprint {there.fingerprint} ({_in_words(there)}), the command asks for "
                 f"{header.fingerprint} ({_in_words(header)}); {older or _SAME_SETTINGS}"
@@ -40,10 +41,6 @@ def check_fingerprint(run: RunFolder, header: ShardHeader) -> None:
 
 
 _SAME_SETTINGS = "use the same settings, or another folder with --run"
-_OLDER_READER = (
-    "they were made by an earlier reader of videos, whose rows were not always the frames they claim to be: extract into a new "
-    "run with --run, or remove the shards"
-)
 
 
 def _in_words(header: ShardHeader) -> str:

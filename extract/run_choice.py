@@ -10,7 +10,8 @@ from aadc.manifests.shown import say
 
 
 def choose_run(run: Path | None) -> RunFolder:
-    """The run folder `run`, else the one that AADC_RUN names, else the latest under runs/; says which it is, and why.
+    """The run folder `run`, else the one that AADC_RUN names, else the latest under runs/; says which it is, and why, and
+    whether its shards were made by an earlier reader.
 
     Latest is the one that aadc-extract worked on last, be it that nothing was left to do.
 
@@ -29,6 +30,10 @@ def choose_run(run: Path | None) -> RunFolder:
         listed = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
         why = f" (latest of {len(every)}; others: {listed}; --run takes one)" if others else " (the only one)"
     say(f"run: {folder.path}{why}")
+    from aadc.extract.old_reader import old_reader  # opens a shard: not for whoever only asks for the next step
+
+    if told := old_reader(folder):
+        say(told)
     return folder
 
 
@@ -51,5 +56,5 @@ def _named(path: Path, source: str) -> RunFolder:
 
 
 def _latest_first() -> list[RunFolder]:
-    found = [(path.stat().st_mtime_ns, path) for path in RUNS.glob("*/run.json")]
+    found = [(os.stat(path).st_mtime_ns, path) for path in RUNS.glob("*/run.json") if os.path.isfile(path)]
     return [RunFolder(path.parent) for _, path in sorted(found, reverse=True)]

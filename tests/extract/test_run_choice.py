@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from aadc.extract.caution import SCENES_ONLY, caution
+from aadc.extract.old_reader import of_old_reader
 from aadc.extract.run_choice import choose_run, next_step
 from aadc.extract.run_folder import RunFolder
+from aadc.extract.settings import ExtractSettings
+from aadc.extract.shards import ShardHeader, write_shard
 from aadc.manifests.errors import UserError
 from aadc.manifests.scenes.demo import demo_card
+
+SAMPLING = ExtractSettings(detector="miniature", clip="miniature").sampling()
 
 
 @pytest.fixture
@@ -44,6 +49,28 @@ def test_the_environment_is_a_default_and_the_option_goes_before(runs, monkeypat
     monkeypatch.setenv("AADC_RUN", "runs/none")
     with pytest.raises(UserError, match="AADC_RUN runs/none: not a run folder"):
         choose_run(None)
+
+
+def test_a_run_of_an_earlier_reader_is_told_wherever_a_run_is_taken(runs, capsys):
+    runs[2].shards.mkdir()
+    for sampling, old in (({"stride": 16}, True), ({"stride": 16, "reader": "pyav/1"}, True), (SAMPLING, False)):
+        write_shard(runs[2].shards / "00000.h5", ShardHeader("f" * 16, {}, sampling), [])
+        choose_run(None)
+        assert ("runs/new/shards: made by an earlier reader" in capsys.readouterr().out) is old, sampling
+    (runs[2].shards / "00000.h5").write_bytes(b"torn")  # told by whatever reads it
+    choose_run(None)
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("reader", [None, "", "pyav", "pyav/", "pyav/x", 7.5, [], "pyav/" + "9" * 5000])
+def test_a_reader_that_says_no_version_is_an_old_one(reader):
+    assert of_old_reader({"reader": reader}) and of_old_reader({})
+
+
+def test_a_link_that_leads_nowhere_is_no_run(runs):
+    (Path("runs") / "gone").mkdir()
+    (Path("runs") / "gone" / "run.json").symlink_to("nowhere")
+    assert choose_run(None).path == runs[2].path
 
 
 def test_the_next_command_names_the_run_only_where_it_must(runs, monkeypatch):
