@@ -43,21 +43,23 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = conv.in_channels, conv.out_channels
         self.window = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.packed = conv.weight.detach().to(dtype)
         self.bias = conv.bias
-        self.size: torch.Size | None = None
+        self.packed: tuple[torch.Size | None, Tensor] = (None, conv.weight.detach().to(dtype))
 
     @property
     def weight(self) -> Tensor:
         """As the plain layer has it."""
-        return self.packed.to_dense() if self.packed.is_mkldnn else self.packed
+        _, packed = self.packed
+        return packed.to_dense() if packed.is_mkldnn else packed
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2:] != self.size:
-            self.size = x.shape[2:]  # and never the batch's: what came before must not decide how sums are rounded
-            shape = [1, self.in_channels, *self.size]
-            self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.window, shape)
-        return torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *self.window, *_PLAIN)
+        size, packed = self.packed  # both at once: another thread may be packing for another size
+        if x.shape[2:] != size:
+            size = x.shape[2:]  # and never the batch's: what came before must not decide how sums are rounded
+            shape = [1, self.in_channels, *size]
+            packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.window, shape)
+            self.packed = size, packed
+        return torch.ops.mkldnn._convolution_pointwise(x, packed, self.bias, *self.window, *_PLAIN)
 
 
 class PackedAttention(nn.Module):

@@ -34,9 +34,13 @@ class Stats(BaseModel):
         """Take the figures of `other` in."""
         for name in ("videos", "rejected", "sampled_frames", "computed_frames", "objects", "video_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.seconds = {stage: self.seconds.get(stage, 0.0) + other.seconds.get(stage, 0.0) for stage in STAGES}
+        self.add_seconds(other)
         self.precision, self.device = other.precision or self.precision, other.device or self.device
         self.hosts = sorted({*self.hosts, *other.hosts})
+
+    def add_seconds(self, other: "Stats", share: float = 1.0) -> None:
+        """Take in `share` of the other's seconds; less than all where several were at work at the same time."""
+        self.seconds = {stage: self.seconds.get(stage, 0.0) + share * other.seconds.get(stage, 0.0) for stage in STAGES}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
