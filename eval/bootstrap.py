@@ -7,8 +7,10 @@ Shapes: R draws, V videos.
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.special import betaincinv
 
 Figures = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # weights int (R, V) -> values float (R,) by name
+LEAST = 10  # videos of each kind: draws from fewer know too little of what other videos would do (docs/metrics.md)
 _DRAWS_AT_ONCE = 50
 
 
@@ -26,6 +28,27 @@ def intervals(
             values = values[np.isfinite(values)]
             result[name] = np.percentile(values, [tail, 100 - tail]).tolist() if len(values) else None
     return result
+
+
+def trusted(bounds: list[float] | None, fewest: int) -> list[float] | None:
+    """An interval of draws, or None where it says less than it seems to: `fewest` videos of one kind are below `LEAST`, or
+    all draws are alike, as those of a perfect score always are, be it of eight videos."""
+    return bounds if bounds and fewest >= LEAST and bounds[0] < bounds[1] else None
+
+
+def share_interval(hits: int, count: int, level: float = 0.95) -> list[float]:
+    """Exact interval [low, high] of a share of `count` > 0 independent videos (Clopper and Pearson, 1934)."""
+    tail = (1 - level) / 2
+    low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
+    return [low, high]
+
+
+def perfect_auc_interval(positives: int, negatives: int, level: float = 0.95) -> list[float]:
+    """Exact interval of an AUC over videos that is 1 in the data. AUC is the chance that a positive video scores above a
+    negative one; min(positives, negatives) > 0 pairs share no video, hence are independent, and all of them are right."""
+    pairs = min(positives, negatives)
+    return share_interval(pairs, pairs, level)
 
 
 class RankedScores:

@@ -3,7 +3,7 @@ share says its unit in its name (`…_s`, `…_per_hour`)."""
 
 import numpy as np
 
-from aadc.eval.bootstrap import Figures, RankedScores, intervals
+from aadc.eval.bootstrap import Figures, RankedScores, intervals, perfect_auc_interval, share_interval, trusted
 from aadc.eval.detection_map import IOUS, Ranking, mean_average_precision, rank_proposals
 from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures, video_scores
 from aadc.eval.scored_split import ScoredSplit
@@ -32,8 +32,38 @@ def evaluate(split: ScoredSplit, with_map: bool) -> dict:
         rankings = _rankings(split)
         figures["map"] = _map_figures(rankings, len(known))
         resampled.append(_map_level(rankings, split.known))
-    figures["interval"] = intervals(resampled, len(split.videos))
+    figures["interval"] = _intervals(split, figures, intervals(resampled, len(split.videos)))
     return figures
+
+
+def _intervals(split: ScoredSplit, figures: dict, drawn: dict[str, list[float] | None]) -> dict[str, list[float] | None]:
+    """Intervals of draws where there are videos enough, exact ones where there is a way; None elsewhere."""
+    known = [split.videos[place] for place in split.known]
+    abnormal, normal = (sum(video.abnormal == kind for video in split.videos) for kind in (True, False))
+    over_videos, over_frames, in_abnormal = (
+        min(abnormal, normal),
+        min(sum(video.truth.any() for video in known), sum(not video.truth.all() for video in known)),
+        min(
+            sum(video.abnormal and video.truth.any() for video in known),
+            sum(video.abnormal and not video.truth.all() for video in known),
+        ),
+    )
+    fewest = {"auc": over_frames, "ap": over_frames, "recall_at_2_percent_fpr": over_frames}
+    fewest |= {"auc_abnormal_videos": in_abnormal, "ap_abnormal_videos": in_abnormal}
+    fewest |= {"video_auc": over_videos, "video_ap": over_videos}
+    fewest |= {f"map_{protocol}": sum(video.abnormal for video in known) for protocol in PROTOCOLS}
+    found = {name: trusted(bounds, int(fewest.get(name, 0))) for name, bounds in drawn.items()}
+    if figures["video"]["auc"] == 1:
+        found["video_auc"] = perfect_auc_interval(abnormal, normal)
+    told, right = _told_and_right(split)
+    found["category_accuracy"] = share_interval(int(right.sum()), int(told.sum())) if told.any() else None
+    return found
+
+
+def _told_and_right(split: ScoredSplit) -> tuple[np.ndarray, np.ndarray]:
+    """Of which videos the category can be wrong, and of which of them it is right: bool (V,) each."""
+    told = np.array([true is not None and split.kinds.count(split.kind(true)) > 1 for true, _ in split.categories])
+    return told, told & np.array([true == predicted for true, predicted in split.categories])
 
 
 def _video_level(split: ScoredSplit) -> Figures:
@@ -41,14 +71,10 @@ def _video_level(split: ScoredSplit) -> Figures:
     scores = video_scores(split.videos, split.k, split.stride)
     single = [(scores[place : place + 1], np.array([video.abnormal])) for place, video in enumerate(split.videos)]
     ranked = RankedScores(single, range(len(single)))
-    told = np.array([true is not None and split.kinds.count(split.kind(true)) > 1 for true, _ in split.categories])
-    right = told & np.array([true == predicted for true, predicted in split.categories])
 
     def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
         auc, ap, _ = ranked.figures(weights)
-        count = weights @ told
-        accuracy = np.divide(weights @ right, count, out=np.full(len(weights), np.nan), where=count > 0)
-        return {"video_auc": auc, "video_ap": ap, "category_accuracy": accuracy}
+        return {"video_auc": auc, "video_ap": ap}
 
     return figures
 

@@ -33,12 +33,23 @@ class Box:
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """Snippet `row` of a video, what it shows in words, its boxes, and the picture as a data URI (None: not decoded)."""
+    """Snippet `row` of a video, shown at `time_s` seconds, what it shows in words, its boxes, and the picture (None: not
+    decoded)."""
 
     row: int
+    time_s: float
     caption: str
     boxes: tuple[Box, ...]
-    picture: str | None = None
+    picture: "Picture | None" = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A JPEG that needs no file beside the page, and its size in pixels, which a browser keeps free until it is there."""
+
+    uri: str
+    width: int
+    height: int
 
 
 def choose_rows(anomaly: np.ndarray, found: Sequence[Span], verdict: Verdict, stride: int) -> dict[int, str]:
@@ -61,13 +72,16 @@ def choose_rows(anomaly: np.ndarray, found: Sequence[Span], verdict: Verdict, st
 
 
 def key_frames(
-    features: VideoFeatures, anomaly: np.ndarray, rows: Mapping[int, str], names: Mapping[str, str]
+    features: VideoFeatures, anomaly: np.ndarray, rows: Mapping[int, str], names: Mapping[str, str], tenths: bool = False
 ) -> list[KeyFrame]:
-    """Key frames without pictures. `features` needs time, count, box, score and class; `names` are the detector's."""
-    return [
-        KeyFrame(row, f"{clock(features.time[row])} {what}, {anomaly[row]:.2f}", tuple(_boxes(features, row, names)))
-        for row, what in rows.items()
-    ]
+    """Key frames without pictures. `features` needs time, count, box, score and class; `names` are the detector's; `tenths`:
+    times to a tenth of a second."""
+    frames = []
+    for row, what in rows.items():
+        time_s = float(features.time[row])
+        caption = f"{clock(time_s, tenths)} {what}, score {anomaly[row]:.2f}"
+        frames.append(KeyFrame(row, time_s, caption, tuple(_boxes(features, row, names))))
+    return frames
 
 
 def _boxes(features: VideoFeatures, row: int, names: Mapping[str, str]) -> Iterable[Box]:
@@ -93,6 +107,6 @@ def _jpeg(rgb: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def data_uri(jpeg: bytes) -> str:
-    """A picture that needs no file beside the page."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+def picture_of(jpeg: bytes) -> Picture:
+    """A JPEG as the page holds it."""
+    return Picture("data:image/jpeg;base64," + base64.b64encode(jpeg).decode(), *Image.open(io.BytesIO(jpeg)).size)

@@ -83,9 +83,11 @@ def made_with(run: RunFolder, choice: Choice, head: LoadedHead, shards: ShardSet
 
 
 def about_head(folder: Path, head: LoadedHead) -> dict:
-    """A head by its weights and settings."""
+    """A head by its weights and settings, and what it was trained on: title of the class card, number of videos."""
+    record = read_record(folder)
     return {
         "folder": _text(folder),
+        "trained_on": {"title": record.card.title, "videos": record.metrics.get("videos")} if record else None,
         "weights": head.weights,
         "config": head.config.model_dump(),
         "epoch": dict(head.metrics).get("epoch"),

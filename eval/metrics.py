@@ -63,7 +63,7 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, float | None]:
+def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, float | int | None]:
     """What an operator meets at the highest threshold that finds `recall` of the true events.
 
     An event is a true span; it is found when a frame of it scores at or above the threshold. A false alarm is a run of
@@ -71,9 +71,10 @@ def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, floa
     frame, mean over found events.
 
     Returns:
-        threshold, false_alarms_per_hour, detection_delay_s; None where there are no events or no time base.
+        threshold, false_alarms and the hours of video that they are of, false_alarms_per_hour, detection_delay_s; None where
+        there are no events or no time base.
     """
-    nothing = {"threshold": None, "false_alarms_per_hour": None, "detection_delay_s": None}
+    nothing = dict.fromkeys(("threshold", "false_alarms", "hours", "false_alarms_per_hour", "detection_delay_s"))
     peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.truth)]
     if not peaks or not all(0 < video.fps < np.inf for video in videos):
         return nothing
@@ -86,6 +87,8 @@ def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, floa
     hours = sum(len(video.score) / video.fps for video in videos) / 3600
     return {
         "threshold": threshold,
+        "false_alarms": false_alarms,
+        "hours": hours,
         "false_alarms_per_hour": false_alarms / hours,
         "detection_delay_s": float(np.mean(delays)),
     }

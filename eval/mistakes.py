@@ -53,5 +53,19 @@ def judge(
     return Verdict(tuple(missed), tuple(false_alarms), wrong, max(doubts, default=0.0))
 
 
+def called(found: Sequence[Span], abnormal: bool, likeliest: str | None) -> str:
+    """What the head makes of a whole video, in words: normal or anomalous by whether it found a span, never by the truth.
+
+    Args:
+        abnormal: the kind of the video, in truth.
+        likeliest: the most likely of the classes of that kind (`metrics.categories`), None where there is but one.
+    """
+    categories = list(dict.fromkeys(span.category for span in found))
+    text = f"called anomalous: {', '.join(categories)}" if found else "called normal"
+    if likeliest is None or likeliest in categories:
+        return text
+    return f"{text}; among {'anomalies' if abnormal else 'normal classes'} most like {likeliest}"
+
+
 def _touch(true: TrueSpan, found: Span) -> bool:
     return true[0] < found.end_frame and found.start_frame < true[1]

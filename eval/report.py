@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -11,16 +12,16 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from aadc.eval.charts import pr_path, roc_path, step_path
+from aadc.eval.charts import SHORT_S, operating_point, pr_path, roc_path, step_path, ticks
 from aadc.eval.describe.compose import as_text
 from aadc.eval.describe.describer import How
 from aadc.eval.describe.facts import facts_of
-from aadc.eval.keyframes import KeyFrame, choose_rows, data_uri, key_frames, pictures
+from aadc.eval.keyframes import KeyFrame, choose_rows, key_frames, picture_of, pictures
 from aadc.eval.metrics import video_scores
-from aadc.eval.mistakes import Verdict, judge
+from aadc.eval.mistakes import Verdict, called, judge
 from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.spans import Span, clock, seconds_at
-from aadc.eval.tables import figure_rows, percent
+from aadc.eval.spans import clock, period, seconds_at
+from aadc.eval.tables import alarm_text, figure_rows, interval, percent
 from aadc.eval.truth import label_spans
 from aadc.extract.decode import VideoError
 from aadc.extract.decode_child import DecodeChild
@@ -31,36 +32,93 @@ from aadc.manifests.files import reason
 from aadc.manifests.manifest import video_path
 from aadc.manifests.shown import shown
 
-Bar = tuple[float, float, str]  # drawn beside the curve: start and end in seconds, what it is
 FIELDS = ("frame", "time", "count", "box", "score", "class")
 HEADLINES = ("frame AUC", "frame AP", "frame AUC, abnormal videos alone", "video AUC", "category accuracy")
+TOLD = 8  # most spans that the words for a curve tell
+LINKED = 20  # most found spans of a video that the page lists; the curve has all
 PAGE_BYTES = 19_500_000  # of a page with its pictures, whatever the number of videos
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A true or a found span, from `start_s` to `end_s` seconds: its class, and its highest score where it was found."""
+
+    start_s: float
+    end_s: float
+    label: str
+    peak: float | None = None
+
+
+@dataclass(frozen=True)
 class Page:
-    """One video of the report."""
+    """One video of the report. `known`: whether its truth is; `highest`: time (seconds) and value of its highest score; `uri`:
+    of its file, None where that is not there."""
 
     key: str
     video: str
     labels: tuple[str, ...]
     abnormal: bool
+    known: bool
     score: float
-    predicted: str | None
+    called: str
     verdict: Verdict
-    true: list[Bar]
-    found: list[Span]
-    found_bars: list[Bar]
+    true: list[Mark]
+    found: list[Mark]
     duration_s: float
     curve: str
+    highest: tuple[float, float]
     key_frames: list[KeyFrame]
     text: str | None
     composed: bool
+    uri: str | None = None
 
     @property
     def scale_s(self) -> float:
         """What a second is measured against in the picture of the curve."""
         return max(self.duration_s, 1e-9)
+
+    @property
+    def short(self) -> bool:
+        """Whether its times are told to a tenth of a second."""
+        return self.duration_s < SHORT_S
+
+    def time(self, seconds: float) -> str:
+        """A time of the video as it is written."""
+        return clock(seconds, self.short)
+
+    def times(self, mark: Mark) -> str:
+        """A span's times and class as they are written."""
+        return f"{period(mark.start_s, mark.end_s, self.short)} {mark.label}"
+
+    def seek(self, seconds: float) -> str:
+        """Its file at a time."""
+        return f"{self.uri}#t={seconds:.1f}"
+
+    @property
+    def about(self) -> str:
+        """What its picture of the curve shows, in words."""
+        at, highest = self.highest
+        true = "; ".join(map(self.times, self.true[:TOLD])) or ("none" if self.known else "not marked")
+        found = "; ".join(map(self.times, self.found[:TOLD])) or "none"
+        more = f" and {len(self.found) - TOLD} more" if len(self.found) > TOLD else ""
+        return (
+            f"Anomaly score of {self.video} over {self.time(self.duration_s)}: highest {highest:.2f} at {self.time(at)}. "
+            f"True: {true}. Found: {found}{more}."
+        )
+
+
+@dataclass(frozen=True)
+class Square:
+    """A curve over all frames, in a square: its name and that of its axes, its path and that of a perfect flat classifier,
+    where the threshold lies on it (shares of 1; None: nowhere), and what it shows in words."""
+
+    name: str
+    x: str
+    y: str
+    path: str
+    floor: str
+    point: tuple[float, float] | None
+    about: str
 
 
 def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapping] = ()) -> list[Page]:
@@ -82,6 +140,8 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
         anomaly = scored.snippets.anomaly
         at = TimeLine(features)
         rows = choose_rows(anomaly, scored.spans, verdict, split.stride)
+        choice = split.kinds.count("abnormal" if video.abnormal else "normal") > 1
+        best = int(anomaly.argmax())
         text = told.get(row.video, {})
         if text.get("facts") != as_text(facts_of(scored, scored.features, split.classes, split.k, names)):
             text = {}
@@ -91,15 +151,16 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
                 row.video,
                 row.labels,
                 video.abnormal,
+                video.truth is not None,
                 float(score),
-                pair[1],
+                called(scored.spans, video.abnormal, pair[1] if choice else None),
                 verdict,
-                [(at(start), at(end), label) for start, end, label in true],
-                scored.spans,
-                [(at(span.start_frame), at(span.end_frame), str(span)) for span in scored.spans],
+                [Mark(at(start), at(end), label) for start, end, label in true],
+                [Mark(at(span.start_frame), at(span.end_frame), span.category, span.peak) for span in scored.spans],
                 at(frames),
                 step_path(anomaly, at.ends(frames, split.stride)),
-                key_frames(features, anomaly, rows, names),
+                (float(features.time[best]), float(anomaly[best])),
+                key_frames(features, anomaly, rows, names, at(frames) < SHORT_S),
                 text.get("text"),
                 text.get("how") == How.composed.value,
             )
@@ -140,26 +201,26 @@ def room_for_pictures(page: str) -> int:
 def add_pictures(
     pages: Sequence[Page], root: Path, stride: int, room: int, tell: Callable[[], None]
 ) -> tuple[list[Page], list[str]]:
-    """Decode the key frames, worst videos first, until `room` bytes are full. Gives the pages and notes on what is left out."""
+    """Link the videos that are there and decode their key frames, worst videos first, until `room` bytes are full. Gives the
+    pages and notes on what is left out."""
     if not root.is_dir():
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0
     with DecodeChild() as decoder:
         for page in pages:
             tell()
-            if size >= room:
-                done.append(page)
-                continue
             try:
-                rows = [frame.row for frame in page.key_frames]
-                jpegs = pictures(decoder, video_path(root, page.video), stride, rows)
+                path = video_path(root, page.video)
+                page = replace(page, uri=path.resolve().as_uri() if path.is_file() else None)
+                size += len(page.uri or "") * (2 + len(page.true) + len(page.found[:LINKED]) + len(page.key_frames))
+                if size < room:
+                    jpegs = pictures(decoder, path, stride, [frame.row for frame in page.key_frames])
+                    size += sum(map(len, jpegs.values()))
+                    made = {row: picture_of(jpeg) for row, jpeg in jpegs.items()}
+                    page = replace(page, key_frames=[replace(f, picture=made.get(f.row)) for f in page.key_frames])
             except (VideoError, UserError, OSError, MemoryError) as error:
                 bad.append(shown(f"{page.video} ({reason(error)})"))
-                done.append(page)
-                continue
-            size += sum(map(len, jpegs.values()))
-            frames = [replace(f, picture=data_uri(jpegs[f.row]) if f.row in jpegs else None) for f in page.key_frames]
-            done.append(replace(page, key_frames=frames))
+            done.append(page)
     notes = [f"key frames of {len(bad)} videos are left out: {', '.join(bad[:3])}"] if bad else []
     if size >= room:
         pictured = sum(any(frame.picture for frame in page.key_frames) for page in done)
@@ -180,32 +241,52 @@ def render(
 ) -> str:
     """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"clock": clock, "percent": percent}
-    known = [split.videos[place] for place in split.known]
-    curves = None
-    if figures["frame"] and figures["frame"]["auc"] is not None:
-        truth, score = np.concatenate([v.truth for v in known]), np.concatenate([v.score for v in known])
-        flat = np.concatenate([np.full(len(v.truth), float(v.abnormal)) for v in known])
-        curves = [
-            ("ROC", "normal frames called anomalous", "anomalous frames found", roc_path(truth, score), roc_path(truth, flat)),
-            ("Precision and recall", "anomalous frames found", "precision", pr_path(truth, score), pr_path(truth, flat)),
-        ]
+    environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
+    environment.globals |= {"ticks": ticks}
     rows = figure_rows(figures, metric)
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
         figures=figures,
         rows=rows,
-        tiles=[row for row in rows if row[0] in HEADLINES],
-        curves=curves,
+        tiles=[row for row in rows if row[0] in HEADLINES and row[1] is not None],
+        alarm=alarm_text(figures["frame"]["at_80_percent_of_events"]) if figures["frame"] else None,
+        class_videos=Counter(label for page in pages for label in page.labels),
+        curves=_squares(split, figures, threshold),
+        confusions=[kind for kind in ("abnormal", "normal") if figures["category"][kind]["accuracy"] is not None],
         pages=pages,
         threshold=threshold,
+        linked=LINKED,
         notes=notes,
         made_with=made_with or {},
         made_with_text=json.dumps(made_with or {}, indent=1),
         caution=caution,
         version=version("aadc-net"),
     )
+
+
+def _squares(split: ScoredSplit, figures: dict, threshold: float) -> list[Square]:
+    """ROC and precision over recall of all frames; none where there are frames of one kind alone."""
+    if not figures["frame"] or figures["frame"]["auc"] is None:
+        return []
+    known = [split.videos[place] for place in split.known]
+    truth, score = np.concatenate([v.truth for v in known]), np.concatenate([v.score for v in known])
+    flat = np.concatenate([np.full(len(v.truth), float(v.abnormal)) for v in known])
+    false, found, precision = operating_point(truth, score, threshold)
+    at = f"at the threshold {threshold}, {found:.0%} of the anomalous frames are found"
+    normal, anomalous = "normal frames called anomalous", "anomalous frames found"
+    called = "nothing is called anomalous" if precision is None else f"{precision:.0%} of the frames called anomalous are"
+    return [
+        Square(
+            "ROC", normal, anomalous, roc_path(truth, score), roc_path(truth, flat), (false, found),
+            f"ROC curve over all frames, area {percent(figures['frame']['auc'])} %; {at} and {false:.0%} of the {normal}",
+        ),
+        Square(
+            "Precision and recall", anomalous, "precision", pr_path(truth, score), pr_path(truth, flat),
+            None if precision is None else (found, precision),
+            f"Precision over recall of all frames, average precision {percent(figures['frame']['ap'])} %; {at} and {called}",
+        ),
+    ]  # fmt: skip
 
 
 def scores_shown(page: Path) -> str | None:

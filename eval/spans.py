@@ -22,14 +22,21 @@ class Span:
     peak: float
 
     def __str__(self) -> str:
-        return f"{clock(self.start_s)}-{clock(self.end_s)} {self.category}"
+        return f"{period(self.start_s, self.end_s)} {self.category}"
 
 
-def clock(seconds: float) -> str:
-    """`mm:ss`, or `h:mm:ss` from an hour on."""
-    whole = int(seconds)
+def clock(seconds: float, tenths: bool = False) -> str:
+    """`mm:ss`, or `h:mm:ss` from an hour on; with `tenths` of a second `mm:ss.t`."""
+    whole, tenth = divmod(int(10 * seconds + 1e-6), 10)
     hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
+    text = f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
+    return f"{text}.{tenth}" if tenths else text
+
+
+def period(start_s: float, end_s: float, tenths: bool = False) -> str:
+    """`mm:ss-mm:ss`, with tenths of a second where it would begin and end at the same one."""
+    tenths = tenths or clock(start_s) == clock(end_s)
+    return f"{clock(start_s, tenths)}-{clock(end_s, tenths)}"
 
 
 def find_spans(

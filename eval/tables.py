@@ -16,6 +16,23 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}"
 
 
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval in percent. Where none is given, of a figure that could have one, there are too few videos to tell."""
+    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}" if bounds else "too few videos"
+
+
+def alarm_text(alarm: dict) -> str | None:
+    """What finding four of five events costs, with the length of video that it was counted over; None where undefined."""
+    if alarm["threshold"] is None:
+        return None
+    over = f"{alarm['hours']:.1f} hours" if alarm["hours"] >= 1 else f"{60 * alarm['hours']:.1f} minutes"
+    alarms = f"{alarm['false_alarms']} false alarm{'' if alarm['false_alarms'] == 1 else 's'} in {over} of video"
+    return (
+        f"finding 80 % of the events costs {alarms} ({alarm['false_alarms_per_hour']:.1f} an hour) and "
+        f"{alarm['detection_delay_s']:.1f} s of delay (threshold {alarm['threshold']:.3f})"
+    )
+
+
 def text(name: object) -> str:
     """A name from elsewhere for rich: text and nothing else, neither markup nor a terminal's commands."""
     return escape(shown(name))
@@ -26,13 +43,8 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
     if figures["map"] and metric == "map":
         console.print(_map_table(figures, protocol))
     console.print(_main_table(figures, metric))
-    if figures["frame"]:
-        alarm = figures["frame"]["at_80_percent_of_events"]
-        if alarm["threshold"] is not None:
-            console.print(
-                f"finding 80 % of the events costs {alarm['false_alarms_per_hour']:.1f} false alarms an hour and "
-                f"{alarm['detection_delay_s']:.1f} s of delay (threshold {alarm['threshold']:.3f})"
-            )
+    if figures["frame"] and (alarm := alarm_text(figures["frame"]["at_80_percent_of_events"])):
+        console.print(alarm)
     if figures["class"]:
         table = Table("class", title="by class, with all normal videos", title_justify="left")
         table.add_column("frame AUC", justify="right")
@@ -44,8 +56,8 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
         console.print(_map_table(figures, protocol))
 
 
-def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, list[float] | None]]:
-    """Name, share and interval of every figure that is a share, frame figures first and the headline of `metric` on top."""
+def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str]]:
+    """Name, share and interval (text) of every figure that is a share, frame figures first and the headline of `metric` on top."""
     frame, video, intervals = figures["frame"], figures["video"], figures["interval"]
     rows = []
     if frame:
@@ -64,7 +76,9 @@ def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, lis
         ("video AP", video["ap"], "video_ap"),
         ("category accuracy", figures["category"]["accuracy"], "category_accuracy"),
     ]
-    return [(label, value, intervals.get(name)) for label, value, name in rows]
+    return [
+        (label, value, "" if value is None or name not in intervals else interval(intervals[name])) for label, value, name in rows
+    ]
 
 
 def _main_table(figures: dict, metric: str) -> Table:
@@ -76,8 +90,7 @@ def _main_table(figures: dict, metric: str) -> Table:
     table.add_column("95 % interval", justify="right")
     bold = {"map": 0, "all": 2}.get(metric, 1) if frame else 1
     for number, (label, value, bounds) in enumerate(figure_rows(figures, metric)):
-        span = f"{percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
-        table.add_row(label, percent(value), span, style="bold" if number < bold else "")
+        table.add_row(label, percent(value), bounds, style="bold" if number < bold else "")
     return table
 
 
@@ -85,10 +98,10 @@ def _map_table(figures: dict, protocol: str) -> Table:
     columns = [f"{iou:.1f}" for iou in figures["map"]["iou"]]
     table = Table("mAP@IoU", *columns, "mean", "95 % interval")
     for name in ("published", "clean"):
-        found, bounds = figures["map"][name], figures["interval"].get(f"map_{name}")
+        found = figures["map"][name]
         cells = [percent(value) for value in [*found["map"], found["mean"]]]
-        span = f"{percent(bounds[0])} to {percent(bounds[1])}" if bounds else ""
-        table.add_row(name, *cells, span, style="bold" if name == protocol else "")
+        bounds = "" if found["mean"] is None else interval(figures["interval"].get(f"map_{name}"))
+        table.add_row(name, *cells, bounds, style="bold" if name == protocol else "")
     return table
 
 
