@@ -80,7 +80,7 @@ def evaluate(
     llm: Annotated[
         str | None,
         typer.Option(
-            help="Language model: name, folder, GGUF file, smollm2 [default: the describer's, else Llama-3.2-1B-Instruct]."
+            help="Language model: name, folder, GGUF file, smollm2; none: composed words [default: the describer's, else none]."
         ),
     ] = None,
     llm_url: Annotated[

@@ -101,7 +101,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
                 step_path(anomaly, at.ends(frames, split.stride)),
                 key_frames(features, anomaly, rows, names),
                 text.get("text"),
-                text.get("how") == How.composed.value,
+                text.get("how") in (How.composed, How.unasked),
             )
         )
     return sorted(pages, key=lambda page: (*page.verdict.order, page.video))

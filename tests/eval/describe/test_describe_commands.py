@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,8 +66,6 @@ def test_a_finished_training_is_left_alone_and_other_settings_are_not(described,
 def test_a_killed_training_ends_with_the_same_weights(described, tiny_llama, tmp_path):
     """kill -9 in the middle of a real process, then the same command again."""
     other = RunFolder(tmp_path / "run")
-    import shutil
-
     shutil.copytree(described.path, other.path)
     shutil.rmtree(describer(other))
     program = Path(sys.executable).with_name("aadc-train-describer")
@@ -157,6 +156,7 @@ def test_texts_beside_references(described, tmp_path):
         (["--metric", "text"], "belong together"),
         (["--metric", "text", "--references", "nowhere.json"], "no such file"),
         (["--describe", "--llm", "./nowhere"], "no such folder with a language model"),
+        (["--describe", "--llm", "none", "--llm-url", "http://127.0.0.1:9/v1"], "exclude each other"),
         (["--describe", "--llm-url", "http://127.0.0.1:9/v1"], "nobody answers there"),
     ],
 )
@@ -166,8 +166,6 @@ def test_what_does_not_fit_is_refused_in_one_line(described, options, words):
 
 
 def test_another_model_another_head_and_torn_weights_are_refused(described, tiny_chat_llama, tiny_llama, tmp_path):
-    import shutil
-
     from transformers import AutoModelForCausalLM
 
     copy = tmp_path / "run"
@@ -188,12 +186,74 @@ def test_another_model_another_head_and_torn_weights_are_refused(described, tiny
     assert status == 2 and "trained beside another head" in err
 
 
-def test_without_a_describer_the_facts_alone_are_given(run, tiny_chat_llama, tmp_path):
-    import shutil
+@pytest.fixture
+def untrained(run, tmp_path) -> RunFolder:
+    """A run with a head and no describer."""
+    shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "head" / "describer", ignore_errors=True)
+    shutil.rmtree(tmp_path / "run" / "eval", ignore_errors=True)
+    return RunFolder(tmp_path / "run")
 
-    copy = tmp_path / "run"
-    shutil.copytree(run.path, copy)
-    shutil.rmtree(copy / "head" / "describer", ignore_errors=True)
+
+WITHOUT = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('transformers', 'tokenizers', 'httpx2'):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import socket
+def refuse(*_):
+    raise AssertionError("the network was asked")
+socket.socket.connect = socket.getaddrinfo = refuse
+from aadc.eval.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--llm", "none"]])
+def test_composed_words_need_no_language_model(untrained, options):
+    """Where transformers cannot be imported and no network is there: all files, all marked, and true by both judges."""
+    program = [sys.executable, "-c", WITHOUT, "--run", str(untrained.path), "--device", "cpu"]
+    done = subprocess.run([*program, "--describe", "--report", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(untrained.eval / "descriptions.jsonl")
+    page = (untrained.eval / "report.html").read_text()
+    assert len(rows) == 8 and "composed from the facts (no language model)" in done.stdout
+    assert ("no describer was trained" in done.stdout) == (not options)
+    assert any(row["spans"] for row in rows) and not all(row["spans"] for row in rows)
+    for row in rows:
+        assert row["how"] == "composed from the facts (no language model)" and row["made_with"]["llm"] is None
+        assert row["text"] in page and row["text"] in done.stdout
+        events = [(span["category"], span["start_s"], span["end_s"], span["objects"]) for span in row["spans"]]
+        duration = max([float(row["facts"].splitlines()[0][-2:]), *(event[2] for event in events)])
+        normal = None if events else next((name for name in ("walk", "sit") if f"({name})" in row["facts"]), None)
+        assert contradictions(row["text"], duration, events, normal, CARD.names) == [], row
+    fallen = next(row for row in rows if {span["category"] for span in row["spans"]} == {"fall"})
+    done = subprocess.run([*program, *options, "--ask", "did anybody fall?", fallen["video"]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    span = fallen["spans"][0]
+    assert f"Yes, fall was detected from {span['start']} to {span['end']}" in done.stdout
+    assert "(no language model)" in done.stdout and f"rests on {span['start']}" in done.stdout
+
+
+def test_a_describer_that_is_there_is_used_unless_none_is_asked_for(described):
+    call(main, "--run", str(described.path), "--describe")
+    rows = read_rows(described.eval / "descriptions.jsonl")
+    assert all(row["made_with"]["projector"] and "(no language model)" not in row["how"] for row in rows)
+    call(main, "--run", str(described.path), "--describe", "--llm", "none")
+    composed = read_rows(described.eval / "descriptions.jsonl")
+    assert {row["how"] for row in composed} == {"composed from the facts (no language model)"}
+    assert [row["facts"] for row in composed] == [row["facts"] for row in rows]
+
+
+def test_a_describer_is_not_trained_for_no_language_model(described):
+    status, _, err = call(train_main, "--run", str(described.path), "--llm", "none", *STEPS)
+    assert status == 2 and "a language model is needed here" in err
+
+
+def test_without_a_describer_the_facts_alone_are_given(untrained, tiny_chat_llama):
+    copy = untrained.path
     status, out, _ = call(main, "--run", str(copy), "--describe", "--llm", str(tiny_chat_llama))
     assert status == 0 and "8 descriptions" in out
     assert {row["made_with"]["projector"] for row in read_rows(copy / "eval" / "descriptions.jsonl")} == {None}
