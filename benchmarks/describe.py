@@ -78,7 +78,7 @@ def goes_out(describer: Describer, what: str, facts: Sequence[Facts], tokens: Se
     count = Counter(one.how for one in made)
     wrong = sum(bool(faults(one.text, fact, describer.words)) for one, fact in zip(made, facts, strict=True))
     words = sum(len(one.text.split()) for one in made) / len(made)
-    shares = " | ".join(f"{100 * count[how] / len(made):.1f} %" for how in How)
+    shares = " | ".join(f"{100 * count[how] / len(made):.1f} %" for how in (How.first, How.retry, How.composed))
     print(f"| {what} | {len(made)} | {shares} | {wrong} | {words:.1f} | {took:.2f} |", flush=True)
 
 

@@ -162,7 +162,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
                 (float(features.time[best]), float(anomaly[best])),
                 key_frames(features, anomaly, rows, names, at(frames) < SHORT_S),
                 text.get("text"),
-                text.get("how") == How.composed.value,
+                text.get("how") in (How.composed, How.unasked),
             )
         )
     return sorted(pages, key=lambda page: (*page.verdict.order, page.video))

@@ -77,7 +77,8 @@ def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str
         ("category accuracy", figures["category"]["accuracy"], "category_accuracy"),
     ]
     return [
-        (label, value, "" if value is None or name not in intervals else interval(intervals[name])) for label, value, name in rows
+        (label, value, "" if value is None or name not in intervals else interval(intervals[name]))
+        for label, value, name in rows
     ]
 
 

@@ -9,10 +9,9 @@ from rich.progress import Progress
 
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.describer import How, most_tokens, write_checked
-from aadc.eval.describe.endpoint import Endpoint
-from aadc.eval.describe.llm import DEFAULT, Llm
+from aadc.eval.describe.llm import DEFAULT, NONE, Llm
 from aadc.eval.describe.question import answer_faults, composed_answer, facts_for, moments, subjects, without_yes
-from aadc.eval.describe.saved import check_llm, load_projector
+from aadc.eval.describe.saved import check_llm, describer_folder, load_projector, read_record
 from aadc.eval.describe.template import Request, harmless
 from aadc.eval.describe.videos import Describer, describe_into, summary
 from aadc.eval.scores import Scored
@@ -26,7 +25,7 @@ STDERR = Console(stderr=True)
 
 @dataclass(frozen=True)
 class LlmOptions:
-    """Which language model, and how it writes. `source` None: the describer's, else the default one."""
+    """Which language model, and how it writes. `source` None: the describer's, where none was trained none; `none`: none."""
 
     source: str | None = None
     url: str | None = None
@@ -36,16 +35,26 @@ class LlmOptions:
 
 
 def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], options: LlmOptions, device: str) -> Describer:
-    """The language model with, where one was trained beside the head in `folder`, its projector.
+    """The language model with, where one was trained beside the head in `folder`, its projector; or neither, and it is said
+    that words are composed then: nothing that only a language model needs is imported for that, and nothing downloaded.
 
     Behind an address no video tokens can be given: facts alone go there.
 
     Raises:
-        UserError: the model is not there, or not the one the projector was trained with.
+        UserError: the model is not there, or not the one the projector was trained with; `none` at an address.
     """
+    if options.source == NONE and options.url:
+        raise UserError(f"--llm {NONE} and --llm-url exclude each other: leave one of them out")
+    untrained = not (options.source or options.url or read_record(describer_folder(folder)))
+    if untrained or options.source == NONE:
+        why = ": no describer was trained; aadc-train-describer trains one, --llm names a model" if untrained else ""
+        say(f"words are {How.unasked}{why}")
+        return Describer(head, names, None, None, {"llm": None, "projector": None})
     sampling = (options.temperature, options.seed, options.timeout_s)
     made_with: dict = {"temperature": options.temperature, "seed": options.seed}
     if options.url:
+        from aadc.eval.describe.endpoint import Endpoint
+
         llm = Endpoint(options.url, options.source or DEFAULT, *sampling)
         made_with |= {"llm": f"{llm.shown_url} {llm.source}", "projector": None}
         return Describer(head, names, llm, None, made_with)
@@ -90,6 +99,8 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     if any(one.kind == "unknown" for one in asked):
         say(fallback)  # no model is asked for what nobody looked for: it would make something up
         say(f'next: aadc-find "{asked_text}" shows the frames of this run that look most like it')
+    elif describer.llm is None:
+        say(fallback)
     else:
         request = Request(asked_text, facts_for(asked, facts), describer.tokens(scored), max_tokens=most_tokens(facts))
 

@@ -17,11 +17,13 @@ _AT_ONCE = 16
 
 
 class How(StrEnum):
-    """How a text was made: by the model at first, by the model once its fault was named, or composed from the facts alone."""
+    """How a text was made: by the model at first, by the model once its fault was named, composed from the facts because both
+    were wrong, or composed from the facts because no model was asked."""
 
     first = "model"
     retry = "model, second try"
     composed = "composed"
+    unasked = "composed from the facts (no language model)"
 
 
 class LanguageModel(Protocol):
@@ -69,9 +71,12 @@ def write_checked(
 
 
 def describe(
-    facts: Sequence[Facts], tokens: Sequence[Tensor | None], words: Vocabulary, llm: LanguageModel
+    facts: Sequence[Facts], tokens: Sequence[Tensor | None], words: Vocabulary, llm: LanguageModel | None
 ) -> Iterator[Description]:
-    """A true description of each video, from its facts and (where the model takes them) its video tokens."""
+    """A true description of each video, from its facts and (where the model takes them) its video tokens; without a model, from
+    the facts alone."""
+    if llm is None:
+        return (Description(compose(one), How.unasked) for one in facts)
     asked = [
         Request(facts=as_text(one), tokens=soft, max_tokens=most_tokens(one)) for one, soft in zip(facts, tokens, strict=True)
     ]

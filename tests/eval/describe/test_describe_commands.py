@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from calls import call
 from independent import contradictions
 from synthetic import CARD, make_run
 
+from aadc.eval.cli.ask import main as ask_main
+from aadc.eval.cli.describe import main as describe_main
 from aadc.eval.cli.evaluate import main
 from aadc.eval.describe.cli import main as train_main
 from aadc.eval.describe.videos import read_rows
@@ -41,7 +44,7 @@ def run(tmp_path_factory, tiny_clip) -> RunFolder:
 def described(run, tiny_llama) -> RunFolder:
     """The same with a describer."""
     status, out, _ = call(train_main, "--run", str(run.path), "--llm", str(tiny_llama), *STEPS)
-    assert status == 0 and "next: aadc-eval --describe" in out
+    assert status == 0 and "next: aadc-describe" in out
     return run
 
 
@@ -65,8 +68,6 @@ def test_a_finished_training_is_left_alone_and_other_settings_are_not(described,
 def test_a_killed_training_ends_with_the_same_weights(described, tiny_llama, tmp_path):
     """kill -9 in the middle of a real process, then the same command again."""
     other = RunFolder(tmp_path / "run")
-    import shutil
-
     shutil.copytree(described.path, other.path)
     shutil.rmtree(describer(other))
     program = Path(sys.executable).with_name("aadc-train-describer")
@@ -89,7 +90,7 @@ def test_a_killed_training_ends_with_the_same_weights(described, tiny_llama, tmp
 
 
 def test_descriptions_are_true_and_go_to_file_terminal_and_report(described):
-    status, out, _ = call(main, "--run", str(described.path), "--describe", "--report")
+    status, out, _ = call(describe_main, "--run", str(described.path), "--report")
     rows = read_rows(described.eval / "descriptions.jsonl")
     assert status == 0 and len(rows) == 8 and "8 descriptions:" in out
     with (described.eval / "spans.csv").open() as file:
@@ -114,7 +115,7 @@ def test_descriptions_are_true_and_go_to_file_terminal_and_report(described):
 
 
 def test_a_report_later_shows_what_was_said_of_the_same_spans_alone(described):
-    call(main, "--run", str(described.path), "--describe")
+    call(describe_main, "--run", str(described.path))
     texts = [row["text"] for row in read_rows(described.eval / "descriptions.jsonl") if row["spans"]]
     call(main, "--run", str(described.path), "--report")
     assert all(text in (described.eval / "report.html").read_text() for text in texts)
@@ -123,25 +124,25 @@ def test_a_report_later_shows_what_was_said_of_the_same_spans_alone(described):
 
 
 def test_questions_about_a_video_of_the_run(described):
-    call(main, "--run", str(described.path), "--describe")
+    call(describe_main, "--run", str(described.path))
     rows = {row["video"]: row for row in read_rows(described.eval / "descriptions.jsonl")}
     fallen = next(row for row in rows.values() if {span["category"] for span in row["spans"]} == {"fall"})
     span = fallen["spans"][0]
-    status, out, _ = call(main, "--run", str(described.path), "--ask", "did anybody fall?", fallen["video"])
+    status, out, _ = call(ask_main, "--run", str(described.path), "did anybody fall?", fallen["video"])
     assert status == 0 and "Yes" in out and f"rests on {span['start']}" in out and span["end"] in out
-    status, out, _ = call(main, "--run", str(described.path), "--ask", "was there a fire?", fallen["video"])
+    status, out, _ = call(ask_main, "--run", str(described.path), "was there a fire?", fallen["video"])
     assert status == 0 and "No, no fire was detected." in out and "comes nearest to fire" in out
-    status, out, _ = call(main, "--run", str(described.path), "--ask", "was there a giraffe?", fallen["video"])
+    status, out, _ = call(ask_main, "--run", str(described.path), "was there a giraffe?", fallen["video"])
     assert status == 0 and "says nothing of 'giraffe'" in out and "Yes" not in out
 
 
 def test_texts_beside_references(described, tmp_path):
     pytest.importorskip("pycocoevalcap")
-    call(main, "--run", str(described.path), "--describe")
+    call(describe_main, "--run", str(described.path))
     texts = {row["video"]: row["text"] for row in read_rows(described.eval / "descriptions.jsonl")}
     path = tmp_path / "uca.json"
     path.write_text(json.dumps({Path(video).stem: text for video, text in texts.items()}))
-    status, out, _ = call(main, "--run", str(described.path), "--metric", "text", "--references", str(path))
+    status, out, _ = call(describe_main, "--run", str(described.path), "--references", str(path))
     figures = json.loads((described.eval / "metrics.json").read_text())["text"]
     assert status == 0 and "CIDEr" in out and figures["videos"] == 8 and figures["bleu_4"] == pytest.approx(1, abs=1e-6)
 
@@ -149,25 +150,21 @@ def test_texts_beside_references(described, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--ask", "what?"], "--ask needs a question and a video"),
-        (["test/000.mp4"], "--ask needs a question and a video"),
-        (["--ask", "what?", "nowhere.mp4"], "neither a video of"),
-        (["--ask", "what?", "test/000.mp4", "--report"], "cannot be combined"),
-        (["--ask", "   ", "test/000.mp4"], "--ask has no question"),
-        (["--metric", "text"], "belong together"),
-        (["--metric", "text", "--references", "nowhere.json"], "no such file"),
-        (["--describe", "--llm", "./nowhere"], "no such folder with a language model"),
-        (["--describe", "--llm-url", "http://127.0.0.1:9/v1"], "nobody answers there"),
+        (["what?", "nowhere.mp4"], "neither a video of"),
+        (["   ", "test/000.mp4"], "there is no question"),
+        (["--references", "nowhere.json"], "no such file"),
+        (["--llm", "./nowhere"], "no such folder with a language model"),
+        (["--llm", "none", "--llm-url", "http://127.0.0.1:9/v1"], "exclude each other"),
+        (["--llm-url", "http://127.0.0.1:9/v1"], "nobody answers there"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(described, options, words):
-    status, _, err = call(main, "--run", str(described.path), *options)
+    program = describe_main if options[0].startswith("--") else ask_main
+    status, _, err = call(program, "--run", str(described.path), *options)
     assert status == 2 and words in err and len(err.strip().splitlines()) == 1
 
 
 def test_another_model_another_head_and_torn_weights_are_refused(described, tiny_chat_llama, tiny_llama, tmp_path):
-    import shutil
-
     from transformers import AutoModelForCausalLM
 
     copy = tmp_path / "run"
@@ -176,24 +173,86 @@ def test_another_model_another_head_and_torn_weights_are_refused(described, tiny
     model.model.norm.weight.data += 1
     shutil.copytree(tiny_chat_llama, tmp_path / "llama")
     model.save_pretrained(tmp_path / "llama")
-    status, _, err = call(main, "--run", str(copy), "--describe", "--llm", str(tmp_path / "llama"))
+    status, _, err = call(describe_main, "--run", str(copy), "--llm", str(tmp_path / "llama"))
     assert status == 2 and "not the language model that the describer was trained with" in err
     path = copy / "head" / "describer" / "model.safetensors"
     tensors = load_file(path)
     save_file({**tensors, "null": tensors["null"] + 1}, path)
-    status, _, err = call(main, "--run", str(copy), "--describe")
+    status, _, err = call(describe_main, "--run", str(copy))
     assert status == 2 and "not the weights that config.json was written with" in err
     assert call(head_main, "--run", str(copy), "--epochs", "1", "--restart")[0] == 0
-    status, _, err = call(main, "--run", str(copy), "--describe")
+    status, _, err = call(describe_main, "--run", str(copy))
     assert status == 2 and "trained beside another head" in err
 
 
-def test_without_a_describer_the_facts_alone_are_given(run, tiny_chat_llama, tmp_path):
-    import shutil
+@pytest.fixture
+def untrained(run, tmp_path) -> RunFolder:
+    """A run with a head and no describer."""
+    shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "head" / "describer", ignore_errors=True)
+    shutil.rmtree(tmp_path / "run" / "eval", ignore_errors=True)
+    return RunFolder(tmp_path / "run")
 
-    copy = tmp_path / "run"
-    shutil.copytree(run.path, copy)
-    shutil.rmtree(copy / "head" / "describer", ignore_errors=True)
-    status, out, _ = call(main, "--run", str(copy), "--describe", "--llm", str(tiny_chat_llama))
+
+WITHOUT = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('transformers', 'tokenizers', 'httpx2'):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import socket
+def refuse(*_):
+    raise AssertionError("the network was asked")
+socket.socket.connect = socket.getaddrinfo = refuse
+import importlib
+importlib.import_module("aadc.eval.cli." + sys.argv.pop(1)).main()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--llm", "none"]])
+def test_composed_words_need_no_language_model(untrained, options):
+    """Where transformers cannot be imported and no network is there: all files, all marked, and true by both judges."""
+    program, common = [sys.executable, "-c", WITHOUT], ["--run", str(untrained.path), "--device", "cpu", *options]
+    done = subprocess.run([*program, "describe", "--report", *common], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(untrained.eval / "descriptions.jsonl")
+    page = (untrained.eval / "report.html").read_text()
+    assert len(rows) == 8 and "composed from the facts (no language model)" in done.stdout
+    assert ("no describer was trained" in done.stdout) == (not options)
+    assert any(row["spans"] for row in rows) and not all(row["spans"] for row in rows)
+    for row in rows:
+        assert row["how"] == "composed from the facts (no language model)" and row["made_with"]["llm"] is None
+        assert row["text"] in page and row["text"] in done.stdout
+        events = [(span["category"], span["start_s"], span["end_s"], span["objects"]) for span in row["spans"]]
+        duration = max([float(row["facts"].splitlines()[0][-2:]), *(event[2] for event in events)])
+        normal = None if events else next((name for name in ("walk", "sit") if f"({name})" in row["facts"]), None)
+        assert contradictions(row["text"], duration, events, normal, CARD.names) == [], row
+    fallen = next(row for row in rows if {span["category"] for span in row["spans"]} == {"fall"})
+    done = subprocess.run([*program, "ask", *common, "did anybody fall?", fallen["video"]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    span = fallen["spans"][0]
+    assert f"Yes, fall was detected from {span['start']} to {span['end']}" in done.stdout
+    assert "(no language model)" in done.stdout and f"rests on {span['start']}" in done.stdout
+
+
+def test_a_describer_that_is_there_is_used_unless_none_is_asked_for(described):
+    call(describe_main, "--run", str(described.path))
+    rows = read_rows(described.eval / "descriptions.jsonl")
+    assert all(row["made_with"]["projector"] and "(no language model)" not in row["how"] for row in rows)
+    call(describe_main, "--run", str(described.path), "--llm", "none")
+    composed = read_rows(described.eval / "descriptions.jsonl")
+    assert {row["how"] for row in composed} == {"composed from the facts (no language model)"}
+    assert [row["facts"] for row in composed] == [row["facts"] for row in rows]
+
+
+def test_a_describer_is_not_trained_for_no_language_model(described):
+    status, _, err = call(train_main, "--run", str(described.path), "--llm", "none", *STEPS)
+    assert status == 2 and "a language model is needed here" in err
+
+
+def test_without_a_describer_the_facts_alone_are_given(untrained, tiny_chat_llama):
+    copy = untrained.path
+    status, out, _ = call(describe_main, "--run", str(copy), "--llm", str(tiny_chat_llama))
     assert status == 0 and "8 descriptions" in out
     assert {row["made_with"]["projector"] for row in read_rows(copy / "eval" / "descriptions.jsonl")} == {None}
