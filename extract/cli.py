@@ -41,7 +41,7 @@ def extract(
     clip: Annotated[str | None, typer.Option(help="Another open_clip model: NAME/TAG or folder.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Look at one frame in this many.")] = 16,
     boxes: Annotated[int, typer.Option(min=1, max=100, help="Most boxes kept a frame.")] = 5,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest confidence of a kept box.")] = 0.5,
+    box_threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest confidence of a kept box.")] = 0.5,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     gate: Annotated[
         float,
@@ -61,11 +61,14 @@ def extract(
         typer.Option(help="Extract this video anew though it is done (may be repeated); `changed`: all whose files changed."),
     ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Take videos out of the run that the manifest no longer names.")] = False,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, hidden=True)] = None,
 ) -> None:
     """Detect, crop and embed one frame in 16 of every video of a manifest, and keep the features in HDF5 shards.
 
     Stop it whenever you like and start it again: it goes on where it was.
     """
+    if threshold is not None:
+        say("aadc-extract --threshold is now --box-threshold; this spelling will work until 0.3", err=True)
     from pydantic import ValidationError
 
     from aadc.extract.run_folder import RUNS, RunFolder
@@ -84,7 +87,7 @@ def extract(
             clip=clip or PRESETS[models]["clip"],
             stride=stride,
             boxes=boxes,
-            threshold=threshold,
+            threshold=box_threshold if threshold is None else threshold,
             gate=gate,
             precision=precision,
             reader=reader,

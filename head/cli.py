@@ -13,7 +13,7 @@ from aadc.manifests.shown import say
 
 app = command_app()
 
-EXAMPLE = """Example:  aadc-train-head --seed 1
+EXAMPLE = """Examples:  aadc-train-head     aadc-train-head --seed 1 --set lr=1e-4 --set n_ctx=4 --out heads/slower
 
 Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
 
@@ -33,6 +33,10 @@ def train(
     pooling: Annotated[Pooling, typer.Option(help="How a frame's crops become one vector.")] = Pooling.mean,
     no_detr: Annotated[bool, typer.Option("--no-detr", help="Leave the detector's features out (ablation).")] = False,
     no_mtn: Annotated[bool, typer.Option("--no-mtn", help="Leave the temporal network out (ablation).")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting (may be repeated): docs/head.md lists them all."),
+    ] = None,
     clip: Annotated[str | None, typer.Option(help="Where the CLIP of the shards is now: NAME/TAG or folder.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the head [default: head/ in the run].")] = None,
@@ -49,21 +53,22 @@ def train(
     from aadc.extract.caution import caution
     from aadc.extract.run_choice import choose_run, next_step
     from aadc.extract.shards import ShardSet
-    from aadc.head.config import HeadConfig
+    from aadc.head.config import HeadConfig, settings_of
     from aadc.manifests.errors import UserError
     from aadc.manifests.records import problems_of
 
     folder = choose_run(run)
     try:
-        config = HeadConfig(
-            epochs=epochs,
-            seed=seed,
-            k=k,
-            gamma=gamma,
-            pooling=pooling.value,
-            use_detr=not no_detr,
-            use_mtn=not no_mtn,
-        )
+        given = {
+            "epochs": epochs,
+            "seed": seed,
+            "k": k,
+            "gamma": gamma,
+            "pooling": pooling.value,
+            "use_detr": not no_detr,
+            "use_mtn": not no_mtn,
+        }
+        config = HeadConfig.model_validate(given | settings_of(settings or []))
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
 

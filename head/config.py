@@ -1,8 +1,11 @@
 """What a training can be asked for, with a default for everything."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from aadc.manifests.errors import UserError
 
 MOST = 1_000_000  # of anything counted: what is more was a slip of the hand
 
@@ -30,3 +33,23 @@ class HeadConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0, le=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
+
+
+def settings_of(assignments: Sequence[str]) -> dict[str, str]:
+    """`key=value` words as settings, the values as they were typed (`HeadConfig` reads numbers and yes or no out of them).
+
+    Raises:
+        UserError: no `=` in one, a key that `HeadConfig` does not have, or one that is there twice.
+    """
+    found: dict[str, str] = {}
+    for word in assignments:
+        key, equals, value = word.partition("=")
+        key = {"lambda": "lambda_"}.get(key.strip(), key.strip())
+        if not equals:
+            raise UserError(f"--set {word}: write it as KEY=VALUE, for example --set lr=1e-4")
+        if key not in HeadConfig.model_fields:
+            raise UserError(f"--set {word}: there is no setting {key}; there are {', '.join(HeadConfig.model_fields)}")
+        if key in found:
+            raise UserError(f"--set {word}: {key} is set twice")
+        found[key] = value.strip()
+    return found

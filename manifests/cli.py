@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from aadc.manifests.card import Card
     from aadc.manifests.manifest import Row
 
-app = command_app(no_args_is_help=True)
+app = command_app(
+    no_args_is_help=True,
+    epilog="Example:  aadc-manifest folder my-videos --out manifests/mine.csv, then aadc-extract manifests/mine.csv",
+)
 
 MOST_REMARKS = 50
 
