@@ -56,4 +56,5 @@ class Page(HTMLParser):
 
     def text(self, **attributes: str) -> str:
         """Text of the first element with these attributes."""
-        return next("".join(text).strip() for _, own, text in self.elements if attributes.items() <= own.items())
+        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        return next("".join(text).strip() for _, own, text in self.elements if wanted.items() <= own.items())

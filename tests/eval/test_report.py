@@ -188,8 +188,6 @@ def test_times_of_a_camera_that_does_not_keep_step():
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """Four videos of 90 frames; the head's only input that matters is one number a snippet, so the scores are known."""
-    import torch
-
     run = RunFolder(tmp_path / "run")
     run.shards.mkdir(parents=True)
     write_manifest(ROWS, CARD, run.manifest_csv)
@@ -210,13 +208,20 @@ def run(tmp_path) -> RunFolder:
         )  # fmt: skip
     models = {"detector": {"class_names": {"1": "person"}}}
     write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, models, {"stride": 16}), made)
+    trained(run, CARD)
+    return run
+
+
+def trained(run: RunFolder, card: Card) -> None:
+    """A head of these classes."""
+    import torch
+
     torch.manual_seed(3)
-    model = AnomalyHead(HeadConfig(n_ctx=1), 8, 6, 4, CARD.names)
-    model.set_classes(CARD.names, torch.randn(4, 8))
+    model = AnomalyHead(HeadConfig(n_ctx=1), 8, 6, 4, card.names)
+    model.set_classes(card.names, torch.randn(len(card.names), 8))
     for weights in model.score.parameters():
         torch.nn.init.normal_(weights, std=1.0)
-    save_head(run.head, model, HeadConfig(n_ctx=1), CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
-    return run
+    save_head(run.head, model, HeadConfig(n_ctx=1), card, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
 
 
 def test_the_page_in_a_browser(run):
@@ -261,8 +266,9 @@ def test_sorting_and_filtering_in_a_browser(run):
 def style_sheets() -> list[dict[str, str]]:
     """Colours of the page by name, light and dark."""
     text = Path(report_module.__file__).with_name("report.jinja").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--(\w+): (#[0-9a-f]{6}|\d+ \d+ \d+);", block)) for block in re.findall(r":root \{(.*?)\}", text))
-    return [light, dark]
+    blocks = re.findall(r":root \{(.*?)\}", text)
+    assert len(blocks) == 2
+    return [dict(re.findall(r"--(\w+): (#[0-9a-f]{6}|\d+ \d+ \d+);", block)) for block in blocks]
 
 
 def luminance(colour) -> float:
@@ -294,7 +300,7 @@ def test_the_head_of_the_page_says_what_was_done_with_what(run):
     call(main, "--run", str(run.path), "--report", "--threshold", "0.4")
     html = (run.eval / "test-threshold-0.4" / "report.html").read_text()
     made = json.loads((run.eval / "test-threshold-0.4" / "metrics.json").read_text())["made_with"]
-    told = dict(re.findall(r"<dt>(.*?)<dd>(.*)", html))
+    told = dict(re.findall(r"<dt>(.*?)<dd>(.*?)(?=\s*<dt>|\s*</dl>)", html, re.DOTALL))
     assert told["Videos"].startswith("test split of ") and told["Threshold"] == "0.4"
     assert told["Head"].startswith(f"{run.head} (weights {made['head']['weights'][:8]}")
     assert told["Trained on"].startswith("Test &amp; &lt;b&gt;report") and told["Models"].startswith("detector")
@@ -303,16 +309,18 @@ def test_the_head_of_the_page_says_what_was_done_with_what(run):
 
 def test_curves_and_pictures_say_what_they_show(run):
     call(main, "--run", str(run.path), "--report")
-    page = browser.Page((run.eval / "report.html").read_text())
+    html = (run.eval / "report.html").read_text()
+    page = browser.Page(html)
     drawn = page.all("svg")
     assert len(drawn) == 6 and all(own["role"] == "img" for own in drawn)
     (about,) = [own["aria-label"] for own in drawn if "p/1.mp4" in own["aria-label"]]
     assert about.startswith("Anomaly score of p/1.mp4 over 00:03.6: highest ") and "True: 00:00.8-00:02.0 fall." in about
-    assert any(re.match(r"ROC curve over all frames, area \d+\.\d+ %; at the threshold 0.5, ", own["aria-label"]) for own in drawn)
+    roc = r"ROC curve over all frames, area \d+\.\d+ %; at the threshold 0.5, "
+    assert any(re.match(roc, own["aria-label"]) for own in drawn)
     for own in page.all("img"):
         picture = Image.open(io.BytesIO(base64.b64decode(own["src"].partition(",")[2])))
         assert (int(own["width"]), int(own["height"])) == picture.size and own["alt"]
-    assert "threshold" in page.text(class_="key soft") or "true (hatched)" in str(page.elements)
+    assert "true (hatched)" in html and "found (solid)" in html
 
 
 def seconds_played(run: RunFolder, script: str) -> str:
@@ -328,8 +336,8 @@ CLIP = 'const clip = document.querySelector(".plays");'
 
 
 def test_a_click_on_the_curve_plays_from_there(run):
-    click = """const box = clip.querySelector(".plot").getBoundingClientRect();
-        clip.querySelector(".plot svg").dispatchEvent(new MouseEvent("click", {bubbles: true, clientX: box.left + box.width / 4}));"""
+    click = """const plot = clip.querySelector(".plot"), box = plot.getBoundingClientRect(), clientX = box.left + box.width / 4;
+        plot.querySelector("svg").dispatchEvent(new MouseEvent("click", {bubbles: true, clientX}));"""
     assert seconds_played(run, CLIP + click) == "p/1.mp4 0.9"
 
 
@@ -364,7 +372,8 @@ def test_it_fits_a_telephone(run):
     hear = "<p id=count></p><script>onmessage = event => document.getElementById('count').textContent = event.data</script>"
     outside.write_text(f'{hear}<iframe style="border:0;width:400px;height:3000px" src="inside.html"></iframe>')
     page, _ = browser.open_page(outside)
-    assert page.text(id="count") == "400,400"
+    wide, window = map(int, page.text(id="count").split(","))
+    assert wide <= window == 400
 
 
 def test_on_paper_no_card_is_cut(run, tmp_path):
@@ -373,11 +382,12 @@ def test_on_paper_no_card_is_cut(run, tmp_path):
     call(main, "--run", str(run.path), "--report")
     copies = "for (let n = 0; n < 5; n++) videos.forEach(video => at('videos').append(video.cloneNode(true)));"
     browser.print_page(run.eval / "report.html", tmp_path / "paper.pdf", copies)
-    text = subprocess.run(["pdftotext", "-layout", tmp_path / "paper.pdf", "-"], capture_output=True, text=True, check=True).stdout
+    command = ["pdftotext", "-layout", tmp_path / "paper.pdf", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     pages = [page for page in text.split("\f") if "video score" in page]
     assert len(pages) > 2 and sum(page.count("video score") for page in pages) == 24
     for page in pages:
-        assert page.count("video score") == page.count("00:03.0")  # the last tick of each curve
+        assert page.count("video score") == len(re.findall(r"00:03(?!\.)", page))  # the last tick of each curve
 
 
 def test_without_videos_the_page_says_so(run, monkeypatch, tmp_path):
@@ -393,7 +403,9 @@ def test_a_full_page_has_the_worst_videos_alone(run, monkeypatch):
         path = run.path.parent / "videos" / row.video
         path.parent.mkdir(parents=True, exist_ok=True)
         videos.write_ramp(path, frames=90)
-    monkeypatch.setattr(report_module, "room_for_pictures", lambda page: 1)
+    heavier = lambda *about: {row: jpeg + bytes(30_000) for row, jpeg in pictures(*about).items()}  # noqa: E731
+    monkeypatch.setattr(report_module, "pictures", heavier)
+    monkeypatch.setattr(report_module, "room_for_pictures", lambda page: 20_000)
     _, out, _ = call(main, "--run", str(run.path), "--report")
     assert "key frames of the 1 worst videos alone" in out
     articles = (run.eval / "report.html").read_text().split("<article")[1:]
@@ -423,7 +435,9 @@ def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
         models={"detector": {"class_names": {"1": "person"}}},
         read_videos=lambda keys, _: ((key, scored[key].features) for key in keys),
     )
-    heavy = {row: random.bytes(30_000) for row in range(T)}
+    jpeg = io.BytesIO()
+    Image.new("RGB", (320, 180)).save(jpeg, "JPEG")
+    heavy = {row: jpeg.getvalue() + random.bytes(30_000 - len(jpeg.getvalue())) for row in range(T)}
     monkeypatch.setattr(report_module, "pictures", lambda decoder, path, stride, rows: {row: heavy[row] for row in rows})
     monkeypatch.setattr(report_module, "video_path", lambda root, video: root / video)
 
@@ -449,8 +463,9 @@ def test_what_has_nothing_to_show_is_left_out(run):
     card = Card(title="Two", classes=[CARD.classes[0], CARD.classes[2]])
     rows = [Row(video=row.video, split="test", labels="fall" if row.segments else "walk") for row in ROWS]
     write_manifest(rows, card, run.manifest_csv)
-    call(main, "--run", str(run.path), "--report", "--classes", str(run.manifest_csv.with_suffix(".toml")))
-    (path,) = run.eval.glob("test-*/report.html")
-    html = path.read_text()
+    trained(run, card)
+    assert call(main, "--run", str(run.path), "--report")[0] == 0
+    html = (run.eval / "report.html").read_text()
     assert "<h2>Confusion" not in html and "<h2>By class" not in html and "category accuracy" not in html
+    assert "<td>fall<td" not in html
     assert "most like" not in html  # of one class there is no other
