@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
 
 from aadc.eval.charts import SHORT_S, operating_point, pr_path, roc_path, step_path, ticks
 from aadc.eval.describe.compose import as_text
@@ -240,7 +241,9 @@ def render(
     caution: str | None = None,
 ) -> str:
     """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
+    )
     environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
     environment.globals |= {"ticks": ticks}
     rows = figure_rows(figures, metric)
@@ -259,10 +262,15 @@ def render(
         linked=LINKED,
         notes=notes,
         made_with=made_with or {},
-        made_with_text=json.dumps(made_with or {}, indent=1),
+        made_with_text=escape(json.dumps(made_with or {}, indent=1)),
         caution=caution,
         version=version("aadc-net"),
     )
+
+
+def _as_text(value: object) -> object:
+    """Whatever the page is given is text, and no character of it turns the direction of writing or hides another."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _squares(split: ScoredSplit, figures: dict, threshold: float) -> list[Square]:
