@@ -96,7 +96,7 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     facts, words, card = describer.facts(scored), describer.words, describer.head.card
     asked = subjects(asked_text, card, list(describer.names.values()), facts)
     fallback = composed_answer(asked, facts)
-    if any(one.kind == "unknown" for one in asked):
+    if not all(one.known for one in asked):
         say(fallback)  # no model is asked for what nobody looked for: it would make something up
         say(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
     elif describer.llm is None:
