@@ -1,5 +1,6 @@
 """What `aadc-eval --describe` and `--ask` do once their options are read."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from aadc.eval.describe.template import Request, harmless
 from aadc.eval.describe.videos import Describer, describe_into, summary
 from aadc.eval.scores import Scored
 from aadc.extract.devices import choose_device
+from aadc.extract.run_choice import next_step
+from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
 from aadc.manifests.shown import say
@@ -84,8 +87,8 @@ def marked(text: str, how: str) -> str:
     return f"{text} [composed]" if how == How.composed else text
 
 
-def ask(describer: Describer, question: str, scored: Scored) -> None:
-    """Answer a question about one video, and say the moments the answer rests on.
+def ask(describer: Describer, question: str, scored: Scored, run: RunFolder) -> None:
+    """Answer a question about one video, and say the moments the answer rests on. `run`: for the command that is named next.
 
     Raises:
         UserError: there is no question.
@@ -98,7 +101,8 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     fallback = composed_answer(asked, facts)
     if not all(one.known for one in asked):
         say(fallback)  # no model is asked for what nobody looked for: it would make something up
-        say(f'next: aadc-eval --find "{asked_text}" shows the frames of this run that look most like it')
+        find = next_step(run, shlex.join(["aadc-eval", "--find", asked_text]))
+        say(f"next: {find} shows the frames of this run that look most like it")
     elif describer.llm is None:
         say(fallback)
     else:

@@ -30,7 +30,7 @@ class Llm:
     Args:
         source: published name, folder, path of a `.gguf` file, or `smollm2`.
         temperature: 0 takes the likeliest word every time; above, words are drawn, the same for the same `seed` and requests.
-        timeout_s: most seconds for a batch of answers; what is written by then is the answer.
+        timeout_s: most seconds for each group of up to eight answers; what is written by then is the answer.
     Raises:
         UserError: the model is not there, cannot be reached, or has no safe weights.
     """
