@@ -89,7 +89,7 @@ def evaluate(
     llm_temperature: Annotated[float, typer.Option(min=0, max=2, help="0: the likeliest words; above: drawn.")] = 0.0,
     llm_seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What is drawn, is drawn again with the same seed.")] = 0,
     llm_timeout: Annotated[
-        float, typer.Option(min=1, max=86400, help="Most seconds for a group of answers (8 here, 16 at --llm-url).")
+        float, typer.Option(min=1, max=86400, help="Most seconds for 8 answers; for 16 at --llm-url.")
     ] = 120.0,
     find: Annotated[
         str | None, typer.Option(help="Look for something in words in all videos of the run, instead; needs no head.")
