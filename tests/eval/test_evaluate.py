@@ -111,6 +111,7 @@ def test_abnormal_videos_without_segments_are_left_out_and_named():
     assert list(figures["class"]) == ["fall"] and figures["map"]["clean"]["mean"] == 1
     (note,) = notes_on(split, figures)
     assert "over the other 4 videos: 1 abnormal videos have no segments" in note and "fight.mp4" in note
+    assert "aadc-manifest folder --whole-clips" in note
     rows[0] = Row(video="fall.mp4", split="test", labels="fall")
     split = perfect(rows, classes)
     figures = evaluate(split, with_map=True)
