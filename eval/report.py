@@ -106,7 +106,7 @@ class Page:
         more = f" and {len(self.found) - TOLD} more" if len(self.found) > TOLD else ""
         return (
             f"Anomaly score of {self.video} over {self.time(self.duration_s)}: highest {highest:.2f} at {self.time(at)}. "
-            f"True: {true}. Found: {found}{more}."
+            f"{f'True: {true}. ' if self.labels else ''}Found: {found}{more}."
         )
 
 
@@ -243,8 +243,8 @@ def add_pictures(
 
 def render(
     title: str,
-    split: ScoredSplit,
-    figures: dict,
+    split: ScoredSplit | None,
+    figures: dict | None,
     pages: Sequence[Page],
     metric: str,
     threshold: float,
@@ -252,23 +252,26 @@ def render(
     made_with: Mapping | None = None,
     caution: str | None = None,
 ) -> str:
-    """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
+    """The whole page; `split` and `figures` None where no truth is known.
+
+    `made_with` says what it shows, `caution` what everybody has to know who looks at it.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
     )
     environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
     environment.globals |= {"ticks": ticks}
-    rows = figure_rows(figures, metric)
+    rows = figure_rows(figures, metric) if figures else []
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
         figures=figures,
         rows=rows,
         tiles=[row for row in rows if row[0] in HEADLINES and row[1] is not None],
-        alarm=alarm_text(figures["frame"]["at_80_percent_of_events"]) if figures["frame"] else None,
+        alarm=alarm_text(figures["frame"]["at_80_percent_of_events"]) if figures and figures["frame"] else None,
         class_videos=Counter(label for page in pages for label in page.labels),
-        curves=_squares(split, figures, threshold),
-        confusions=[kind for kind in ("abnormal", "normal") if figures["category"][kind]["accuracy"] is not None],
+        curves=_squares(split, figures, threshold) if split and figures else [],
+        confusions=[kind for kind in ("abnormal", "normal") if figures and figures["category"][kind]["accuracy"] is not None],
         pages=pages,
         threshold=threshold,
         linked=LINKED,
