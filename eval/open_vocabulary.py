@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from aadc.extract.clip_model import Clip
 from aadc.head.checkpoint import LoadedHead
-from aadc.head.mil_align import cosine
 from aadc.head.fusion import Fusion
+from aadc.head.mil_align import cosine
 from aadc.head.model import AnomalyHead, HeadOutput
 from aadc.head.prompts import PromptEncoder
 from aadc.manifests.card import Card

@@ -541,8 +541,8 @@ def test_what_was_edited_since_is_named_by_the_command(run, head, tmp_path):
     again = subprocess.run(command(copy.path, *options, "--out", str(tmp_path / "new")), capture_output=True, text=True)
     assert again.returncode == 2 and "has changed since" not in again.stdout
     for words in (
-        "class fall (3, abnormal: a fall), now (3, abnormal: someone falls)", "1 videos labelled otherwise, such as train/000.mp4",
-        "--restart",
+        "class fall (3, abnormal: a fall), now (3, abnormal: someone falls)",
+        "1 videos labelled otherwise, such as train/000.mp4", "--restart",
     ):  # fmt: skip
         assert words in again.stderr
 
