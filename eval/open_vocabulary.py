@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aadc.extract.clip_model import Clip
 from aadc.head.checkpoint import LoadedHead
+from aadc.head.fusion import Fusion
 from aadc.head.mil_align import cosine
 from aadc.head.model import AnomalyHead, HeadOutput
 from aadc.head.prompts import PromptEncoder
@@ -36,6 +37,10 @@ class BesideClip(nn.Module):
     @property
     def pooling(self) -> str:
         return self.head.pooling
+
+    @property
+    def fusion(self) -> Fusion:
+        return self.head.fusion
 
     @property
     def classes(self) -> Sequence[str]:

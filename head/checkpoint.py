@@ -6,7 +6,7 @@ kept), weights (SHA-256 of model.safetensors), created_by.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,8 @@ class MadeWith(records.Record):
 
 
 class HeadRecord(records.Record):
-    """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them (None: not noted)."""
+    """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
+    stopped training went on with another number (None: not noted)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -46,7 +47,7 @@ class HeadRecord(records.Record):
     trained_on: dict[str, Any]
     metrics: dict[str, float | int | None]
     weights: str
-    threads: int | None = None
+    threads: int | list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,14 @@ def save_head(
     clip: Mapping[str, str],
     trained_on: Mapping[str, str],
     metrics: Mapping,
+    threads: Sequence[int] = (),
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
     Args:
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
         trained_on: classes and videos, which tell whether a training asked for again is the same.
+        threads: numbers of threads that it was computed with; empty for as many as there are now.
     """
     record = {
         "format": FORMAT,
@@ -88,7 +91,7 @@ def save_head(
         "clip": dict(clip),
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
-        "threads": torch.get_num_threads(),
+        "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     publish(folder, model.state_dict(), record)

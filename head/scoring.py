@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from aadc.extract.shards import VideoFeatures
-from aadc.head.bags import snippet_features
+from aadc.head.bags import check_widths, snippet_features
 from aadc.head.model import AnomalyHead
 
 
@@ -29,10 +29,12 @@ def score_video(model: AnomalyHead, features: VideoFeatures) -> SnippetScores:
     Returns:
         float32 arrays with a row for each row of the features.
     Raises:
-        UserError: the video has no snippet, or features that are not finite.
+        UserError: the video has no snippet, or features that are not finite, or of other widths than the head's.
     """
     device = model.text_features.device
     detr_TD, vis_TC = snippet_features(features, model.pooling)
+    detr = model.fusion.detr
+    check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
     valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
     output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
     return SnippetScores(
