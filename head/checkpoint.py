@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -48,6 +49,13 @@ class HeadRecord(records.Record):
     metrics: dict[str, float | int | None]
     weights: str
     threads: int | list[int] | None = None
+
+    @field_validator("card")
+    @classmethod
+    def _both_kinds(cls, card: Card) -> Card:
+        if {entry.kind for entry in card.classes} != {"normal", "abnormal"}:
+            raise ValueError("has no normal class, or no abnormal one, and no head is trained so")
+        return card
 
 
 @dataclass(frozen=True)
