@@ -29,7 +29,7 @@ def alarm_text(alarm: dict) -> str | None:
     per, unit = next((one for one in units if alarm["hours"] * one[0] >= 1), units[-1])
     over = f"{alarm['hours'] * per:.1f} {unit}"
     count = alarm["false_alarms"]
-    alarms = f"{count or 'no'} false alarm{'' if count == 1 else 's'} in {over} of video"
+    alarms = f"{count or 'no'} false alarm{'' if count <= 1 else 's'} in {over} of video"
     rate = f" ({alarm['false_alarms_per_hour']:.1f} an hour)" if count else ""
     return (
         f"finding 80 % of the events costs {alarms}{rate} and {alarm['detection_delay_s']:.1f} s of delay "
