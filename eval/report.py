@@ -259,7 +259,7 @@ def render(
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
     )
-    environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
+    environment.filters |= {"clock": clock, "percent": percent, "interval": interval, "tail": _tail}
     environment.globals |= {"ticks": ticks}
     rows = figure_rows(figures, metric) if figures else []
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")
@@ -281,6 +281,11 @@ def render(
         caution=caution,
         version=version("aadc-net"),
     )
+
+
+def _tail(path: str) -> str:
+    """The last two names of a path; the whole of it is in what the page was made with."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def _as_text(value: object) -> object:

@@ -302,7 +302,7 @@ def test_the_head_of_the_page_says_what_was_done_with_what(run):
     made = json.loads((run.eval / "test-threshold-0.4" / "metrics.json").read_text())["made_with"]
     told = dict(re.findall(r"<dt>(.*?)<dd>(.*?)(?=\s*<dt>|\s*</dl>)", html, re.DOTALL))
     assert told["Videos"].startswith("test split of ") and told["Threshold"] == "0.4"
-    assert told["Head"].startswith(f"{run.head} (weights {made['head']['weights'][:8]}")
+    assert told["Head"].startswith(f"run/head (weights {made['head']['weights'][:8]}")
     assert told["Trained on"].startswith("Test &amp; &lt;b&gt;report") and told["Models"].startswith("detector")
     assert made["date"][:10] in told["Date"]
 
