@@ -47,7 +47,7 @@ def make_run(run: RunFolder, manifest: Manifest, kinds: set[str]) -> RunFolder:
 
 @torch.inference_mode()
 def head_similarity(head: LoadedHead, clip: Clip, words: str, features: VideoFeatures) -> np.ndarray:
-    """What `--find` would rank by if it asked the head: similarity (T,) of its own embedding to the words."""
+    """What `aadc-find` would rank by if it asked the head: similarity (T,) of its own embedding to the words."""
     text = PromptEncoder(clip, [words], head.config.n_ctx)(head.model.contexts)
     detr_TD, vis_TC = snippet_features(features, head.model.pooling)
     valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool)

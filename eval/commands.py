@@ -95,7 +95,7 @@ def answer(
             raise UserError(f"{video}: {error.reason}: {error}") from None
     else:
         raise UserError(f"{video}: neither a video of {run.manifest_csv} that is in the shards, nor a file")
-    ask(open_describer(detector_names(shards)), question, scored)
+    ask(open_describer(detector_names(shards)), question, scored, run)
 
 
 def find(run: RunFolder, words: str, top: int, clip: str | None, out: Path | None) -> None:

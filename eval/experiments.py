@@ -23,6 +23,7 @@ from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.config import HeadConfig
 from aadc.head.train import train_head
 from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row
 from aadc.manifests.processes import side_by_side
 
 MOST_AT_ONCE = 4
@@ -116,17 +117,21 @@ def train(job: Job) -> None:
 
 
 def test_split(run: RunFolder, head: LoadedHead, device: str) -> ScoredSplit:
-    """The test videos of a run as this head scores them.
+    """The test videos of a run as this head scores them, see `scored_rows`."""
+    return scored_rows(run, head, device, run.manifest().split("test"))
+
+
+def scored_rows(run: RunFolder, head: LoadedHead, device: str, rows: Sequence[Row]) -> ScoredSplit:
+    """Videos of a run as this head scores them.
 
     Raises:
-        UserError: other features than the head's, or no test video in the shards.
+        UserError: other features than the head's, or none of the videos in the shards.
     """
     manifest, shards = run.manifest(), ShardSet(run.shards)
     head.model.to(device)
-    rows = manifest.split("test")
     scored = score_split(head, shards, rows, THRESHOLD, manifest=run.manifest_csv)
     if not scored:
-        raise UserError(f"{run.shards}: no test video of the manifest is in the shards; a table needs some")
+        raise UserError(f"{run.shards}: no such video of the manifest is in the shards; figures need some test videos")
     return ScoredSplit(rows, scored, manifest.card, head.card, head.config.k, shards.sampling["stride"])
 
 

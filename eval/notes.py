@@ -27,7 +27,8 @@ def notes_on(split: ScoredSplit, figures: dict) -> list[str]:
         over = f"frame-level figures are over the other {len(split.known)} videos" if split.known else "no frame-level figures"
         notes.append(
             f"{over}: {len(unknown)} abnormal videos have no segments in the manifest ({some(unknown)}), so which of their "
-            "frames are anomalous is not known"
+            "frames are anomalous is not known; write them into its column segments, or, where such clips are anomalous from "
+            "first to last frame, make it with aadc-manifest folder --whole-clips"
         )
     if figures["frame"] and figures["frame"]["auc"] is None:
         notes.append("frame AUC is undefined: the frames of this split are all of one kind")

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
 
 from aadc.eval.charts import SHORT_S, operating_point, pr_path, roc_path, step_path, ticks
-from aadc.eval.describe.compose import as_text
 from aadc.eval.describe.describer import How
 from aadc.eval.describe.facts import facts_of
+from aadc.eval.describe.reading import vocabulary
+from aadc.eval.describe.videos import still_true
 from aadc.eval.keyframes import KeyFrame, choose_rows, key_frames, picture_of, pictures
 from aadc.eval.metrics import video_scores
 from aadc.eval.mistakes import Verdict, called, judge
+from aadc.eval.notes import some
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.spans import clock, period, seconds_at
 from aadc.eval.tables import alarm_text, figure_rows, interval, percent
@@ -124,10 +127,10 @@ class Square:
 def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapping] = ()) -> list[Page]:
     """All videos of a split, the worst mistakes first, key frames without their pictures.
 
-    `descriptions`: rows of descriptions.jsonl; one that speaks of other facts than are found now is left out.
+    `descriptions`: rows of descriptions.jsonl; one that says something else than is found now is left out (see `left_out`).
     """
     names = shards.models.get("detector", {}).get("class_names", {})
-    told = {row["video"]: row for row in descriptions}
+    told, words = {row["video"]: row for row in descriptions}, vocabulary(split.classes, names.values())
     pages = []
     scores = video_scores(split.videos, split.k, split.stride)
     found = {row.key: one for row, *one in zip(split.there, split.videos, split.categories, scores, strict=True)}
@@ -143,7 +146,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
         choice = split.kinds.count("abnormal" if video.abnormal else "normal") > 1
         best = int(anomaly.argmax())
         text = told.get(row.video, {})
-        if text.get("facts") != as_text(facts_of(scored, scored.features, split.classes, split.k, names)):
+        if text and not still_true(text, facts_of(scored, scored.features, split.classes, split.k, names), words):
             text = {}
         pages.append(
             Page(
@@ -166,6 +169,16 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
             )
         )
     return sorted(pages, key=lambda page: (*page.verdict.order, page.video))
+
+
+def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str]:
+    """A sentence on the descriptions that `make_pages` left out, or none."""
+    told = {row["video"] for row in descriptions}
+    if not (old := [page.video for page in pages if page.text is None and page.video in told]):
+        return []
+    return [
+        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); --describe makes them anew"
+    ]
 
 
 class TimeLine:
@@ -240,7 +253,9 @@ def render(
     caution: str | None = None,
 ) -> str:
     """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
+    )
     environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
     environment.globals |= {"ticks": ticks}
     rows = figure_rows(figures, metric)
@@ -259,10 +274,15 @@ def render(
         linked=LINKED,
         notes=notes,
         made_with=made_with or {},
-        made_with_text=json.dumps(made_with or {}, indent=1),
+        made_with_text=escape(json.dumps(made_with or {}, indent=1)),
         caution=caution,
         version=version("aadc-net"),
     )
+
+
+def _as_text(value: object) -> object:
+    """Whatever the page is given is text, and no character of it turns the direction of writing or hides another."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _squares(split: ScoredSplit, figures: dict, threshold: float) -> list[Square]:

@@ -19,7 +19,7 @@ from aadc.manifests.errors import UserError
 from aadc.manifests.files import replacing
 from aadc.manifests.manifest import Row
 
-FIELDS = ("frame", "time", "scene", "detr", "count", "crop", "class")
+FIELDS = ("frame", "time", "scene", "detr", "count", "seen", "crop", "class")
 WIDE = ("scene", "detr", "crop")  # what scores come from, and nothing after them
 _GROUP = 4096  # bytes of HDF5's own records for a video, at most
 _SLACK = 2**20

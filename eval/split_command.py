@@ -134,20 +134,22 @@ def _write_report(
     run: RunFolder, folder: Path, split: ScoredSplit, shards: ShardSet, record: Mapping, metric: str, caution: str | None
 ) -> None:
     from aadc.eval.describe.videos import read_rows
-    from aadc.eval.report import add_pictures, make_pages, render, room_for_pictures, videos_of
+    from aadc.eval.report import add_pictures, left_out, make_pages, render, room_for_pictures, videos_of
 
     title = f"{split.card.title}: {run.path.resolve().name}"
-    block, notes = record["made_with"], record["notes"]
-    pages = make_pages(split, shards, read_rows(folder / DESCRIPTIONS))
+    block, descriptions = record["made_with"], read_rows(folder / DESCRIPTIONS)
+    pages = make_pages(split, shards, descriptions)
+    untrue = left_out(pages, descriptions)
+    notes = [*record["notes"], *untrue]
     about = (metric, block["threshold"])
     room = room_for_pictures(render(title, split, record, pages, *about, notes, block, caution))
     with Progress(console=STDERR, transient=True) as bar:
         task = bar.add_task("key frames", total=len(pages))
-        pages, left_out = add_pictures(pages, videos_of(run), split.stride, room, lambda: bar.advance(task))
-    page = render(title, split, record, pages, *about, [*notes, *left_out], block, caution)
+        pages, unpictured = add_pictures(pages, videos_of(run), split.stride, room, lambda: bar.advance(task))
+    page = render(title, split, record, pages, *about, [*notes, *unpictured], block, caution)
     path = folder / REPORT
     replace_file(path, page)
-    for note in left_out:
+    for note in [*untrue, *unpictured]:
         say(f"note: {note}")
     say(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 

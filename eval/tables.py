@@ -25,7 +25,9 @@ def alarm_text(alarm: dict) -> str | None:
     """What finding four of five events costs, with the length of video that it was counted over; None where undefined."""
     if alarm["threshold"] is None:
         return None
-    over = f"{alarm['hours']:.1f} hours" if alarm["hours"] >= 1 else f"{60 * alarm['hours']:.1f} minutes"
+    units = ((1, "hours"), (60, "minutes"), (3600, "seconds"))
+    per, unit = next((one for one in units if alarm["hours"] * one[0] >= 1), units[-1])
+    over = f"{alarm['hours'] * per:.1f} {unit}"
     alarms = f"{alarm['false_alarms']} false alarm{'' if alarm['false_alarms'] == 1 else 's'} in {over} of video"
     return (
         f"finding 80 % of the events costs {alarms} ({alarm['false_alarms_per_hour']:.1f} an hour) and "
@@ -57,7 +59,7 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
 
 
 def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str]]:
-    """Name, share and interval (text) of every figure that is a share, frame figures first and the headline of `metric` on top."""
+    """Name, share and interval (text) of every figure that is a share: frame figures first, the headline of `metric` on top."""
     frame, video, intervals = figures["frame"], figures["video"], figures["interval"]
     rows = []
     if frame:

@@ -1,10 +1,13 @@
-"""CLIP, loaded through open_clip by name or from a folder. Needs neither transformers nor a video decoder."""
+"""CLIP, loaded through open_clip by name or from a folder. Needs no video decoder.
+
+open_clip brings torchvision and transformers along, seconds of start: it is imported when a CLIP is loaded, since whoever only
+passes one on, or finds it need not be loaded, has no use for them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import open_clip
 import torch
 from torch import nn
 
@@ -40,6 +43,8 @@ def load_clip(source: str) -> Clip:
         UserError: not there, not reachable, damaged, no weights (never a random model in silence), only a pickle, or its text
             tower takes no learnable prompts.
     """
+    import open_clip
+
     source, found_at = named(source, "clip"), place(source, "clip")
     with loading("CLIP model", found_at, "--clip"), torch.no_grad():
         name, tag = _name_and_tag(found_at)
@@ -72,6 +77,8 @@ def _weights_file(folder: Path) -> Path:
 
 def _name_and_tag(source: str) -> tuple[str, str | None]:
     """What open_clip calls the model that `source` names."""
+    import open_clip
+
     if source.startswith("hf-hub:"):
         return source, None
     if is_folder(source):

@@ -16,6 +16,7 @@ from aadc.extract.progress import ExtractProgress
 from aadc.extract.settings import ExtractSettings
 from aadc.extract.shard_task import ShardResult, ShardTask, mark_path, run_task, shard_path
 from aadc.manifests.errors import UserError
+from aadc.manifests.extras import needed
 from aadc.manifests.files import reason
 
 _CLOSING_S = 20
@@ -31,12 +32,15 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
     Raises:
         UserError: nobody answers at `scheduler`, or it has no workers.
     """
-    import dask
+    asked = "--scheduler" if scheduler else f"--workers {workers}"
+    with needed(asked, "cluster"):
+        import dask
 
     # A worker that dies fails its task at once: which video to blame is found out here, from the mark it left. Logging is
     # set up when distributed is imported, so it has to be told before.
     dask.config.set({"distributed.scheduler.allowed-failures": 0, "logging.distributed": "critical"})
-    from distributed import Client, LocalCluster
+    with needed(asked, "cluster"):
+        from distributed import Client, LocalCluster
 
     for name in ("distributed.client", "tornado.application", "asyncio"):  # have levels of their own; what matters is told here
         logging.getLogger(name).setLevel(logging.CRITICAL)

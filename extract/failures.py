@@ -1,15 +1,17 @@
 """When models or memory fail over a video: what is told of it, and whether the next video can do any better."""
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 from aadc.extract.decode import VideoError
-from aadc.extract.features import FrameEmbedder
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
+
+if TYPE_CHECKING:  # it brings torchvision along, which planning has no use for
+    from aadc.extract.features import FrameEmbedder
 
 MOST_IN_A_ROW = 3
 _WORDS = (
@@ -59,7 +61,7 @@ class Failures:
         """A video went through."""
         self.in_a_row = 0
 
-    def failed(self, embedder: FrameEmbedder, why: str) -> None:
+    def failed(self, embedder: "FrameEmbedder", why: str) -> None:
         """One did not. To be called when nothing holds what it left in memory any more.
 
         Raises:

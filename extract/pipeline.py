@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aadc.extract.decode_child import DecodeChild
-from aadc.extract.features import FrameEmbedder
 from aadc.extract.old_reader import MADE_BY, of_old_reader
 from aadc.extract.plan import Plan
 from aadc.extract.progress import ExtractProgress
@@ -16,6 +16,9 @@ from aadc.extract.shards import ShardHeader, ShardSet, shard_files, shard_index
 from aadc.extract.stats import Stats, read_stats
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, replace_file
+
+if TYPE_CHECKING:  # it brings torchvision along, which planning has no use for
+    from aadc.extract.features import FrameEmbedder
 
 
 @dataclass
@@ -96,7 +99,7 @@ def finish(run: RunFolder) -> None:
     shutil.rmtree(run.parts, ignore_errors=True)
 
 
-def here(plan: Plan, embedder: FrameEmbedder, progress: ExtractProgress) -> Iterator[ShardResult]:
+def here(plan: Plan, embedder: "FrameEmbedder", progress: ExtractProgress) -> Iterator[ShardResult]:
     """Do the tasks in this process, one after the other."""
     with DecodeChild() as decoder:
         for task in plan.tasks:

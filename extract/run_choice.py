@@ -19,9 +19,9 @@ def choose_run(run: Path | None) -> RunFolder:
         UserError: there is none, or what was named is no run.
     """
     if run is None and (named := os.environ.get("AADC_RUN")):
-        folder, why = _named(Path(named), "AADC_RUN"), " (AADC_RUN)"
+        folder, why = named_run(Path(named), "AADC_RUN "), " (AADC_RUN)"
     elif run is not None:
-        folder, why = _named(run, "--run"), ""
+        folder, why = named_run(run, "--run "), ""
     else:
         every = _latest_first()
         if not every:
@@ -46,10 +46,11 @@ def next_step(folder: RunFolder, command: str) -> str:
     return f"{command} --run {shlex.quote(str(folder.path))}"
 
 
-def _named(path: Path, source: str) -> RunFolder:
+def named_run(path: Path, source: str = "") -> RunFolder:
+    """The run folder at `path`; `source`: the option or variable that named it. `UserError` if it is none."""
     if not os.path.isfile(path / "run.json"):
         raise UserError(
-            f"{source} {path}: not a run folder (no run.json in it); aadc-extract MANIFEST --run {shlex.quote(str(path))} "
+            f"{source}{path}: not a run folder (no run.json in it); aadc-extract MANIFEST --run {shlex.quote(str(path))} "
             "makes one"
         )
     return RunFolder(path)

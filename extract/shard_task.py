@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aadc.extract.decode import VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.failures import FailureError, Failures
-from aadc.extract.features import FrameEmbedder
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.set_aside import Rejected
 from aadc.extract.shards import ShardHeader, new_shard, shard_index
@@ -25,6 +24,9 @@ from aadc.extract.video import describe, feature_blocks, file_state
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
 from aadc.manifests.manifest import Row, video_path
+
+if TYPE_CHECKING:  # it brings torchvision along, which planning has no use for
+    from aadc.extract.features import FrameEmbedder
 
 TOKEN = secrets.token_hex(16)  # of this process, the one that plans: it lies in the run folder while the run goes on
 _failures = Failures()  # of this process, which has one set of models
@@ -109,7 +111,7 @@ def check_place(task: ShardTask) -> None:
         )
 
 
-def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tell: Tell) -> ShardResult:
+def run_task(task: ShardTask, embedder: "FrameEmbedder", decoder: DecodeChild, tell: Tell) -> ShardResult:
     """Compute the videos a task has left and publish its shard.
 
     Raises:
@@ -144,7 +146,7 @@ def run_task(task: ShardTask, embedder: FrameEmbedder, decoder: DecodeChild, tel
 
 
 def _extract_video(
-    task: ShardTask, row: Row, embedder: FrameEmbedder, decoder: DecodeChild, result: ShardResult, tell: Tell
+    task: ShardTask, row: Row, embedder: "FrameEmbedder", decoder: DecodeChild, result: ShardResult, tell: Tell
 ) -> float:
     """Put one video into its part; gives the seconds of video that were seen. `VideoError` if it cannot be used."""
     try:

@@ -4,24 +4,27 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aadc.extract.decode import FrameBlock, VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.failures import told
-from aadc.extract.features import FrameEmbedder
 from aadc.extract.gate import Gate
 from aadc.extract.shards import DTYPES, VideoFeatures
 from aadc.extract.stats import Stats
 from aadc.manifests.files import reason
 from aadc.manifests.video_root import trouble
 
+if TYPE_CHECKING:  # it brings torchvision along, which planning has no use for
+    from aadc.extract.features import FrameEmbedder
+
 FLOATS = ("scene", "detr", "box", "score", "crop", "query")
 
 
 def feature_blocks(
-    path: Path, embedder: FrameEmbedder, decoder: DecodeChild, stats: Stats
+    path: Path, embedder: "FrameEmbedder", decoder: DecodeChild, stats: Stats
 ) -> Iterator[dict[str, np.ndarray] | VideoFacts]:
     """Rows of the shard in order, then the facts of the file; counts and seconds go to `stats`.
 
@@ -38,7 +41,7 @@ def feature_blocks(
 
 
 def _features_of(
-    blocks: Iterator[FrameBlock | VideoFacts], embedder: FrameEmbedder, gate: Gate | None, stats: Stats
+    blocks: Iterator[FrameBlock | VideoFacts], embedder: "FrameEmbedder", gate: Gate | None, stats: Stats
 ) -> Iterator[dict[str, np.ndarray] | VideoFacts]:
     last: dict[str, np.ndarray] | None = None
     while True:
@@ -120,7 +123,7 @@ def describe(facts: VideoFacts, path: Path, state: tuple[int, int], **about: obj
     )
 
 
-def video_features(path: Path, embedder: FrameEmbedder, decoder: DecodeChild) -> VideoFeatures:
+def video_features(path: Path, embedder: "FrameEmbedder", decoder: DecodeChild) -> VideoFeatures:
     """All features of one video in memory, in the shard's own precision, for a video that belongs to no manifest.
 
     Raises:

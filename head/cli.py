@@ -81,7 +81,7 @@ def train(
         say(told)
     with folder.lock(), _lock_of(out), TrainProgress() as progress:
         trained = train_head(folder, config, out, clip, choose_device(device), restart, progress)
-    _tell(trained)
+    _tell(trained, config.validation)
     command = "aadc-eval --metric auc" + (f" --head {shlex.quote(str(out))}" if out else "")
     say(f"next: {next_step(folder, command)}")
 
@@ -97,7 +97,9 @@ def _lock_of(out: Path | None):
     return RunFolder(out).lock()
 
 
-def _tell(trained) -> None:
+def _tell(trained, share: float) -> None:
+    from aadc.head.sampling import least_for_validation
+
     metrics = trained.metrics
     if trained.already:
         say("trained before with these settings on these videos; --restart would train it again")
@@ -110,7 +112,11 @@ def _tell(trained) -> None:
     if metrics["validation_videos"]:
         say(f"validation: video AUC {metrics['val_auc']:.3f}, class right {metrics['val_hits']:.3f}")
     else:
-        say("too few videos for a validation split (two of each kind, and one more a class): the last epoch is kept")
+        least = least_for_validation(share)
+        say(
+            f"too few videos for a validation split, so the last epoch is kept: it takes {least} normal and {least} abnormal "
+            "videos, and of each kind two more than it has classes (a combination of labels is one of its own)"
+        )
     say(f"head: {trained.folder}")
 
 

@@ -30,6 +30,11 @@ def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list
     return sorted(set(range(len(bags))) - set(taken)), sorted(taken)
 
 
+def least_for_validation(share: float) -> int:
+    """Fewest videos of each kind with which `split_validation` keeps any: `share` of them must be two."""
+    return next(n for n in range(1, 10_000) if round(share * n) >= _LEAST_VALIDATION)
+
+
 class BalancedSampler:
     """Batches with as many normal as abnormal videos; the smaller kind comes round more often.
 

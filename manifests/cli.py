@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aadc.manifests.card import Card
-    from aadc.manifests.manifest import Row
+    from aadc.manifests.manifest import Manifest, Row
 
 app = command_app(
     no_args_is_help=True,
@@ -71,6 +71,9 @@ def folder(
     labels: Annotated[
         Path | None, typer.Option(help="CSV with columns video,split,label that settles both, whatever the folders say.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over the manifest that is there; prompts and segments set by hand stay.")
+    ] = False,
     out: Out = None,
 ) -> None:
     """Your own videos, one folder of clips a class.
@@ -83,9 +86,12 @@ def folder(
         clips_of_labels,
         make_card,
         make_rows,
+        marked_by_hand,
         root_for_card,
         split_clips,
+        take_over,
     )
+    from aadc.manifests.manifest import read_manifest
     from aadc.manifests.video_suffixes import passed_over
 
     clips = clips_of_labels(labels, videos) if labels else clips_of_folders(videos)
@@ -95,8 +101,23 @@ def folder(
     chosen = _normal_classes(normal, classes)
     out = out or Path("manifests") / f"{videos.resolve().name}.csv"
     card = make_card(videos.resolve().name, classes, chosen, root_for_card(videos, out))
+    before = read_manifest(out) if replace and os.path.exists(out) else None
+    marked = marked_by_hand(before) if before else {}
+    clips = [clip._replace(split="test") if clip.split is None and clip.video in marked else clip for clip in clips]
     rows = make_rows(clips, split_clips(clips, test_share, seed), chosen, whole_clips)
-    _write(rows, card, out, list(filter(None, [passed_over(videos)])))
+    notes = list(filter(None, [passed_over(videos)]))
+    if before:
+        rows, card = take_over(rows, card, before)
+        kept = {row.video for row in rows if row.video in marked and row.segments == marked[row.video].segments}
+        if lost := [video for video in marked if video not in kept]:
+            gone = "no longer there, or no longer tests of that class"
+            notes.append(f"segments set by hand of {len(lost)} videos are lost ({gone}), {lost[0]} for one")
+    if not whole_clips and any(row.split == "test" and not row.segments and card.is_abnormal(row.labels) for row in rows):
+        notes.append(
+            "if each abnormal clip shows its anomaly from its first frame to its last, --whole-clips says so and frame-level "
+            f"figures follow; else write where it is into the column segments of {out}"
+        )
+    _write(rows, card, out, notes, before)
 
 
 @app.command(epilog="Example:  aadc-manifest demo --seed 0 --out demo")
@@ -166,15 +187,20 @@ def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> 
     return ask_normal(classes, console.input, console.print)
 
 
-def _write(rows: "list[Row]", card: "Card", out: Path, notes: list[str]) -> None:
-    """Write a manifest unless another one stands in its place, perhaps with prompts that somebody has edited."""
+def _write(rows: "list[Row]", card: "Card", out: Path, notes: list[str], before: "Manifest | None" = None) -> None:
+    """Write a manifest unless another one than `before` stands in its place, perhaps with prompts that somebody has edited."""
     from aadc.manifests.card import read_card
-    from aadc.manifests.manifest import card_path, read_manifest, write_manifest
+    from aadc.manifests.changes import changes
+    from aadc.manifests.manifest import Manifest, card_path, read_manifest, write_manifest
 
-    if os.path.exists(out):
+    if before:
+        notes = [*notes, *(f"replaced: {change}" for change in changes(before, Manifest(out, card, tuple(rows))))]
+        write_manifest(rows, card, out)
+    elif os.path.exists(out):
         there = read_manifest(out)
+        replace = "" if there.card.source else "; folder --replace writes over it and keeps what was set by hand"
         if (list(there.rows), there.card) != (rows, card):
-            raise UserError(f"{out}: there is another manifest already; remove it, or choose another name with --out")
+            raise UserError(f"{out}: there is another manifest already; remove it, or choose another name with --out{replace}")
     elif os.path.exists(beside := card_path(out)) and read_card(beside) != card:
         raise UserError(f"{beside}: there is another class card already; remove it, or choose another name with --out")
     else:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
-from aadc.manifests.manifest import Row, Segment
+from aadc.manifests.manifest import Manifest, Row, Segment
 from aadc.manifests.records import problems_of
 from aadc.manifests.table import Problem, listing, read_table, refuse
+from aadc.manifests.unpacked import ANOMALIES
 from aadc.manifests.video_root import VideoRoot
 from aadc.manifests.video_suffixes import VIDEO_SUFFIXES, is_video_name
 
@@ -73,7 +74,13 @@ def clips_of_folders(root: Path) -> list[Clip]:
             f"{root}: {len(stray)} video(s) lie in no class folder, {stray[0]} for one; move them into a folder named for "
             "their class, or say what each shows with --labels"
         )
-    return [Clip(video, (video.split("/")[0],)) for video in videos]
+    clips = [Clip(video, (video.split("/")[0],)) for video in videos]
+    if part := next((name for clip in clips for name in clip.labels if ANOMALIES.fullmatch(name)), None):
+        raise UserError(
+            f"{root}: {part} is no class but a part of UCF-Crime as its archives unpack; aadc-manifest ucf makes its manifest, "
+            f"and its videos are found there as they lie"
+        )
+    return clips
 
 
 def clips_of_labels(labels: Path, root: Path) -> list[Clip]:
@@ -177,6 +184,35 @@ def make_rows(clips: Sequence[Clip], splits: Sequence[str], normal: Sequence[str
         segments = tuple(Segment(0, None, label) for label in abnormal) if whole_clips and split == "test" else ()
         rows.append(Row(video=clip.video, split=split, labels=clip.labels, segments=segments))
     return rows
+
+
+def marked_by_hand(manifest: Manifest) -> dict[str, Row]:
+    """Rows with segments that somebody has set, by video: other than the whole of it, which `--whole-clips` sets."""
+    return {row.video: row for row in manifest.rows if any(segment[:2] != (0, None) for segment in row.segments)}
+
+
+def take_over(rows: Sequence[Row], card: Card, before: Manifest) -> tuple[list[Row], Card]:
+    """Rows and card with what people have written into the manifest that they replace: prompts, segments of test rows with
+    the same labels, frame counts, title, source and licence.
+
+    Raises:
+        UserError: a segment that fits the new classes no longer.
+    """
+    prompts = {entry.name: entry.prompt for entry in before.card.classes}
+    classes = [entry.model_copy(update={"prompt": prompts.get(entry.name, entry.prompt)}) for entry in card.classes]
+    about = {name: getattr(before.card, name) for name in ("title", "source", "licence")}
+    card = card.model_copy(update={"classes": classes, **about})
+    marked, there, taken = marked_by_hand(before), {row.video: row for row in before.rows}, []
+    for row in rows:
+        old = there.get(row.video)
+        cells = row.model_dump() | ({"frames": old.frames} if old else {})
+        if row.split == "test" and row.video in marked and old.labels == row.labels:
+            cells["segments"] = old.segments
+        try:
+            taken.append(Row.model_validate(cells, context=card))
+        except ValidationError as error:
+            raise UserError(f"{before.path}: {row.video}: {problems_of(error)}") from None
+    return taken, card
 
 
 def make_card(title: str, classes: Sequence[str], normal: Sequence[str], videos: str) -> Card:

@@ -1,13 +1,16 @@
 """What a manifest holds, for people: videos by class and split, and which of them are not there."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
 from rich.table import Table
 
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import Manifest
+from aadc.manifests.manifest import Manifest, card_path
 from aadc.manifests.video_root import VideoRoot, trouble
+
+_NEGATION = re.compile(r"(?i)\b(no|not|non|none|never|without|nobody|nothing|cannot)\b|n['\u2019]t\b")
 
 
 def count_table(manifest: Manifest) -> Table:
@@ -40,6 +43,12 @@ def remarks(manifest: Manifest) -> list[str]:
     for row in abnormal:
         if others := {segment.label for segment in row.segments} - set(row.labels):
             found.append(f"{row.video} is labelled {'|'.join(row.labels)}, but has segments of {'|'.join(sorted(others))}")
+    if negated := [entry.prompt for entry in card.classes if _NEGATION.search(entry.prompt)]:
+        quoted = ", ".join(f'"{prompt}"' for prompt in negated)
+        found.append(
+            f'CLIP hardly reads negation, so {quoted} is near its opposite; say what is to be seen instead ("a bare head", not '
+            f'"no helmet"): edit the prompt in {card_path(manifest.path)}'
+        )
     return found
 
 

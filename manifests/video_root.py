@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
+from aadc.manifests.unpacked import elsewhere, parts_below
 
 
 class VideoRoot:
@@ -20,9 +21,20 @@ class VideoRoot:
         self.folder = folder
         self._real = os.path.realpath(folder)
         self._folders: dict[str, str | None] = {}
+        self._parts: list[tuple[str, str]] | None = None
 
     def path(self, video: str) -> Path:
-        """Where a row's video lies, whether it is there or not. `UserError` if a link leads outside the root."""
+        """Where a row's video lies, whether it is there or not; UCF-Crime's are also found as its archives unpack (see
+        `unpacked`). `UserError` if a link leads outside the root."""
+        path = self._path(video)
+        if os.path.lexists(path):
+            return path
+        if self._parts is None:
+            self._parts = parts_below(os.fspath(self.folder))
+        there = (self._path(other) for other in elsewhere(video, self._parts) if os.path.lexists(self.folder / other))
+        return next(there, path)
+
+    def _path(self, video: str) -> Path:
         below, _, name = video.rpartition("/")
         if below not in self._folders:
             self._folders[below] = self._inside(os.path.join(self._real, below))

@@ -39,4 +39,4 @@ LlmUrl = Annotated[
 ]
 LlmTemperature = Annotated[float, typer.Option(min=0, max=2, help="0: the likeliest words; above: drawn.")]
 LlmSeed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What is drawn, is drawn again with the same seed.")]
-LlmTimeout = Annotated[float, typer.Option(min=1, max=86400, help="Most seconds for a batch of answers.")]
+LlmTimeout = Annotated[float, typer.Option(min=1, max=86400, help="Most seconds for 8 answers; for 16 at --llm-url.")]

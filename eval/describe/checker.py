@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from aadc.eval.describe.facts import Event, Facts, Objects, plain
+from aadc.eval.describe.facts import Count, Event, Facts, Objects, plain
 from aadc.eval.describe.phrases import ORDER, Phrase, phrases
 from aadc.eval.describe.reading import VERDICTS, Token, Vocabulary, read
 
@@ -174,6 +174,8 @@ def _judge(phrase: Phrase, reader: _Reader) -> None:
         reader.meant(lambda one: abs(first - one.confidence) < 0.011, "that is not its confidence")
     elif kind == "o":
         sentence = f"that number of {phrase.name!r} was not detected there"
+        if not phrase.least and _is_cut(phrase.name, reader.facts):
+            sentence += "; where the facts say 'at least', say it too"
         reader.count(phrase.name)
         if reader.group and reader.facts.events:
             reader.meant(lambda one: _enough(one.objects, phrase), sentence)
@@ -187,6 +189,14 @@ def _near(said_s: float, true_s: float) -> bool:
 
 
 def _enough(objects: Objects, phrase: Phrase) -> bool:
-    """A number is the most seen at once; `a person` one or more, `persons` two or more."""
-    seen = dict((plain(name), count) for name, count in objects).get(phrase.name, 0)
-    return seen >= (2 if phrase.plural else 1) if phrase.value < 0 else seen == phrase.value
+    """A number is the most seen at once, where that is known; `a person` one or more, `persons` two or more, `at least 3
+    persons` three or more."""
+    seen = {plain(one.name): one for one in objects}.get(phrase.name, Count(phrase.name, 0))
+    if phrase.value < 0:
+        return seen.most >= (2 if phrase.plural else 1)
+    return seen.most >= phrase.value if phrase.least else seen.most == phrase.value and not seen.cut
+
+
+def _is_cut(name: str, facts: Facts) -> bool:
+    every = [*facts.objects, *(one for event in facts.events for one in event.objects)]
+    return any(one.cut and plain(one.name) == name for one in every)

@@ -1,5 +1,6 @@
 """What `aadc-describe` and `aadc-ask` do once their options are read."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,11 @@ from aadc.eval.describe.template import Request, harmless
 from aadc.eval.describe.videos import Describer, describe_into, summary
 from aadc.eval.scores import Scored
 from aadc.extract.devices import choose_device
+from aadc.extract.run_choice import next_step
+from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
+from aadc.manifests.extras import needed
 from aadc.manifests.shown import say
 
 STDERR = Console(stderr=True)
@@ -53,7 +57,8 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
     sampling = (options.temperature, options.seed, options.timeout_s)
     made_with: dict = {"temperature": options.temperature, "seed": options.seed}
     if options.url:
-        from aadc.eval.describe.endpoint import Endpoint
+        with needed("--llm-url", "words"):
+            from aadc.eval.describe.endpoint import Endpoint
 
         llm = Endpoint(options.url, options.source or DEFAULT, *sampling)
         made_with |= {"llm": f"{llm.shown_url} {llm.source}", "projector": None}
@@ -84,8 +89,8 @@ def marked(text: str, how: str) -> str:
     return f"{text} [composed]" if how == How.composed else text
 
 
-def ask(describer: Describer, question: str, scored: Scored) -> None:
-    """Answer a question about one video, and say the moments the answer rests on.
+def ask(describer: Describer, question: str, scored: Scored, run: RunFolder) -> None:
+    """Answer a question about one video, and say the moments the answer rests on. `run`: for the command that is named next.
 
     Raises:
         UserError: there is no question.
@@ -96,9 +101,10 @@ def ask(describer: Describer, question: str, scored: Scored) -> None:
     facts, words, card = describer.facts(scored), describer.words, describer.head.card
     asked = subjects(asked_text, card, list(describer.names.values()), facts)
     fallback = composed_answer(asked, facts)
-    if any(one.kind == "unknown" for one in asked):
+    if not all(one.known for one in asked):
         say(fallback)  # no model is asked for what nobody looked for: it would make something up
-        say(f'next: aadc-find "{asked_text}" shows the frames of this run that look most like it')
+        find = next_step(run, shlex.join(["aadc-find", asked_text]))
+        say(f"next: {find} shows the frames of this run that look most like it")
     elif describer.llm is None:
         say(fallback)
     else:

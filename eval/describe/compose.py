@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from aadc.eval.describe.facts import Event, Facts, counted, plain
+from aadc.eval.describe.facts import Count, Event, Facts, Objects, counted, plain
 from aadc.eval.spans import clock
 
 _OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.")
@@ -52,8 +52,13 @@ def _event(event: Event) -> str:
     return f"{plain(event.category)} {times}{_with(event.objects)}"
 
 
-def _with(objects: Sequence[tuple[str, int]]) -> str:
-    return f" with {joined([f'{count} {counted(plain(name), count)}' for name, count in objects[:3]])}" if objects else ""
+def _with(objects: Objects) -> str:
+    return f" with {joined(list(map(number_of, objects[:3])))}" if objects else ""
+
+
+def number_of(count: Count) -> str:
+    """`2 persons`, or `at least 5 persons` where there may have been more."""
+    return f"{'at least ' if count.cut else ''}{count.most} {counted(plain(count.name), count.most)}"
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import httpx2
 
@@ -18,17 +18,19 @@ from aadc.manifests.shown import say, shown
 KEY = "AADC_LLM_KEY"
 MOST_BYTES = 2**20  # of an answer: a description has a few hundred
 _AT_ONCE = 4
+_SECRET = 4  # characters; what is shorter in an address is found in any text
 
 
 class Endpoint:
     """A chat model at `url` (the part before `/chat/completions`, for example http://127.0.0.1:8080/v1).
 
     A key, where one is needed, is read from the environment variable AADC_LLM_KEY. What the address itself says of a user and a
-    password, or behind a question mark, is sent, but neither shown nor stored: `shown_url` is the address for people.
+    password, or behind a question mark, is sent, but neither shown nor stored, be it that the server says it back: `shown_url`
+    is the address for people.
 
     Args:
         source: the model's name there.
-        timeout_s: most seconds for a batch of answers, whatever the server does meanwhile.
+        timeout_s: most seconds for the answers of a call together, whatever the server does meanwhile.
     """
 
     weights = ""  # what lies behind an address cannot be known
@@ -46,6 +48,7 @@ class Endpoint:
             say(
                 f"--llm-url {self.shown_url}: the key goes there unencrypted; use https:// where others share the net", err=True
             )
+        self.secrets = sorted({self.key, *_secrets_of(url)} - {""}, key=len, reverse=True)
         self.url, self.source = url.rstrip("/"), source
         self.temperature, self.seed, self.timeout_s = temperature, seed, timeout_s
 
@@ -96,7 +99,8 @@ class Endpoint:
             "seed": self.seed,
             "max_tokens": request.max_tokens,
         }
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        # Compressed, a megabyte could hold a gigabyte, which is unpacked before it can be counted.
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         body = bytearray()
         try:
             left = max(0.001, deadline - time.monotonic())
@@ -104,7 +108,9 @@ class Endpoint:
                 httpx2.Client(headers=headers, timeout=left) as client,
                 client.stream("POST", _join(self.url), json=asked) as reply,
             ):
-                for part in reply.iter_bytes(2**16):
+                if (packed := reply.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+                    raise UserError(f"--llm-url {self.shown_url}: its answer is packed ({shown(packed)[:40]}), unasked")
+                for part in reply.iter_raw(2**16):
                     body += part
                     if time.monotonic() > deadline:
                         return ""
@@ -118,14 +124,29 @@ class Endpoint:
                 f"--llm-url {self.shown_url}: nobody answers there ({type(error).__name__}); is the server running?"
             ) from None
         if status != 200:
-            told = shown(" ".join(body[:2000].decode("utf-8", "replace").split())[:200])
-            told = told.replace(self.key, "…") if self.key else told
+            told = shown(" ".join(self._hidden(body.decode("utf-8", "replace")).split())[:200])
             raise UserError(f"--llm-url {self.shown_url}: the server refuses with status {status} ({told})")
         try:
             text = json.loads(bytes(body))["choices"][0]["message"]["content"] or ""
-            return clean(text.encode("utf-8", "replace").decode())  # a lone surrogate cannot be written to a file
+            return clean(self._hidden(text).encode("utf-8", "replace").decode())  # a lone surrogate cannot be written to a file
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise UserError(f"--llm-url {self.shown_url}: its answer is not that of an OpenAI-compatible server") from None
+
+    def _hidden(self, text: str) -> str:
+        """A server's text without our secrets, as they are or as JSON writes them."""
+        for secret in self.secrets:
+            text = text.replace(secret, "…").replace(json.dumps(secret)[1:-1], "…")
+        return text
+
+
+def _secrets_of(url: str) -> set[str]:
+    """User, password and what is in the query of an address, as it stands there and unescaped."""
+    try:
+        parts = urlsplit(url)
+        found = {parts.query, parts.username or "", parts.password or "", *(value for _, value in parse_qsl(parts.query))}
+    except ValueError:
+        return set()
+    return {one for secret in found for one in (secret, unquote(secret)) if len(one) >= _SECRET}
 
 
 def without_secrets(url: str) -> str:

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.compose import as_text, compose, compose_without_times
-from aadc.eval.describe.facts import Event, Facts, plain
+from aadc.eval.describe.facts import Count, Event, Facts, Objects, plain
 from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.describe.template import MOST_FAULTS, Request
 
 TOKENS_ALONE, BOTH = 0.35, 0.4  # shares of the answers; the rest have facts alone
+CUT = 0.15  # share of the numbers that are told as `at least`
 AGAIN = 0.2  # share of the answers with facts that follow a wrong one whose faults are named
 
 
@@ -116,6 +117,7 @@ def _facts(categories: Sequence[str], names: Names, chance: random.Random) -> Fa
     return Facts(at + chance.uniform(0, longest), tuple(events), None, _objects(names, chance))
 
 
-def _objects(names: Names, chance: random.Random) -> tuple[tuple[str, int], ...]:
+def _objects(names: Names, chance: random.Random) -> Objects:
     found = chance.sample(list(names.objects), min(len(names.objects), chance.choice((0, 1, 1, 2, 2))))
-    return tuple(sorted(((name, chance.choice((1, 1, 2, 3, 5))) for name in found), key=lambda item: (-item[1], item[0])))
+    counts = (Count(name, chance.choice((1, 1, 2, 3, 5)), chance.random() < CUT) for name in found)
+    return tuple(sorted(counts, key=lambda one: (-one.most, one.name)))

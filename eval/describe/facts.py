@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,18 @@ from aadc.manifests.card import Card
 
 MOST_EVENTS = 8  # more than that nobody reads in a sentence
 ONE_EVENT_S = 5.0  # spans of one class that are no further apart are told as one event: scores flicker
-Objects = tuple[tuple[str, int], ...]  # the most of each of the detector's classes seen at once, commonest first
+
+
+class Count(NamedTuple):
+    """The most of one of the detector's classes seen in a frame. `cut`: there may have been more, for frames held more boxes
+    than are kept of each; it is told as `at least` so many then."""
+
+    name: str
+    most: int
+    cut: bool = False
+
+
+Objects = tuple[Count, ...]  # of each class once, commonest first
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,14 @@ class Event:
 @dataclass(frozen=True)
 class Facts:
     """All that a description may say of a video. `events`: the `MOST_EVENTS` strongest, in order of time; `normal`: the
-    likeliest normal class of a video in which nothing was found; `objects`: in the whole video."""
+    likeliest normal class of a video in which nothing was found; `objects`: in the whole video; `cut`: some frame of it held
+    more boxes than are kept, so that an object which is not among those may have been there."""
 
     duration_s: float
     events: tuple[Event, ...]
     normal: str | None
     objects: Objects = ()
+    cut: bool = False
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -55,7 +69,7 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
     """Facts of a scored video.
 
     Args:
-        features: with `time`, `count` and `class` read.
+        features: with `time`, `count`, `seen` and `class` read.
         card: the classes it was scored against; k: of the head (eq. 9).
         detector_names: the detector's classes by id (as text).
     """
@@ -69,6 +83,7 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
         events,
         None if events else _normal(scored.snippets.classes, card, k),
         most_at_once(features, slice(None), detector_names),
+        bool(unkept(features).any()),
     )
 
 
@@ -102,15 +117,32 @@ def _normal(classes_TC: np.ndarray, card: Card, k: int) -> str | None:
 
 
 def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mapping[str, str]) -> Objects:
-    """The most objects of each class kept in one frame of these rows, commonest first."""
-    most: dict[str, int] = {}
-    for count, ids in zip(features.count[rows], features.class_id[rows], strict=True):
-        here, times = np.unique(ids[:count], return_counts=True)
-        for number, many in zip(here, times, strict=True):
-            name = names.get(str(int(number)), "")
-            if name:
-                most[name] = max(most.get(name, 0), int(many))
-    return tuple(sorted(most.items(), key=lambda item: (-item[1], item[0])))
+    """The most objects of each class kept in one frame of these rows, commonest first.
+
+    A number is cut unless no frame can have held more: what was not kept of a frame may be of any class.
+    """
+    ids_TN = np.where(kept(features), features.class_id, -1)[rows]
+    more_T = unkept(features)[rows]
+    most: dict[str, Count] = {}
+    for number in np.unique(ids_TN[ids_TN >= 0]):
+        if name := names.get(str(int(number)), ""):
+            here_T = (ids_TN == number).sum(1)
+            count = Count(name, int(here_T.max()), bool((here_T + more_T).max() > here_T.max()))
+            most[name] = max(most.get(name, count), count)
+    return tuple(sorted(most.values(), key=lambda one: (-one.most, one.name)))
+
+
+def kept(features: VideoFeatures) -> np.ndarray:
+    """Which of the N boxes that a row has room for hold one: bool (T, N)."""
+    return np.arange(features.class_id.shape[1]) < features.count[:, None]
+
+
+def unkept(features: VideoFeatures) -> np.ndarray:
+    """How many more boxes the detector saw in the frame of each row than are kept: float (T,). Shards of earlier versions do
+    not tell: infinite where a row is full."""
+    if features.seen is None:
+        return np.where(features.count >= features.class_id.shape[1], np.inf, 0.0)
+    return np.maximum(features.seen.astype(float) - features.count, 0.0)
 
 
 _PLURALS = {"knife": "knives", "mouse": "mice", "scissors": "scissors", "skis": "skis", "sheep": "sheep"}  # of COCO's classes

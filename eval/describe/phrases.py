@@ -5,7 +5,7 @@ Kinds of phrases, a letter each: c class, v verdict, p pair of times, s start, e
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aadc.eval.describe.reading import Token
 
@@ -30,13 +30,14 @@ _TIMED = {"from", "at", "between", "around", "about", *_STARTS, *_ENDS, *_LASTS,
 @dataclass(frozen=True)
 class Phrase:
     """`name` of the class or object, or the times as said; `value`: start, end or length in seconds, a confidence, a number of
-    objects (below 0: none said); `until`: end of a pair, in seconds; `plural`: of a class or object."""
+    objects (below 0: none said); `until`: end of a pair, in seconds; `plural`: of a class or object; `least`: or more."""
 
     kind: str
     name: str
     value: float = -1.0
     until: float = 0.0
     plural: bool = False
+    least: bool = False
 
 
 def phrases(tokens: Sequence[Token]) -> tuple[list[Phrase], list[str]]:
@@ -73,6 +74,8 @@ def _phrase(tokens: Sequence[Token], place: int) -> tuple[Phrase | str | None, i
     if token.kind == "time":
         return _times([], token, rest)
     name = token.name
+    if name == "at" and rest and rest[0] == Token("word", "least"):
+        return _at_least(rest[1:])
     if name in _TIMED:
         return _timed(tokens, place)
     if name == "confidence":
@@ -95,6 +98,14 @@ def _number(token: Token, rest: Sequence[Token]) -> tuple[Phrase | str | None, i
     if rest and rest[0].kind == "object" and (article or (token.value >= 1 and "%" not in token.name)):
         return Phrase("o", rest[0].name, -1.0 if article else token.value, plural=rest[0].plural), 2
     return (None if article else f"leave out {token.name!r}: give numbers of what was counted alone"), 1
+
+
+def _at_least(rest: Sequence[Token]) -> tuple[Phrase | str, int]:
+    """`at least` with the number of objects that has to follow."""
+    phrase, length = _number(rest[0], rest[1:]) if rest and rest[0].kind == "number" else (None, 0)
+    if not isinstance(phrase, Phrase) or phrase.value < 0:
+        return "'at least' needs a number of what was counted after it", 2
+    return replace(phrase, least=True), 2 + length
 
 
 def _timed(tokens: Sequence[Token], place: int) -> tuple[Phrase | str, int]:

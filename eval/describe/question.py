@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aadc.eval.describe.checker import check
-from aadc.eval.describe.compose import as_text, compose, joined
-from aadc.eval.describe.facts import Facts, counted, plain
+from aadc.eval.describe.compose import as_text, compose, joined, number_of
+from aadc.eval.describe.facts import Count, Facts, kept, plain, unkept
+from aadc.eval.describe.phrases import phrases
 from aadc.eval.describe.reading import PEOPLE, Token, Vocabulary, read
 from aadc.eval.scores import Scored
 from aadc.eval.spans import clock
@@ -30,10 +31,16 @@ _PEOPLE = {*PEOPLE, "person", "persons", "anybody", "anyone", "somebody", "nobod
 
 @dataclass(frozen=True)
 class Subject:
-    """What is asked about: a class or an object by its spoken name, or words (`kind` unknown) that are neither."""
+    """What is asked about: a class or an object by its spoken name, words (`kind` unknown) that are neither, or an object that
+    may have been among the boxes that were not kept (`kind` cut)."""
 
     kind: str
     name: str
+
+    @property
+    def known(self) -> bool:
+        """Whether the facts say yes or no to it."""
+        return self.kind in ("class", "object")
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ class Moment:
 
 def subjects(question: str, card: Card, objects: Sequence[str], facts: Facts) -> list[Subject]:
     """What a question asks about: classes in the words of the card (names, and words that only one prompt has), objects in the
-    detector's; numbers, times and all other words are unknown. So is a normal class, unless it is the one the video was given.
+    detector's; numbers, times and all other words are unknown. So is a normal class, unless it is the one the video was given,
+    and an object that was not kept where more was seen than kept.
     """
     known: dict[str, Subject] = {}
     own = _own_words(card, objects)
@@ -67,8 +75,10 @@ def subjects(question: str, card: Card, objects: Sequence[str], facts: Facts) ->
                 found[Subject("object", "person")] = None
         elif word not in _ASKING:
             found[known.get(_stem(word), Subject("unknown", word))] = None
-    classes = [one for one in found if one.kind == "class"]
-    return [one for one in found if not (classes and one == Subject("object", "person"))]  # `a person fighting` asks for fights
+    if any(one.kind == "class" for one in found):
+        found.pop(Subject("object", "person"), None)  # `a person fighting` asks for fights
+    hidden = [one for one in found if facts.cut and one.kind == "object" and not _detected(one, facts)]
+    return [Subject("cut", one.name) if one in hidden else one for one in found]
 
 
 def _own_words(card: Card, objects: Sequence[str]) -> dict[str, set[str]]:
@@ -103,7 +113,7 @@ def facts_for(asked: Sequence[Subject], facts: Facts) -> str:
     """The facts channel of a question: all facts, and of what is asked about whether it was detected."""
     lines = [as_text(facts)]
     for one in asked:
-        state = "not known" if one.kind == "unknown" else "detected" if _detected(one, facts) else "not detected"
+        state = "not known" if not one.known else "detected" if _detected(one, facts) else "not detected"
         lines.append(f"Asked: {one.name}: {state}")
     return "\n".join(lines)
 
@@ -111,18 +121,21 @@ def facts_for(asked: Sequence[Subject], facts: Facts) -> str:
 def _detected(one: Subject, facts: Facts) -> bool:
     if one.kind == "class":
         return one.name in [plain(name) for name in (*facts.categories, *([facts.normal] if facts.normal else []))]
-    return one.name in [plain(name) for name, _ in facts.objects]
+    return one.name in [plain(count.name) for count in facts.objects]
 
 
 def composed_answer(asked: Sequence[Subject], facts: Facts) -> str:
     """The answer that follows from the facts, in plain words. It says yes or no only where it knows all that is asked."""
-    known = [one for one in asked if one.kind != "unknown"]
+    known = [one for one in asked if one.known]
+    hidden = [repr(one.name) for one in asked if one.kind == "cut"]
     unknown = [repr(one.name) for one in asked if one.kind == "unknown"]
     yes = [_found(one, facts) for one in sorted(known, key=lambda one: one.kind != "object") if _detected(one, facts)]
     no = [f"no {one.name} was detected" for one in known if not _detected(one, facts)]
     sentences = [*yes, *no]
-    if known and not unknown:
+    if known and not (unknown or hidden):
         sentences[0] = f"{'yes' if yes else 'no'}, {sentences[0]}"
+    if hidden:
+        sentences.append(f"more was seen at once than is kept, so whether there was {joined(hidden)} is not known")
     if unknown:
         sentences.append(f"what was detected says nothing of {joined(unknown)}")
     text = " ".join(f"{one[0].upper()}{one[1:]}." for one in sentences)
@@ -137,8 +150,8 @@ def without_yes(text: str) -> str:
 
 def _found(one: Subject, facts: Facts) -> str:
     if one.kind == "object":
-        count = dict((plain(name), count) for name, count in facts.objects)[one.name]
-        return f"{count} {counted(one.name, count)} {'was' if count == 1 else 'were'} seen"
+        count = _count(one, facts)
+        return f"{number_of(count)} {'was' if count.most == 1 else 'were'} seen"
     spans = [event.times for event in facts.events if plain(event.category) == one.name]
     # without events it is the normal class of a video in which nothing was found
     spans = spans or [("00:00", clock(facts.duration_s))]
@@ -148,7 +161,7 @@ def _found(one: Subject, facts: Facts) -> str:
 
 def answer_faults(text: str, asked: Sequence[Subject], facts: Facts, words: Vocabulary) -> list[str]:
     """What is wrong with an answer. It may leave out what was not asked for, and deny what was asked for and not detected."""
-    known = [one for one in asked if one.kind != "unknown"]
+    known = [one for one in asked if one.known]
     detected = [one for one in known if _detected(one, facts)]
     denied = {one.name for one in known} - {one.name for one in detected}
     tokens = read(text, words, facts)
@@ -166,12 +179,17 @@ def answer_faults(text: str, asked: Sequence[Subject], facts: Facts, words: Voca
 
 
 def _said(one: Subject, tokens: Sequence[Token], facts: Facts) -> bool:
-    """Whether a class is named, or an object with the number seen in the whole video, not that of some event."""
+    """Whether a class is named, or an object with the number seen in the whole video, not that of some event, as `at least`
+    where it is that."""
     if one.kind == "class":
         return one.name in {token.name for token in tokens}
-    most = dict((plain(name), count) for name, count in facts.objects)[one.name]
-    pairs = zip(tokens, tokens[1:], strict=False)
-    return any(first.kind == "number" and first.value == most and second.name == one.name for first, second in pairs)
+    count = _count(one, facts)
+    told = [phrase for phrase in phrases(tokens)[0] if phrase.kind == "o" and phrase.name == one.name]
+    return any((phrase.value, phrase.least) == (count.most, count.cut) for phrase in told)
+
+
+def _count(one: Subject, facts: Facts) -> Count:
+    return next(count for count in facts.objects if plain(count.name) == one.name)
 
 
 def _without_denials(tokens: Sequence[Token], denied: set[str]) -> tuple[list[Token], set[str]]:
@@ -204,10 +222,10 @@ def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, 
                 found.append(Moment(at, at, f"comes nearest to {one.name} (share {share.max():.2f})"))
         elif one.kind == "object" and _detected(one, facts):
             ids = [int(key) for key, name in names.items() if plain(name) == one.name]
-            inside = np.arange(features.class_id.shape[1]) < features.count[:, None]
-            counts = (np.isin(features.class_id, ids) & inside).sum(1)
-            at = float(features.time[int(counts.argmax())])
-            found.append(Moment(at, at, f"{counts.max()} {counted(one.name, int(counts.max()))}"))
-    if all(one.kind == "unknown" for one in asked):
+            counts, cut = (np.isin(features.class_id, ids) & kept(features)).sum(1), unkept(features) > 0
+            row = int((2 * counts + cut).argmax())  # of the frames with most of it one that may have held more
+            at = float(features.time[row])
+            found.append(Moment(at, at, number_of(Count(one.name, int(counts[row]), bool(cut[row])))))
+    if not any(one.known for one in asked):
         found = [Moment(e.start_s, e.end_s, f"{plain(e.category)}, confidence {e.confidence:.2f}") for e in facts.events]
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.extras import needed
 from aadc.manifests.records import problems_of
 
 
@@ -51,12 +52,10 @@ def read_references(path: Path) -> dict[str, list[str]]:
 
 def _library() -> tuple:
     """pycocoevalcap's three metrics; asked for before an hour of describing, not after."""
-    try:
+    with needed("--references", "words"):
         from pycocoevalcap.bleu.bleu import Bleu
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.rouge.rouge import Rouge
-    except ImportError:
-        raise UserError("--metric text needs one more library: pip install 'aadc-net[text]'") from None
     return Bleu, Rouge, Cider
 
 

@@ -113,7 +113,8 @@ def _row(video: str, found: Description, facts: Facts, made_with: Mapping) -> di
 
 
 def event_record(event: Event) -> dict:
-    """An event for people and programs: seconds and mm:ss, class, confidence, and what was seen at once."""
+    """An event for people and programs: seconds and mm:ss, class, confidence, what was seen at once, and of which of that
+    there may have been more."""
     start, end = event.times
     return {
         "start_s": round(event.start_s, 3),
@@ -122,7 +123,8 @@ def event_record(event: Event) -> dict:
         "end": end,
         "category": event.category,
         "confidence": round(event.confidence, 4),
-        "objects": dict(event.objects),
+        "objects": {one.name: one.most for one in event.objects},
+        "at_least": [one.name for one in event.objects if one.cut],
     }
 
 

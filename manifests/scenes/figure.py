@@ -4,6 +4,8 @@ Lengths are in figure heights (standing height = 1), x to the right, y *down*, t
 from straight down, positive towards +x, so that mirroring a figure is changing the sign of x.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -73,17 +75,16 @@ class Look:
     long_hair: bool
 
 
-def _along(angle: float, length: float) -> np.ndarray:
-    radians = np.deg2rad(angle)
-    return length * np.array([np.sin(radians), np.cos(radians)])
+def _along(angle: float, length: float) -> complex:
+    radians = math.radians(angle)
+    return complex(length * math.sin(radians), length * math.cos(radians))
 
 
-def joints(pose: Pose) -> dict[str, np.ndarray]:
-    """Joint positions (2,), float64, in figure heights, with the pelvis above x = 0 and the floor at y = 0."""
+def joints(pose: Pose) -> dict[str, complex]:
+    """Joint positions x + iy in figure heights, with the pelvis above x = 0 and the floor at y = 0."""
     spine = -_along(-pose.lean, 1.0)
-    across = np.array([-spine[1], spine[0]])  # to the right of somebody seen from the front
-    at = {"pelvis": np.zeros(2)}
-    at["neck"] = at["pelvis"] + TORSO * spine
+    across = 1j * spine  # to the right of somebody seen from the front
+    at = {"pelvis": 0j, "neck": TORSO * spine}
     at["head"] = at["neck"] - _along(-(pose.lean + pose.nod), NECK)
     for side, sign in (("near", 1), ("far", -1)):
         spread = sign * pose.front
@@ -99,13 +100,13 @@ def joints(pose: Pose) -> dict[str, np.ndarray]:
             f"{side}_knee": knee,
             f"{side}_foot": knee + _along(getattr(pose, f"{side}_shin"), SHIN),
         }
-    lowest = max(point[1] + (HEAD_RADIUS if name == "head" else SUPPORT_RADIUS) for name, point in at.items())
+    lowest = max(point.imag + (HEAD_RADIUS if name == "head" else SUPPORT_RADIUS) for name, point in at.items())
     drop = -lowest if pose.pelvis is None else -pose.pelvis
     for side in ("near", "far"):
-        shin_x, shin_y = (at[f"{side}_foot"] - at[f"{side}_knee"]) / SHIN
-        ahead = np.array([0, 0.3]) if pose.front > 0.5 else np.array([shin_y, -shin_x])
+        shin = (at[f"{side}_foot"] - at[f"{side}_knee"]) / SHIN
+        ahead = 0.3j if pose.front > 0.5 else shin.imag - 1j * shin.real
         at[f"{side}_toe"] = at[f"{side}_foot"] + 0.055 * ahead
-    return {name: point + (0, drop) for name, point in at.items()}
+    return {name: point + 1j * drop for name, point in at.items()}
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,9 @@ _REACH = {"pelvis": 0.072, "neck": 0.06, "shoulder": 0.045, "elbow": 0.041, "han
 def place(pose: Pose, look: Look, x: float, floor_y: float, scale: float, facing: int) -> Placed:
     """Put a posed figure into the picture: its pelvis above `x`, its floor at `floor_y`, `scale` px high (all px)."""
     scale = scale * look.stature
-    at = {name: np.array([x + facing * scale * px, floor_y + scale * py]) for name, (px, py) in joints(pose).items()}
-    return Placed(look, pose, at, scale, facing)
+    found = joints(pose)
+    points = np.array([(x + facing * scale * point.real, floor_y + scale * point.imag) for point in found.values()])
+    return Placed(look, pose, dict(zip(found, points, strict=True)), scale, facing)
 
 
 def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
@@ -145,18 +147,29 @@ def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     return tuple(int(min(255, channel * factor)) for channel in colour)
 
 
-def capsule(draw: ImageDraw.ImageDraw, start: np.ndarray, end: np.ndarray, radius: float, colour) -> None:
+def capsule(draw: ImageDraw.ImageDraw, start: Sequence[float], end: Sequence[float], radius: float, colour) -> None:
     """A thick line with round ends, px of the canvas."""
-    draw.line([tuple(start), tuple(end)], fill=colour, width=max(1, round(2 * radius)))
-    for x, y in (start, end):
+    ends = [tuple(start), tuple(end)]
+    if ends[0] == ends[1]:
+        ends.pop()
+    else:
+        draw.line(ends, fill=colour, width=max(1, round(2 * radius)))
+    for x, y in ends:
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
 
 
-def draw_limbs(draw: ImageDraw.ImageDraw, figure: Placed, side: str, zoom: float, arms: bool = True, legs: bool = True) -> None:
-    """One side's arm and leg."""
+def draw_limbs(
+    draw: ImageDraw.ImageDraw,
+    figure: Placed,
+    at: dict[str, list[float]],
+    side: str,
+    zoom: float,
+    arms: bool = True,
+    legs: bool = True,
+) -> None:
+    """One side's arm and leg. `at`: the figure's joints, px of the canvas."""
     look, dark = figure.look, 1.0 if side == "near" or figure.pose.front > 0.5 else 0.72
     thick = zoom * figure.scale * look.build
-    at = {name: point * zoom for name, point in figure.at.items()}
     if legs:
         hip, knee, foot = (at[f"{side}_{part}"] for part in ("hip", "knee", "foot"))
         trousers = shade(look.trousers, dark)
@@ -170,12 +183,11 @@ def draw_limbs(draw: ImageDraw.ImageDraw, figure: Placed, side: str, zoom: float
         capsule(draw, hand, hand, 0.036 * thick, shade(look.skin, dark))
 
 
-def draw_torso(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float) -> None:
-    """Trunk, neck and head."""
+def draw_torso(draw: ImageDraw.ImageDraw, figure: Placed, at: dict[str, list[float]], zoom: float) -> None:
+    """Trunk, neck and head. `at`: the figure's joints, px of the canvas."""
     look = figure.look
-    at = {name: point * zoom for name, point in figure.at.items()}
     thick = zoom * figure.scale
-    pelvis, neck, head = at["pelvis"], at["neck"], at["head"]
+    pelvis, neck, head = (np.array(at[name]) for name in ("pelvis", "neck", "head"))
     capsule(draw, pelvis, pelvis, 0.066 * thick * look.build, look.trousers)
     if figure.pose.front > 0.5:
         for side in ("near", "far"):
@@ -195,9 +207,10 @@ def draw_torso(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float) -> None:
 
 def draw_figure(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float) -> None:
     """The whole figure, far side first; from the front, arms come over the trunk."""
-    draw_limbs(draw, figure, "far", zoom, arms=figure.pose.front < 0.5)
-    draw_limbs(draw, figure, "near", zoom, arms=False)
-    draw_torso(draw, figure, zoom)
+    at = dict(zip(figure.at, (zoom * np.array(list(figure.at.values()))).tolist(), strict=True))
+    draw_limbs(draw, figure, at, "far", zoom, arms=figure.pose.front < 0.5)
+    draw_limbs(draw, figure, at, "near", zoom, arms=False)
+    draw_torso(draw, figure, at, zoom)
     if figure.pose.front >= 0.5:
-        draw_limbs(draw, figure, "far", zoom, legs=False)
-    draw_limbs(draw, figure, "near", zoom, legs=False)
+        draw_limbs(draw, figure, at, "far", zoom, legs=False)
+    draw_limbs(draw, figure, at, "near", zoom, legs=False)

@@ -1,6 +1,7 @@
 """One video as data: who does what, where and when; and the truth of every frame. `camera.py` draws it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -113,12 +114,19 @@ class Scene:
         return (*abnormal, *sorted(normal))
 
     def figures(self, frame: int) -> list[tuple[Actor, Act, Placed]]:
-        """Everybody in the frame, farthest first."""
-        found = []
-        for actor in sorted(self.actors, key=lambda actor: actor.floor_y):
-            if (act := actor.act(frame)) is not None:
-                found.append((actor, act, _placed(actor, act, frame)))
-        return found
+        """Everybody in the frame, farthest first. Kept: the camera asks, and whoever writes down the truth."""
+        if frame not in self._figures:
+            there = [(actor, act) for actor in self._by_depth if (act := actor.act(frame)) is not None]
+            self._figures[frame] = [(actor, act, _placed(actor, act, frame)) for actor, act in there]
+        return self._figures[frame]
+
+    @cached_property
+    def _figures(self) -> dict[int, list[tuple[Actor, Act, Placed]]]:
+        return {}
+
+    @cached_property
+    def _by_depth(self) -> list[Actor]:
+        return sorted(self.actors, key=lambda actor: actor.floor_y)
 
     def truth(self, frame: int) -> list[Seen]:
         """Figures and bags that can be seen: a good part is inside the picture and not behind a pillar or somebody nearer."""

@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aadc.eval.bootstrap import RankedScores, intervals
+from aadc.eval.bootstrap import RankedScores, intervals, perfect_auc_interval, share_interval
 from aadc.eval.metrics import recall_at_false_positives
 
 
@@ -72,6 +73,20 @@ def test_an_interval_is_the_percentiles_of_naive_draws():
         drawn = [videos[place] for place in random.integers(0, 40, 40)]
         naive.append(roc_auc_score(np.concatenate([truth for _, truth in drawn]), np.concatenate([s for s, _ in drawn])))
     assert [low, high] == pytest.approx(np.percentile(naive, [2.5, 97.5]), abs=0.2 * (high - low))
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (1, 1), (8, 8), (0, 8), (7, 8), (22, 24), (290, 290)])
+def test_the_interval_of_a_share_is_exact(hits, count):
+    assert share_interval(hits, count) == pytest.approx(binomtest(hits, count).proportion_ci(0.95, "exact"), abs=1e-9)
+
+
+def test_the_bound_of_a_perfect_auc_holds_where_the_true_one_is_on_it():
+    """Videos of two kinds whose true AUC is the bound look perfect in fewer than 2.5 % of all draws."""
+    random, low = np.random.default_rng(0), perfect_auc_interval(4, 6)[0]
+    assert low == pytest.approx(0.025 ** (1 / 4)) and perfect_auc_interval(6, 4) == perfect_auc_interval(4, 6)
+    apart = 2**0.5 * norm.ppf(low)  # standard deviations between two normal curves with that AUC
+    perfect = [random.normal(size=6).max() < (random.normal(size=4) + apart).min() for _ in range(4000)]
+    assert np.mean(perfect) < 0.025
 
 
 def test_nothing_defined_is_no_interval():

@@ -101,8 +101,7 @@ def test_figures_follow_from_the_scores(run):
     assert metrics["frame"]["auc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-9)
     assert metrics["frame"]["anomalous_frames"] == truth.sum() and metrics["frame"]["frames"] == len(truth)
     assert metrics["videos"] == 5 and metrics["notes"] == [] and len(metrics["map"]["clean"]["map"]) == 5
-    low, high = metrics["interval"]["auc"]
-    assert low <= metrics["frame"]["auc"] <= high
+    assert metrics["interval"]["auc"] is None and "too few videos" in out  # five of them
     with h5py.File(run.eval / "scores.h5") as scores:
         assert list(scores.attrs["classes"]) == CARD.names and len(scores) == 5
         np.testing.assert_allclose(scores["n%2F1.mp4"]["score"][:], score[: len(scores["n%2F1.mp4"]["score"])], atol=1e-6)

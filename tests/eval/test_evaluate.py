@@ -72,10 +72,33 @@ def test_a_perfect_head_and_the_flat_floor():
     rows = rows_of(classes)
     figures = evaluate(perfect(rows, classes), with_map=False)
     assert figures["frame"]["auc"] == figures["frame"]["ap"] == figures["video"]["auc"] == 1
-    assert figures["interval"]["auc"] == [1, 1] and figures["category"]["accuracy"] == 1 and figures["map"] is None
+    assert figures["interval"]["auc"] is None and figures["category"]["accuracy"] == 1 and figures["map"] is None
     flat = evaluate(perfect(rows, classes, flat=True), with_map=False)
     assert {key: flat["frame"][key] for key in ("auc", "ap")} == pytest.approx(flat["frame"]["flat_floor"])
     assert flat["frame"]["auc_abnormal_videos"] == 0.5
+
+
+@pytest.mark.parametrize(("each", "given"), [(9, False), (10, True)])
+def test_few_videos_give_no_interval_and_perfect_ones_an_exact_one(each, given):
+    """Fewer than ten of a kind: no percentiles. Where nothing went wrong, draws are all alike: exact bounds or none."""
+    classes = card("walk", "sit", "fall", "fight", normal=2)
+    rows = [Row(video=f"n{i}.mp4", split="test", labels="walk") for i in range(each)]
+    rows += [
+        Row(video=f"a{i}.mp4", split="test", labels=["fall", "fight"][i % 2], segments=f"32-96:{['fall', 'fight'][i % 2]}")
+        for i in range(each)
+    ]
+    split = perfect(rows, classes)
+    found = evaluate(split, with_map=True)
+    assert {name for name, bounds in found["interval"].items() if bounds} == {"video_auc", "category_accuracy"}
+    assert found["interval"]["video_auc"] == pytest.approx([0.025 ** (1 / each), 1])
+    assert found["interval"]["category_accuracy"] == pytest.approx([0.025 ** (1 / (2 * each)), 1])
+    split = perfect(rows, classes)
+    split.scored["a0.mp4"].snippets.anomaly[:] = 0.0
+    split.scored["a1.mp4"].snippets.classes[2:6] = [0.0, 0.0, 1.0, 0.0]  # a fight, and taken for a fall
+    odd = evaluate(split, with_map=True)["interval"]
+    for name in ("auc", "ap", "video_auc", "auc_abnormal_videos", "map_clean"):
+        assert (odd[name] is not None) == given, name
+    assert odd["category_accuracy"][1] < 1
 
 
 def test_abnormal_videos_without_segments_are_left_out_and_named():
@@ -88,11 +111,12 @@ def test_abnormal_videos_without_segments_are_left_out_and_named():
     assert list(figures["class"]) == ["fall"] and figures["map"]["clean"]["mean"] == 1
     (note,) = notes_on(split, figures)
     assert "over the other 4 videos: 1 abnormal videos have no segments" in note and "fight.mp4" in note
+    assert "aadc-manifest folder --whole-clips" in note
     rows[0] = Row(video="fall.mp4", split="test", labels="fall")
     split = perfect(rows, classes)
     figures = evaluate(split, with_map=True)
     assert figures["frame"] is figures["class"] is figures["map"] is None and "auc" not in figures["interval"]
-    assert figures["interval"]["video_auc"] == [1, 1]
+    assert figures["interval"]["video_auc"] == pytest.approx([0.025 ** (1 / 2), 1])  # 2 abnormal and 3 normal videos
     assert notes_on(split, figures)[0].startswith("no frame-level figures: 2 abnormal")
 
 

@@ -1,4 +1,4 @@
-"""`aadc-eval --table`: heads are trained as each row says, once, and the figures are those of the heads."""
+"""`aadc-table`: heads are trained as each row says, once, and the figures are those of the heads."""
 
 import csv
 import json

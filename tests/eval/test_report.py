@@ -2,13 +2,18 @@
 
 import base64
 import io
+import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -19,14 +24,14 @@ import videos
 from calls import call
 
 from aadc.eval import report as report_module
-from aadc.eval.charts import pr_path, roc_path, step_path
+from aadc.eval.charts import operating_point, pr_path, roc_path, step_path, ticks
 from aadc.eval.cli.evaluate import main
 from aadc.eval.evaluate import evaluate
 from aadc.eval.keyframes import choose_rows, pictures
-from aadc.eval.mistakes import judge
+from aadc.eval.mistakes import called, judge
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import Scored
-from aadc.eval.spans import Span, find_spans
+from aadc.eval.spans import Span, find_spans, period
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, VideoFeatures, write_shard
@@ -72,6 +77,46 @@ def test_verdicts_by_hand():
     assert unknown.words == ("miss",) and unknown.severity == 0
     assert judge([span(3, 9)], [], False, score, ("fall", "fall")).words == ()
     assert sorted([touched, beside, calm, unknown], key=lambda verdict: verdict.order)[0] is beside
+
+
+def test_a_video_is_called_what_was_found_in_it_whatever_is_true():
+    assert called([], True, "fight") == "called normal; among anomalies most like fight"
+    assert called([], False, "squat") == "called normal; among normal classes most like squat"
+    assert called([], False, None) == called([], True, None) == "called normal"
+    found = [span(0, 20), span(30, 40, category="fight"), span(50, 60)]
+    assert called(found, True, "fight") == "called anomalous: fall, fight"
+    assert called(found, True, "theft") == "called anomalous: fall, fight; among anomalies most like theft"
+    assert called(found, False, "squat") == "called anomalous: fall, fight; among normal classes most like squat"
+
+
+@given(st.floats(0.001, 1e6) | st.sampled_from([0.0, 0.04, 0.5, 0.6, 3.6, 59.9, 60.0, 3600.0, float("inf"), float("nan")]))
+def test_ticks_are_round_times_and_no_two_are_written_alike(duration_s):
+    times, labels = zip(*ticks(duration_s), strict=True)
+    assert times[0] == 0 and len(labels) == len(set(labels)) <= 7 and all(a < b for a, b in zip(times, times[1:], strict=False))
+    if 0.2 < duration_s < 1e6:
+        assert len(times) > 1 and times[-1] <= duration_s * (1 + 1e-6)
+    for seconds, label in zip(times, labels, strict=True):
+        parts = [float(part) for part in label.split(":")]
+        assert sum(part * 60**place for place, part in enumerate(reversed(parts))) == pytest.approx(seconds, abs=1e-6)
+
+
+def test_short_spans_do_not_begin_and_end_at_the_same_time():
+    assert period(24.0, 24.5) == "00:24.0-00:24.5" and period(24, 26.5) == "00:24-00:26"
+    assert period(3725.04, 3725.94) == "1:02:05.0-1:02:05.9" and period(24, 26.5, tenths=True) == "00:24.0-00:26.5"
+    assert str(span(24 * 25, 24 * 25 + 12)) == "00:24.0-00:24.4 fall"
+
+
+def test_the_threshold_lies_on_the_curves():
+    random = np.random.default_rng(1)
+    truth = random.random(2000) < 0.3
+    score = np.round(random.random(2000) * 0.7 + 0.3 * truth, 2)
+    false, found, precision = operating_point(truth, score, 0.5)
+    told = [(bool(t), bool(s >= 0.5)) for t, s in zip(truth, score, strict=True)]
+    assert false == told.count((False, True)) / (told.count((False, True)) + told.count((False, False)))
+    assert found == told.count((True, True)) / truth.sum() and precision == told.count((True, True)) / (score >= 0.5).sum()
+    corners = [(float(x), float(y)) for x, y in re.findall(r"[ML](\d+) (\d+)", roc_path(truth, score))]
+    assert min(abs(x - 1000 * false) + abs(y - 1000 * (1 - found)) for x, y in corners) < 15
+    assert operating_point(truth, score, 2.0) == (0, 0, None)
 
 
 def test_rows_to_show():
@@ -143,8 +188,6 @@ def test_times_of_a_camera_that_does_not_keep_step():
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """Four videos of 90 frames; the head's only input that matters is one number a snippet, so the scores are known."""
-    import torch
-
     run = RunFolder(tmp_path / "run")
     run.shards.mkdir(parents=True)
     write_manifest(ROWS, CARD, run.manifest_csv)
@@ -165,20 +208,27 @@ def run(tmp_path) -> RunFolder:
         )  # fmt: skip
     models = {"detector": {"class_names": {"1": "person"}}}
     write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, models, {"stride": 16}), made)
+    trained(run, CARD)
+    return run
+
+
+def trained(run: RunFolder, card: Card) -> None:
+    """A head of these classes."""
+    import torch
+
     torch.manual_seed(3)
-    model = AnomalyHead(HeadConfig(n_ctx=1), 8, 6, 4, CARD.names)
-    model.set_classes(CARD.names, torch.randn(4, 8))
+    model = AnomalyHead(HeadConfig(n_ctx=1), 8, 6, 4, card.names)
+    model.set_classes(card.names, torch.randn(len(card.names), 8))
     for weights in model.score.parameters():
         torch.nn.init.normal_(weights, std=1.0)
-    save_head(run.head, model, HeadConfig(n_ctx=1), CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
-    return run
+    save_head(run.head, model, HeadConfig(n_ctx=1), card, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
 
 
 def test_the_page_in_a_browser(run):
     status, out, _ = call(main, "--run", str(run.path), "--report")
     assert status == 0 and "report.html" in out and "key frames of 3 videos are left out" in out
     html = (run.eval / "report.html").read_text()
-    assert not re.search(r'(src|href)="(?!data:)', html) and "url(" not in html and "@import" not in html
+    assert not re.search(r'(src|href)="(?!data:|file:)', html) and "url(" not in html and "@import" not in html
     page, complaints = browser.open_page(run.eval / "report.html")
     assert complaints == "" and page.text(id="count") == "4 of 4"
     names = [video["data-name"] for video in page.all("article")]
@@ -192,8 +242,8 @@ def test_the_page_in_a_browser(run):
     assert int(caption[1]) == videos.frame_of(np.array(picture)) // 25
     box = page.all("span", class_="box")[0]["style"]
     assert box == "left:40.0%;top:30.0%;width:20.0%;height:40.0%"
-    red = [own for own in page.all("rect", class_="true") if own["x"] == "222.2"]
-    assert len(red) == 2 and red[0]["width"] == "333.3"  # frames 20 to 50 of 90, in two videos
+    true = [own for own in page.all("i", class_="mark true") if own["style"] == "left:22.22%;width:33.33%"]
+    assert len(true) == 4  # frames 20 to 50 of 90, behind the curves of two videos and below them
 
 
 def test_sorting_and_filtering_in_a_browser(run):
@@ -213,6 +263,133 @@ def test_sorting_and_filtering_in_a_browser(run):
             assert ("hidden" in video) == (word not in video["data-words"].split("|"))
 
 
+def style_sheets() -> list[dict[str, str]]:
+    """Colours of the page by name, light and dark."""
+    text = Path(report_module.__file__).with_name("report.jinja").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", text)
+    assert len(blocks) == 2
+    return [dict(re.findall(r"--(\w+): (#[0-9a-f]{6}|\d+ \d+ \d+);", block)) for block in blocks]
+
+
+def luminance(colour) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one, other) -> float:
+    high, low = sorted([luminance(one), luminance(other)], reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", style_sheets(), ids=["light", "dark"])
+def test_colours_can_be_told_from_what_they_lie_on(colours):
+    """WCAG: 3 to 1 for what is drawn, 4.5 to 1 for what is read."""
+    rgb = {
+        name: np.array([int(value[i : i + 2], 16) for i in (1, 3, 5)] if value[0] == "#" else value.split(), float)
+        for name, value in colours.items()
+    }
+    for ground in ("paper", "back"):
+        for drawn, least in (("blue", 4.5), ("red", 4.5), ("soft", 4.5), ("ink", 4.5), ("amber", 3)):
+            assert contrast(rgb[drawn], rgb[ground]) >= least, (drawn, ground)
+    darkest = 0.55 * rgb["cell"] + 0.45 * rgb["paper"]  # a cell of the confusion matrix that has its whole row
+    assert contrast(rgb["ink"], darkest) >= 4.5
+
+
+def test_the_head_of_the_page_says_what_was_done_with_what(run):
+    call(main, "--run", str(run.path), "--report", "--threshold", "0.4")
+    html = (run.eval / "test-threshold-0.4" / "report.html").read_text()
+    made = json.loads((run.eval / "test-threshold-0.4" / "metrics.json").read_text())["made_with"]
+    told = dict(re.findall(r"<dt>(.*?)<dd>(.*?)(?=\s*<dt>|\s*</dl>)", html, re.DOTALL))
+    assert told["Videos"].startswith("test split of ") and told["Threshold"] == "0.4"
+    assert told["Head"].startswith(f"{run.head} (weights {made['head']['weights'][:8]}")
+    assert told["Trained on"].startswith("Test &amp; &lt;b&gt;report") and told["Models"].startswith("detector")
+    assert made["date"][:10] in told["Date"]
+
+
+def test_curves_and_pictures_say_what_they_show(run):
+    call(main, "--run", str(run.path), "--report")
+    html = (run.eval / "report.html").read_text()
+    page = browser.Page(html)
+    drawn = page.all("svg")
+    assert len(drawn) == 6 and all(own["role"] == "img" for own in drawn)
+    (about,) = [own["aria-label"] for own in drawn if "p/1.mp4" in own["aria-label"]]
+    assert about.startswith("Anomaly score of p/1.mp4 over 00:03.6: highest ") and "True: 00:00.8-00:02.0 fall." in about
+    roc = r"ROC curve over all frames, area \d+\.\d+ %; at the threshold 0.5, "
+    assert any(re.match(roc, own["aria-label"]) for own in drawn)
+    for own in page.all("img"):
+        picture = Image.open(io.BytesIO(base64.b64decode(own["src"].partition(",")[2])))
+        assert (int(own["width"]), int(own["height"])) == picture.size and own["alt"]
+    assert "true (hatched)" in html and "found (solid)" in html
+
+
+def seconds_played(run: RunFolder, script: str) -> str:
+    """What the page would play, as text, once `script` has clicked."""
+    call(main, "--run", str(run.path), "--report")
+    told = 'play = (article, seconds) => { at("count").textContent = article.dataset.name + " " + seconds.toFixed(1); };'
+    page, complaints = browser.open_page(run.eval / "report.html", told + script)
+    assert complaints == ""
+    return page.text(id="count")
+
+
+CLIP = 'const clip = document.querySelector(".plays");'
+
+
+def test_a_click_on_the_curve_plays_from_there(run):
+    click = """const plot = clip.querySelector(".plot"), box = plot.getBoundingClientRect(), clientX = box.left + box.width / 4;
+        plot.querySelector("svg").dispatchEvent(new MouseEvent("click", {bubbles: true, clientX}));"""
+    assert seconds_played(run, CLIP + click) == "p/1.mp4 0.9"
+
+
+def test_a_time_plays_from_there_and_leads_to_the_file_without_scripts(run):
+    click = 'clip.querySelector("p a.play").dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true}));'
+    assert seconds_played(run, CLIP + click) == "p/1.mp4 0.8"
+    html = (run.eval / "report.html").read_text()
+    film = (run.path.parent / "videos" / "p" / "1.mp4").as_uri()
+    links = re.findall(r'<a class="(?:frame )?play" data-at="([\d.]+)" href="([^"]+)"', html)
+    assert ("0.8", f"{film}#t=0.8") in links and {link.partition("#")[0] for _, link in links} == {film}
+
+
+def test_the_video_is_not_loaded_before_it_is_asked_for(run):
+    call(main, "--run", str(run.path), "--report")
+    assert "<video" not in (run.eval / "report.html").read_text()
+    script = CLIP + 'play(clip, 1.5); at("count").textContent = clip.querySelector("video").preload;'
+    page, _ = browser.open_page(run.eval / "report.html", script)
+    (film,) = page.all("video")
+    assert page.text(id="count") == "none" and film["src"].startswith("file://") and "controls" in film
+    script = CLIP + 'play(clip, 1.5); clip.querySelector("video").dispatchEvent(new Event("error"));'
+    page, _ = browser.open_page(run.eval / "report.html", script)
+    assert not page.all("video") and "This browser cannot play file://" in page.text(class_="bad")
+
+
+def test_it_fits_a_telephone(run):
+    """400 px wide, as a frame: a window of Chromium is never below 500."""
+    call(main, "--run", str(run.path), "--report")
+    inside = run.eval / "inside.html"
+    told = "parent.postMessage([document.documentElement.scrollWidth, innerWidth].join(), '*')"
+    inside.write_text((run.eval / "report.html").read_text() + f"<script>{told}</script>")
+    outside = run.eval / "outside.html"
+    hear = "<p id=count></p><script>onmessage = event => document.getElementById('count').textContent = event.data</script>"
+    outside.write_text(f'{hear}<iframe style="border:0;width:400px;height:3000px" src="inside.html"></iframe>')
+    page, _ = browser.open_page(outside)
+    wide, window = map(int, page.text(id="count").split(","))
+    assert wide <= window == 400
+
+
+def test_on_paper_no_card_is_cut(run, tmp_path):
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext here")
+    call(main, "--run", str(run.path), "--report")
+    copies = "for (let n = 0; n < 5; n++) videos.forEach(video => at('videos').append(video.cloneNode(true)));"
+    browser.print_page(run.eval / "report.html", tmp_path / "paper.pdf", copies)
+    command = ["pdftotext", "-layout", tmp_path / "paper.pdf", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    pages = [page for page in text.split("\f") if "video score" in page]
+    assert len(pages) > 2 and sum(page.count("video score") for page in pages) == 24
+    for page in pages:
+        assert page.count("video score") == len(re.findall(r"00:03(?!\.)", page))  # the last tick of each curve
+
+
 def test_without_videos_the_page_says_so(run, monkeypatch, tmp_path):
     monkeypatch.setenv("AADC_VIDEOS", str(tmp_path / "gone"))
     status, out, _ = call(main, "--run", str(run.path), "--report")
@@ -226,7 +403,9 @@ def test_a_full_page_has_the_worst_videos_alone(run, monkeypatch):
         path = run.path.parent / "videos" / row.video
         path.parent.mkdir(parents=True, exist_ok=True)
         videos.write_ramp(path, frames=90)
-    monkeypatch.setattr(report_module, "room_for_pictures", lambda page: 1)
+    heavier = lambda *about: {row: jpeg + bytes(30_000) for row, jpeg in pictures(*about).items()}  # noqa: E731
+    monkeypatch.setattr(report_module, "pictures", heavier)
+    monkeypatch.setattr(report_module, "room_for_pictures", lambda page: 20_000)
     _, out, _ = call(main, "--run", str(run.path), "--report")
     assert "key frames of the 1 worst videos alone" in out
     articles = (run.eval / "report.html").read_text().split("<article")[1:]
@@ -256,7 +435,9 @@ def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
         models={"detector": {"class_names": {"1": "person"}}},
         read_videos=lambda keys, _: ((key, scored[key].features) for key in keys),
     )
-    heavy = {row: random.bytes(30_000) for row in range(T)}
+    jpeg = io.BytesIO()
+    Image.new("RGB", (320, 180)).save(jpeg, "JPEG")
+    heavy = {row: jpeg.getvalue() + random.bytes(30_000 - len(jpeg.getvalue())) for row in range(T)}
     monkeypatch.setattr(report_module, "pictures", lambda decoder, path, stride, rows: {row: heavy[row] for row in rows})
     monkeypatch.setattr(report_module, "video_path", lambda root, video: root / video)
 
@@ -275,3 +456,16 @@ def test_no_frame_truth_no_curves(run):
     status, _, _ = call(main, "--run", str(run.path), "--report")
     html = (run.eval / "report.html").read_text()
     assert status == 0 and "no frame-level figures" in html and "<h3>ROC</h3>" not in html and "video AUC" in html
+    assert "True: not marked in the manifest" in html and "<h2>By class" not in html
+
+
+def test_what_has_nothing_to_show_is_left_out(run):
+    card = Card(title="Two", classes=[CARD.classes[0], CARD.classes[2]])
+    rows = [Row(video=row.video, split="test", labels="fall" if row.segments else "walk") for row in ROWS]
+    write_manifest(rows, card, run.manifest_csv)
+    trained(run, card)
+    assert call(main, "--run", str(run.path), "--report")[0] == 0
+    html = (run.eval / "report.html").read_text()
+    assert "<h2>Confusion" not in html and "<h2>By class" not in html and "category accuracy" not in html
+    assert "<td>fall<td" not in html
+    assert "most like" not in html  # of one class there is no other

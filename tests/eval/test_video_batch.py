@@ -1,4 +1,4 @@
-"""`aadc-eval --video` with videos, names and models that are not as they should be: one never ends those after it."""
+"""`aadc-score` with videos, names and models that are not as they should be: one never ends those after it."""
 
 import json
 import os

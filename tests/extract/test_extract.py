@@ -51,7 +51,17 @@ def make_set(folder: Path, clips: dict[str, dict], labels=("calm",)) -> Path:
 
 def command(manifest: Path, models: tuple[Path, Path], *options: str) -> list[str]:
     program = Path(sys.executable).with_name("aadc-extract")
-    return [str(program), manifest.name, "--detector", str(models[0]), "--clip", str(models[1]), "--threshold", "0.3", *options]
+    return [
+        str(program),
+        manifest.name,
+        "--detector",
+        str(models[0]),
+        "--clip",
+        str(models[1]),
+        "--box-threshold",
+        "0.3",
+        *options,
+    ]
 
 
 def run_here(manifest: Path, models: tuple[Path, Path], *options: str) -> subprocess.CompletedProcess:

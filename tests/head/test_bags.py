@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadc.head.bags import Bag, make_batch, pool_snippets
-from aadc.head.sampling import BalancedSampler, split_validation
+from aadc.head.sampling import BalancedSampler, least_for_validation, split_validation
 from aadc.manifests.card import Card, ClassEntry
 
 CARD = Card(
@@ -119,3 +119,17 @@ def test_no_video_is_validated_on_twice(alone, spare, seed):
 def test_too_few_videos_give_no_validation(count):
     bags = [make_bag(str(i), ("calm",)) for i in range(count)] + [make_bag(f"x{i}", ("fall",)) for i in range(40)]
     assert split_validation(bags, 0.15, 0)[1] == []
+
+
+@given(
+    st.lists(st.sampled_from(["calm", "walk", "sit"]), min_size=1, max_size=24),
+    st.lists(st.sampled_from(["fall", "fire", "both"]), min_size=1, max_size=24),
+    st.sampled_from([0.05, 0.1, 0.15, 0.3, 0.45]),
+)
+def test_the_rule_that_is_told_is_the_one_that_holds(calm, wild, share):
+    """So many of each kind, and of each two more than it has classes (a combination is one of its own): then, and only then."""
+    kinds = [[(name,) for name in calm], [("fall", "fire") if name == "both" else (name,) for name in wild]]
+    bags = [SimpleNamespace(labels=labels, abnormal=bool(kind)) for kind, own in enumerate(kinds) for labels in own]
+    least = least_for_validation(share)
+    told = all(len(own) >= least and len(own) >= len(set(own)) + 2 for own in kinds)
+    assert bool(split_validation(bags, share, 0)[1]) == told

@@ -240,3 +240,32 @@ def test_demo_writes_scenes_that_the_next_step_finds(tmp_path):
     manifest = read_manifest(tmp_path / "my demo" / "demo.csv")
     assert [row.split for row in manifest.rows] == ["train", "test"]
     assert run(tmp_path, "check", "my demo/demo.csv").returncode == 0
+
+
+def test_folder_warns_of_negation_and_names_whole_clips(gym):
+    (gym / "clips" / "no_mask").mkdir()
+    for name in ("1.mp4", "2.mp4"):
+        (gym / "clips" / "no_mask" / name).touch()
+    out = " ".join(run(gym, "folder", "clips", "--normal", "walking,squat").stdout.split())
+    assert 'negation, so "no mask" is near its opposite' in out and "edit the prompt in manifests/clips.toml" in out
+    assert "--whole-clips says so" in out and "column segments of manifests/clips.csv" in out
+    again = run(gym, "folder", "clips", "--normal", "walking,squat", "--whole-clips", "--out", "whole.csv").stdout
+    assert "--whole-clips" not in again and "no segments" not in again
+    assert "negation" not in run(gym, "ucf").stdout + run(gym, "xd").stdout  # nor "normal", nor "notebook"
+
+
+def test_replace_keeps_what_people_wrote(gym):
+    run(gym, "folder", "clips", "--normal", "walking,squat")
+    table, card = gym / "manifests" / "clips.csv", gym / "manifests" / "clips.toml"
+    card.write_text(card.read_text().replace('prompt = "fall"', 'prompt = "somebody falls"'))
+    table.write_text(table.read_text().replace(",test,fall,,", ",test,fall,3-9:fall,"))
+    marked = [row for row in read_manifest(table).rows if row.segments]
+    (gym / "clips" / "squat" / "9.mp4").touch()
+    before = table.read_bytes()
+    refused = run(gym, "folder", "clips", "--normal", "walking,squat")
+    assert refused.returncode == 2 and "--replace" in refused.stderr and table.read_bytes() == before
+    done = run(gym, "folder", "clips", "--normal", "walking,squat", "--replace", "--seed", "5")
+    assert done.returncode == 0 and "replaced: 1 row added, squat/9.mp4" in done.stdout
+    after = read_manifest(table)
+    assert len(marked) == 1 and [row for row in after.rows if row.segments] == marked
+    assert "somebody falls" in after.card.prompts and run(gym, "check", "manifests/clips.csv").returncode == 0

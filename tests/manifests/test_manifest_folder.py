@@ -20,10 +20,12 @@ from aadc.manifests.folder import (
     find_videos,
     make_card,
     make_rows,
+    marked_by_hand,
     parse_normal,
     readable,
     root_for_card,
     split_clips,
+    take_over,
 )
 from aadc.manifests.manifest import Manifest, Segment, read_manifest, video_path, video_root, write_manifest
 
@@ -315,3 +317,33 @@ def test_the_card_lists_normal_classes_first():
         ("fall", "abnormal"),
     ]
     assert (card.title, card.videos) == ("gym", "../gym")
+
+
+def test_what_people_wrote_goes_over_to_the_manifest_that_replaces_theirs():
+    card = make_card("gym", ["fall", "jump", "walk"], ["walk"], ".")
+    clips = clips_of(walk=2, fall=3, jump=1)
+    rows = make_rows(clips, ["test"] * 6, ["walk"], whole_clips=False)
+    mine = card.model_copy(
+        update={"title": "Our gym", "classes": [e.model_copy(update={"prompt": f"{e.name}, seen"}) for e in card.classes]}
+    )
+    rows[2] = rows[2].model_copy(update={"segments": (Segment(3, 9, "fall"),), "frames": 40})
+    rows[3] = rows[3].model_copy(update={"segments": (Segment(0, None, "fall"),)})  # as --whole-clips sets them
+    before = Manifest(Path("gym.csv"), mine, tuple(rows))
+    assert list(marked_by_hand(before)) == [rows[2].video]
+    clips = [*clips_of(walk=2, fall=3), *clips_of(run=1)]
+    taken, new = take_over(
+        make_rows(clips, ["test"] * 6, ["walk"], False), make_card("x", ["fall", "run", "walk"], ["walk"], "."), before
+    )
+    assert new.title == "Our gym" and {e.name: e.prompt for e in new.classes} == {
+        "walk": "walk, seen",
+        "fall": "fall, seen",
+        "run": "run",
+    }
+    assert [row.segments for row in taken] == [(), (), (Segment(3, 9, "fall"),), (), (), ()] and taken[2].frames == 40
+    with pytest.raises(UserError, match="gym.csv: fall/000.mp4: segments: .*abnormal"):
+        take_over([rows[2].model_copy(update={"labels": ("walk",), "segments": (Segment(3, 9, "fall"),)})], card, before)
+
+
+def test_a_part_of_ucf_crime_is_no_class(tmp_path):
+    with pytest.raises(UserError, match="Anomaly-Videos-Part-1 is no class but a part of UCF-Crime.*aadc-manifest ucf"):
+        clips_of_folders(touch(tmp_path, "Anomaly-Videos-Part-1/Abuse/a.mp4", "Training-Normal-Videos-Part-1/b.mp4"))

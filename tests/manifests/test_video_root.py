@@ -126,3 +126,48 @@ def test_no_video_has_more_frames_than_memory_is_kept_for():
     assert row("a", frames="100000000").frames == 10**8
     with pytest.raises(ValueError, match="frames"):
         row("a", frames="999999999")
+
+
+UCF = {
+    "Abuse/Abuse001_x264.mp4": "Anomaly-Videos-Part-1/Abuse/Abuse001_x264.mp4",
+    "Fighting/Fighting002_x264.mp4": "UCF_Crimes/Anomaly-Videos-Part-2/Fighting/Fighting002_x264.mp4",
+    "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4": "Training-Normal-Videos-Part-1/Normal_Videos001_x264.mp4",
+    "Training_Normal_Videos_Anomaly/Normal_Videos900_x264.mp4": (
+        "Training-Normal-Videos-Part-2/Training_Normal_Videos_Anomaly/Normal_Videos900_x264.mp4"
+    ),
+    "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4": (
+        "Testing_Normal_Videos/Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4"
+    ),
+}
+
+
+def test_ucf_crime_is_found_as_its_archives_unpack(tmp_path):
+    for place in UCF.values():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    videos = VideoRoot(tmp_path)
+    assert {video: videos.path(video) for video in UCF} == {video: tmp_path / place for video, place in UCF.items()}
+    for gone in ("Abuse/Abuse002_x264.mp4", "Arrest/Abuse001_x264.mp4", "Normal_Videos001_x264.mp4"):
+        assert videos.path(gone) == tmp_path / gone  # another class's video of the same name is another video
+    plain = tmp_path / "Abuse/Abuse001_x264.mp4"  # where the manifest says it lies comes first
+    plain.parent.mkdir()
+    plain.touch()
+    assert VideoRoot(tmp_path).path("Abuse/Abuse001_x264.mp4") == plain
+
+
+def test_a_part_outside_the_root_is_refused(tmp_path):
+    (tmp_path / "out/Abuse").mkdir(parents=True)
+    (tmp_path / "out/Abuse/a.mp4").touch()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/Anomaly-Videos-Part-1").symlink_to(tmp_path / "out")
+    with pytest.raises(UserError, match="leads outside"):
+        VideoRoot(tmp_path / "root").path("Abuse/a.mp4")
+
+
+def test_no_class_of_ones_own_is_looked_for_elsewhere(tmp_path):
+    for place in ("walk/1.mp4", "walking fast/2.mp4", "Engine-Part-2/3.mp4"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    videos = VideoRoot(tmp_path)
+    for gone in ("walk fast/1.mp4", "walk/2.mp4", "Engineer/3.mp4"):
+        assert videos.path(gone) == tmp_path / gone

@@ -14,11 +14,19 @@ def seconds(text: str) -> int:
     return total
 
 
-def contradictions(text: str, duration_s: float, events: list[tuple], normal: str | None, classes: list[str]) -> list[str]:
+def contradictions(
+    text: str,
+    duration_s: float,
+    events: list[tuple],
+    normal: str | None,
+    classes: list[str],
+    overall: dict | None = None,
+) -> list[str]:
     """Statements of `text` that the events do not bear out.
 
     Args:
-        events: (class, start_s, end_s, {object: most at once}); classes: all class names, lower case.
+        events: (class, start_s, end_s, {object: most at once, as a number or `at least 5`}); classes: all class names, lower
+            case; overall: objects in the whole video, looked at where there are no events.
     """
     low, found = text.lower(), []
     objects = {name for event in events for name in event[3]}
@@ -47,13 +55,27 @@ def contradictions(text: str, duration_s: float, events: list[tuple], normal: st
         lengths = [int(end - start) for start, end in spans]
         if min(abs(seconds(said) - edge) for edge in edges + lengths) > 1:
             found.append(f"time {said}")
-    most: dict[str, set[int]] = {}
-    for event in events:
-        for name, count in event[3].items():
-            most.setdefault(name, set()).add(count)
-    for number, name in re.findall(r"\b(\d+|one|two|three|four|five|six) ([a-z]+(?: [a-z]+)?)", low):
+    most: dict[str, set[str]] = {}
+    for there in [event[3] for event in events] or [overall or {}]:
+        for name, count in there.items():
+            most.setdefault(name, set()).add(str(count))
+    for least, number, name in re.findall(r"(\bat least )?\b(\d+|one|two|three|four|five|six)(?= ([a-z]+(?: [a-z]+)?))", low):
         count = COUNTS.get(number) or int(number)
         for object_name, counts in most.items():
-            if name.startswith(object_name) and count not in counts and count != 1:
-                found.append(f"{count} {object_name}")
+            if name.startswith(object_name) and not any(bears_out(one, bool(least), count) for one in counts):
+                found.append(f"{least}{count} {object_name}")
     return found
+
+
+def bears_out(seen: str, least: bool, count: int) -> bool:
+    """Whether `seen` (a number, or `at least` one) makes it true that there were `count`, or at least so many. One person is
+    there where two are."""
+    bound = int(seen.removeprefix("at least "))
+    if least:
+        return count <= bound
+    return count == bound and "at least" not in seen or count == 1 < bound
+
+
+def as_told(objects) -> dict[str, str]:
+    """The objects of facts as `contradictions` takes them."""
+    return {one.name: f"at least {one.most}" if one.cut else str(one.most) for one in objects}

@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from independent import contradictions
+from independent import as_told, bears_out, contradictions
 
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.compose import compose, compose_without_times
-from aadc.eval.describe.facts import Event, Facts, plain
+from aadc.eval.describe.facts import Count, Event, Facts, plain
 from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.spans import clock
 
 ABNORMAL, NORMAL = ("fall", "fight", "phone", "abandoned bag", "RoadAccidents"), ("squat", "walking")
 WORDS = Vocabulary(tuple(map(plain, ABNORMAL + NORMAL)), ("person", "bag", "bottle", "cell phone", "bench"))
 
-counts = st.dictionaries(st.sampled_from(WORDS.objects), st.integers(1, 5), max_size=3).map(
-    lambda found: tuple(sorted(found.items(), key=lambda item: -item[1]))
+counts = st.dictionaries(st.sampled_from(WORDS.objects), st.tuples(st.integers(1, 5), st.booleans()), max_size=3).map(
+    lambda found: tuple(sorted((Count(name, *seen) for name, seen in found.items()), key=lambda one: -one.most))
 )
 
 
@@ -40,8 +40,12 @@ def facts(draw, least: int = 0) -> Facts:
 
 
 def second_opinion(text: str, facts: Facts) -> list[str]:
-    events = [(plain(e.category), e.start_s, e.end_s, dict(e.objects)) for e in facts.events]
-    return contradictions(text, facts.duration_s, events, facts.normal, list(WORDS.classes))
+    events = [(plain(e.category), e.start_s, e.end_s, as_told(e.objects)) for e in facts.events]
+    return contradictions(text, facts.duration_s, events, facts.normal, list(WORDS.classes), as_told(facts.objects))
+
+
+def number(event: Event, name: str) -> int:
+    return next((one.most for one in event.objects if one.name == name), 0)
 
 
 @given(facts(), st.integers(0, 9))
@@ -67,8 +71,10 @@ def test_one_changed_fact_is_found(found, data):
         "start": replace(event, start_s=event.start_s + shift),
         "end": replace(event, end_s=event.end_s + shift),
         "class": replace(event, category=others[0]) if others else None,
-        "count": replace(event, objects=(("person", dict(event.objects).get("person", 0) + 1),)),
-        "thing": replace(event, objects=(("dog", 1),)),
+        "count": replace(event, objects=(Count("person", number(event, "person") + 1),)),
+        "at least": replace(event, objects=(Count("person", number(event, "person") + 1, cut=True),)),
+        "no longer at least": replace(event, objects=tuple(one._replace(cut=False) for one in event.objects if one.cut)),
+        "thing": replace(event, objects=(Count("dog", 1),)),
     }
     lie = changed[data.draw(st.sampled_from(sorted(changed)))]
     if lie is None or min(lie.start_s, lie.end_s) < 0 or clock(lie.end_s) == clock(lie.start_s):
@@ -82,8 +88,10 @@ def test_one_changed_fact_is_found(found, data):
         for one in same
     ):
         return  # the lie is another event's truth
-    if dict(lie.objects).get("person") == 1 and any("person" in dict(one.objects) for one in same):
-        return  # one person is true where two are
+    for one in same:
+        seen = as_told(one.objects)
+        if all(lied.name in seen and bears_out(seen[lied.name], lied.cut, lied.most) for lied in lie.objects):
+            return  # the lie is that event's truth, or one person told of where two are
     assert faults(compose(told), found, WORDS), compose(told)
 
 
@@ -102,7 +110,9 @@ def test_no_event_may_be_left_out(found):
 
 
 TWO = Facts(
-    31.0, (Event(5, 12, "fight", 0.9, (("person", 2),)), Event(20, 26, "fall", 0.7, (("person", 1),))), None, (("person", 2),)
+    31.0,
+    (Event(5, 12, "fight", 0.9, (Count("person", 2),)), Event(20, 26, "fall", 0.7, (Count("person", 1),))),
+    None, (Count("person", 2),),
 )  # fmt: skip
 
 
@@ -180,15 +190,60 @@ def test_untrue_words(text, why):
 
 def test_a_class_called_like_an_object_is_one_where_it_was_detected():
     words = Vocabulary(("phone",), ("person", "phone"))
-    detected = Facts(20.0, (Event(2, 9, "phone", 0.9, (("phone", 1),)),), None)
+    detected = Facts(20.0, (Event(2, 9, "phone", 0.9, (Count("phone", 1),)),), None)
     assert faults("A phone from 00:02 to 00:09 with 1 phone.", detected, words) == []
     assert faults("A phone from 00:02 to 00:09 with 2 phones.", detected, words)
-    seen = Facts(20.0, (), None, (("phone", 1),))
+    seen = Facts(20.0, (), None, (Count("phone", 1),))
     assert faults("Normal activities with 1 phone.", seen, words) == []
     assert faults("Normal activities with 2 phones.", seen, words)
 
 
-REPEATED = replace(TWO, events=(*TWO.events, Event(40, 50, "fight", 0.6, (("person", 4),))))
+CROWD = replace(
+    TWO,
+    events=(replace(TWO.events[0], objects=(Count("person", 5, cut=True), Count("bag", 1))), TWO.events[1]),
+    objects=(Count("person", 5, cut=True), Count("bag", 1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "true"),
+    [
+        ("A fight from 00:05 to 00:12 with at least 5 persons, and a fall.", True),
+        ("A fight with at least five people and 1 bag, and a fall.", True),
+        ("A fight with at least 3 people, and a fall.", True),
+        ("A fight with at least one person and a fall with 1 person.", True),
+        ("A fight with people, and a fall with at least 1 person.", True),
+        ("At least 5 persons. A fight, a fall.", True),
+        ("A fight from 00:05 to 00:12 with 5 persons, and a fall.", False),
+        ("A fight with at least 6 persons, and a fall.", False),
+        ("A fight, and a fall with at least 5 persons.", False),
+        ("A fight, and a fall with at least 2 persons.", False),
+        ("A fight with at least 2 bags, and a fall.", False),
+        ("A fight with at least 1 dog, and a fall.", False),
+        ("A fight with at least a person, and a fall.", False),
+        ("A fight with at least persons, and a fall.", False),
+        ("A fight at least, and a fall.", False),
+        ("At least a fight and a fall.", False),
+        ("A fight at least from 00:05 to 00:12, and a fall.", False),
+        ("A fight with at least 0 persons, and a fall.", False),
+        ("A fight with at least 5 persons and 5 persons, and a fall.", False),
+        ("A fight with least 5 persons, and a fall.", False),
+        ("A fight with at most 5 persons, and a fall.", False),
+        ("5 persons. A fight, a fall.", False),
+    ],
+)
+def test_a_number_that_was_cut_is_true_as_at_least(text, true):
+    assert (faults(text, CROWD, WORDS) == []) == true, faults(text, CROWD, WORDS)
+
+
+def test_a_model_is_told_that_at_least_belongs_to_the_number():
+    (fault,) = faults("A fight with 5 persons, and a fall.", CROWD, WORDS)
+    assert "say it too" in fault
+    (fault,) = faults("A fight with 3 persons, and a fall.", TWO, WORDS)
+    assert "at least" not in fault
+
+
+REPEATED = replace(TWO, events=(*TWO.events, Event(40, 50, "fight", 0.6, (Count("person", 4),))))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +271,7 @@ def test_two_events_of_a_class_do_not_lend_each_other_their_facts(text):
     ],
 )  # fmt: skip
 def test_words_between_objects_claim_nothing(text):
-    seen = Facts(20.0, (), "squat", (("person", 1), ("bag", 1), ("bottle", 1), ("bench", 1)))
+    seen = Facts(20.0, (), "squat", (Count("person", 1), Count("bag", 1), Count("bottle", 1), Count("bench", 1)))
     assert faults(text, seen, WORDS), text
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
@@ -121,6 +123,49 @@ def test_a_report_later_shows_what_was_said_of_the_same_spans_alone(described):
     assert all(text in (described.eval / "report.html").read_text() for text in texts)
     call(main, "--run", str(described.path), "--report", "--threshold", "0.999999", "--out", str(described.eval))
     assert not any(text in (described.eval / "report.html").read_text() for text in texts)
+
+
+def test_a_text_that_somebody_edited_is_not_shown_as_checked(described):
+    """Whatever is false beside the detections, in a text the model wrote or a composed one: left out, and said so."""
+    for options in ([], ["--llm", "none"]):
+        call(main, "--run", str(described.path), "--describe", *options)
+        path = described.eval / "descriptions.jsonl"
+        rows = read_rows(path)
+        place = next(place for place, row in enumerate(rows) if row["spans"])
+        rows[place]["text"] = "The video shows a fire, a fall and 17 persons."
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        status, out, _ = call(main, "--run", str(described.path), "--report")
+        page = (described.eval / "report.html").read_text()
+        assert status == 0 and "17 persons" not in page and rows[place - 1]["text"] in page
+        for told in (" ".join(out.split()), page):
+            assert f"1 descriptions say something else than was found and are left out ({rows[place]['video']})" in told
+
+
+def test_numbers_that_boxes_cut_are_told_as_at_least(untrained):
+    """From the shards to the words: two boxes a frame are kept, and frames held three more."""
+    for path in untrained.shards.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            models = json.loads(file.attrs["models"])
+            file.attrs["models"] = json.dumps({**models, "detector": {**models["detector"], "class_names": {"0": "person"}}})
+            for group in file["videos"].values():
+                group["seen"] = (group["count"][:] + 3).astype(np.uint16)
+    status, out, _ = call(main, "--run", str(untrained.path), "--describe")
+    rows = read_rows(untrained.eval / "descriptions.jsonl")
+    spans = [span for row in rows for span in row["spans"] if span["objects"]]
+    assert status == 0 and spans and all(span["at_least"] == ["person"] for span in spans)
+    assert all("with at least" in row["text"] for row in rows if "person" in row["facts"])
+    status, out, _ = call(main, "--run", str(untrained.path), "--ask", "how many people?", rows[0]["video"])
+    assert status == 0 and "Yes, at least 2 persons were seen." in out and "at least 2 persons" in out.splitlines()[-1]
+
+
+def test_the_next_command_is_whole(described):
+    """It names the run where another one would be taken, and quotes the question as a shell needs it."""
+    video = read_rows(described.eval / "descriptions.jsonl")[0]["video"]
+    question = 'is `it` a $HOME, or a "giraffe\'s"?'
+    _, out, _ = call(main, "--run", str(described.path), "--ask", question, video)
+    (line,) = (line for line in out.splitlines() if line.startswith("next: "))
+    words = shlex.split(line.removeprefix("next: ").removesuffix(" shows the frames of this run that look most like it"))
+    assert words == ["aadc-find", question, "--run", str(described.path)]
 
 
 def test_questions_about_a_video_of_the_run(described):

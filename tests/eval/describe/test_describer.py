@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from independent import contradictions
+from independent import as_told, contradictions
 
 from aadc.eval.describe.compose import as_text, compose
 from aadc.eval.describe.describer import Description, How, describe
 from aadc.eval.describe.examples import Names, made_up
-from aadc.eval.describe.facts import MOST_EVENTS, Event, Facts, as_one, facts_of, plain
+from aadc.eval.describe.facts import MOST_EVENTS, Count, Event, Facts, as_one, facts_of, most_at_once, plain
 from aadc.eval.describe.projector import Projector
 from aadc.eval.describe.reading import Vocabulary
-from aadc.eval.describe.videos import Describer, describe_into, read_rows, summary
+from aadc.eval.describe.videos import Describer, describe_into, event_record, read_rows, summary
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span
 from aadc.extract.shards import VideoFeatures
@@ -74,7 +76,7 @@ def test_whatever_the_model_says_nothing_false_goes_out():
     made = list(describe(found, [None] * len(found), WORDS, Scripted(liar(random.Random(1)))))
     assert len(made) == 200 and {one.how for one in made} == set(How) - {How.unasked}
     for one, facts in zip(made, found, strict=True):
-        events = [(plain(e.category), e.start_s, e.end_s, dict(e.objects)) for e in facts.events]
+        events = [(plain(e.category), e.start_s, e.end_s, as_told(e.objects)) for e in facts.events]
         assert contradictions(one.text, facts.duration_s, events, facts.normal, list(WORDS.classes)) == [], one.text
 
 
@@ -98,11 +100,13 @@ def test_the_first_answer_the_second_then_the_facts_themselves():
     assert any("'dog'" in fault for fault in again[0].wrong[1]) and len(model.asked) == 2
 
 
-def scored(video: str, spans: list[Span], snippets: int = 4) -> Scored:
+def scored(video: str, spans: list[Span], snippets: int = 4, seen: list[int] | None = None) -> Scored:
+    """`seen`: boxes in each frame, kept or not; as many as are kept if None."""
     random_ = np.random.default_rng(len(video))
     features = VideoFeatures(
         video, "test", (), 100, 100, fps=10.0, frame=np.arange(snippets) * 25, time=np.arange(snippets) * 2.5,
-        count=np.array([2, 0, 1, 2][:snippets]), class_id=np.array([[1, 1], [1, 1], [1, 7], [1, 7]][:snippets]),
+        count=np.array([2, 0, 1, 2][:snippets]), seen=np.array(seen or [2, 0, 1, 2][:snippets], np.uint16),
+        class_id=np.array([[1, 1], [1, 1], [1, 7], [1, 7]][:snippets]),
     )  # fmt: skip
     classes = random_.dirichlet(np.ones(5), snippets).astype(np.float32)
     return Scored(
@@ -123,12 +127,49 @@ def test_facts_are_what_was_found():
     """Objects are counted a frame, in each event and overall; rows past `count` do not exist."""
     found = describer(None).facts(scored("a.mp4", [span(0, 2.6), span(4.9, 9, category="fight")]))
     assert [(e.start_s, e.end_s, e.category, e.objects) for e in found.events] == [
-        (0, 2.6, "fall", (("person", 2),)), (4.9, 9, "fight", (("bag", 1), ("person", 1))),
+        (0, 2.6, "fall", (Count("person", 2),)), (4.9, 9, "fight", (Count("bag", 1), Count("person", 1))),
     ]  # fmt: skip
-    assert found.duration_s == 10 and found.objects == (("person", 2), ("bag", 1)) and found.normal is None
+    assert found.duration_s == 10 and found.objects == (Count("person", 2), Count("bag", 1)) and found.normal is None
     quiet = scored("a.mp4", [])
     best = np.sort(quiet.snippets.classes, 0)[::-1][:5].mean(0)
     assert describer(None).facts(quiet).normal == ("squat", "walking")[int(best[3:].argmax())]
+
+
+ONE_BOX_CLASSES = {"0": "person", "1": "bag", "2": "dog"}
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=7), min_size=1, max_size=5), st.integers(1, 4))
+def test_a_number_is_told_as_exact_where_nothing_can_have_been_lost(frames, boxes):
+    """Of made-up frames, whose boxes are all known here: what is told as exact is the truth, and what is told as `at least`
+    would be more if the boxes that were not kept were of that class."""
+    rows = [(frame + [0] * boxes)[:boxes] for frame in frames]
+    features = VideoFeatures(
+        "a.mp4", "test", (), 100, count=np.array([min(len(frame), boxes) for frame in frames]),
+        seen=np.array([len(frame) for frame in frames], np.uint16), class_id=np.array(rows),
+    )  # fmt: skip
+    told = {one.name: one for one in most_at_once(features, slice(None), ONE_BOX_CLASSES)}
+    for number, name in enumerate(ONE_BOX_CLASSES.values()):
+        true = max(frame.count(number) for frame in frames)
+        kept = max(frame[:boxes].count(number) for frame in frames)
+        most = max(frame[:boxes].count(number) + len(frame[boxes:]) for frame in frames)
+        if name not in told:
+            assert kept == 0
+            continue
+        assert told[name].most == kept <= true <= most and told[name].cut == (most > kept)
+    features.seen = None  # a shard of an earlier version: a full row may have been cut
+    for one in most_at_once(features, slice(None), ONE_BOX_CLASSES):
+        assert one.cut == any(len(frame) >= boxes for frame in frames)
+
+
+def test_a_crowd_is_at_least_what_was_kept():
+    """Two boxes are kept of seven in the fight, and of the bag's frame nothing is lost: so say words, facts and record."""
+    found = describer(None).facts(scored("a.mp4", [span(0, 2.6), span(4.9, 9, category="fight")], seen=[7, 0, 1, 2]))
+    assert [event.objects for event in found.events] == [(Count("person", 2, True),), (Count("bag", 1), Count("person", 1))]
+    assert found.objects == (Count("person", 2, True), Count("bag", 1, True)) and found.cut
+    assert "fall from 00:00 to 00:02 with at least 2 persons and fight from 00:04 to 00:09 with 1 bag" in compose(found)
+    assert "at least 2 persons" in as_text(found)
+    assert event_record(found.events[0])["objects"] == {"person": 2} and event_record(found.events[0])["at_least"] == ["person"]
+    assert event_record(found.events[1])["at_least"] == []
 
 
 def test_of_many_events_the_strongest_are_told_in_order_of_time():
@@ -188,7 +229,7 @@ def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
     assert len(path.read_text().splitlines()) == 40
     assert rows[1]["spans"] == [
         {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "confidence": 0.8,
-         "objects": {}},
+         "objects": {}, "at_least": []},
     ]  # fmt: skip
     describe_into(path, describer(model, temperature=1.0), videos)
     assert sum(map(len, model.asked)) == 49

@@ -1,5 +1,6 @@
 """A language model behind an address: a real server that speaks the protocol, and servers that fail in every way."""
 
+import gzip
 import json
 import os
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -65,9 +67,12 @@ class Wayward(BaseHTTPRequestHandler):
     def do_POST(self):  # noqa: N802, the library's name
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, asked, self.headers.get("Authorization")))
+        self.server.encodings = self.headers.get("Accept-Encoding")
         status, body = self.server.behaviour(asked)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in getattr(self.server, "headers", {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -220,6 +225,39 @@ def test_no_secret_of_an_address_is_shown(wayward, monkeypatch):
         with pytest.raises(UserError) as said:
             Endpoint(odd, "llama")([Request()])
         assert "hidden" not in str(said.value)
+
+
+def test_a_secret_at_the_edge_of_what_is_shown_is_hidden_all_the_same(wayward, monkeypatch):
+    """Wherever the server's text is cut, no part of a key is left; nor of one that JSON has to escape."""
+    monkeypatch.setenv(KEY, 'k"ey-0123456789-abcdefghij')
+    there = Endpoint(SECRET.format(port=wayward.server_port), "llama")
+    for place in (*range(170, 205, 3), *range(1970, 2005, 3)):
+        for said in (there.key, json.dumps(there.key), "alsohidden"):
+            wayward.behaviour = lambda asked, place=place, said=said: (401, b"x" * place + f"{said} no".encode())
+            with pytest.raises(UserError, match="status 401") as found:
+                there([Request()])
+            assert "ey-0" not in str(found.value) and "alsoh" not in str(found.value), place
+
+
+def test_a_secret_in_an_answer_is_not_kept_with_what_was_refused(wayward, monkeypatch):
+    monkeypatch.setenv(KEY, "my key")
+    wayward.behaviour = lambda asked: (200, reply("You are my key and alsohidden."))
+    assert Endpoint(SECRET.format(port=wayward.server_port), "llama")([Request()]) == ["You are … and …."]
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+def test_a_packed_answer_is_refused_before_it_is_unpacked(wayward, packing):
+    """A few kilobytes may be gigabytes."""
+    wayward.behaviour = lambda asked: (200, packed)
+    packed, wayward.headers = gzip.compress(bytes(2**26)), {"Content-Encoding": packing}
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="is packed"):
+            Endpoint(wayward.url, "llama")([Request()])
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+    assert wayward.encodings == "identity"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Questions about a video: what they are about, answers that are true, and the moments they rest on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from aadc.eval.describe.facts import Event, Facts
+from aadc.eval.describe.facts import Count, Event, Facts
 from aadc.eval.describe.question import Subject, answer_faults, composed_answer, facts_for, moments, subjects
 from aadc.eval.describe.reading import vocabulary
 from aadc.eval.scores import Scored
@@ -16,10 +18,10 @@ CARD = demo_card()
 NAMES = {"0": "person", "1": "bag", "2": "cell phone"}
 WORDS = vocabulary(CARD, NAMES.values())
 FACTS = Facts(
-    60.0, (Event(5, 12, "fight", 0.9, (("person", 2),)), Event(20, 26, "phone", 0.7, (("person", 1),))), None,
-    (("person", 3), ("bag", 1)),
+    60.0, (Event(5, 12, "fight", 0.9, (Count("person", 2),)), Event(20, 26, "phone", 0.7, (Count("person", 1),))), None,
+    (Count("person", 3), Count("bag", 1)),
 )  # fmt: skip
-QUIET = Facts(60.0, (), "squat", (("person", 1),))
+QUIET = Facts(60.0, (), "squat", (Count("person", 1),))
 
 
 def ask(question: str, facts: Facts = FACTS) -> list[Subject]:
@@ -79,6 +81,30 @@ def test_what_nobody_looked_for_is_said_to_be_unknown():
         assert f"says nothing of {name!r}" in answer and "Yes" not in answer and "No" not in answer
     mixed = composed_answer(ask("did the fight have a knife?"), FACTS)
     assert mixed == "Fight was detected from 00:05 to 00:12. What was detected says nothing of 'knife'."
+
+
+CROWD = Facts(
+    60.0, (Event(5, 12, "fight", 0.9, (Count("person", 5, cut=True),)),), None, (Count("person", 5, cut=True),), cut=True
+)  # fmt: skip
+
+
+def test_a_crowd_is_answered_with_at_least_and_what_may_have_been_cut_with_neither_yes_nor_no():
+    assert composed_answer(ask("how many people?", CROWD), CROWD) == "Yes, at least 5 persons were seen."
+    for text, true in (
+        ("Yes, at least 5 persons were seen.", True), ("At least 5 people were seen.", True),
+        ("Yes, 5 persons were seen.", False), ("Yes, at least 4 persons were seen.", False),
+        ("Yes, at least 6 persons were seen.", False),
+    ):  # fmt: skip
+        assert (answer_faults(text, ask("how many people?", CROWD), CROWD, WORDS) == []) == true, text
+    assert answer_faults("Yes, at least 3 persons were seen.", ask("how many people?"), FACTS, WORDS), "3 is known"
+    asked = ask("was there a bag?", CROWD)
+    assert asked == [Subject("cut", "bag")] and facts_for(asked, CROWD).endswith("bag: not known")
+    answer = composed_answer(asked, CROWD)
+    assert answer.startswith("More was seen at once than is kept, so whether there was 'bag' is not known. The video shows")
+    assert "Yes" not in answer and "No " not in answer
+    mixed = composed_answer(ask("was there a fight, and a bag?", CROWD), CROWD)
+    assert mixed.startswith("Fight was detected from 00:05 to 00:12. More was seen") and "dog" not in mixed
+    assert ask("did a person fight?", replace(CROWD, objects=())) == [Subject("class", "fight")]
 
 
 def test_whether_it_was_normal_is_answered_by_what_was_seen():
@@ -159,6 +185,10 @@ def test_moments_an_answer_rests_on():
         "a.mp4", "test", (), 600, 600, fps=10.0, frame=np.arange(5) * 120, time=np.arange(5) * 12.0,
         count=np.array([1, 3, 2, 0, 1]), class_id=np.array([[0, 0, 0], [0, 1, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]]),
     )  # fmt: skip
+    crowded = replace(features, seen=np.array([1, 3, 9, 0, 1], np.uint16))
+    (moment,) = moments(ask("how many people?"), Scored(crowded, None, []), FACTS, CARD, NAMES)
+    assert str(moment) == "00:24 at least 2 persons"
+    features.seen = features.count
     scored = Scored(features, SnippetScores(np.zeros(5, np.float32), classes, np.zeros((5, 2), np.float32)), [])
 
     def rests(question: str) -> list[str]:

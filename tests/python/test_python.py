@@ -1,0 +1,104 @@
+"""`import aadc`: the same numbers as the commands leave in files, and nothing heavy before it is needed."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "head"))
+import synthetic
+from calls import call
+
+import aadc
+from aadc.eval.cli.evaluate import main as eval_main
+from aadc.eval.cli.find import main as find_main
+from aadc.head.cli import main as head_main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_clip) -> aadc.Run:
+    made = synthetic.make_run(tmp_path_factory.mktemp("python") / "run", tiny_clip, train=24, test=8)
+    return aadc.train(made.path, epochs=4, seed=3)
+
+
+def test_importing_loads_nothing_heavy():
+    code = (
+        "import sys, aadc\nheavy = {'torch', 'h5py', 'sklearn', 'transformers', 'open_clip', 'matplotlib', 'av', 'numpy'}\n"
+        "print(heavy & set(sys.modules), set(aadc.__all__) <= set(dir(aadc)), callable(aadc.extract))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set() True True", done
+    with pytest.raises(AttributeError):
+        aadc.nothing  # noqa: B018
+
+
+def test_training_is_the_command_s(run, tmp_path):
+    out = tmp_path / "head"
+    arguments = ["--run", str(run.path), "--out", str(out), "--epochs", "4", "--set", "seed=3"]
+    assert call(head_main, *arguments)[0] == 0
+    assert (out / "model.safetensors").read_bytes() == (run.head_folder / "model.safetensors").read_bytes()
+    assert run.head.config.seed == 3 and run.head.config.epochs == 4
+    other = aadc.train(run, out=tmp_path / "other", epochs=1, lr=1e-3)
+    assert other.head.config.lr == 1e-3 and other.path == run.path and other.head_folder == tmp_path / "other"
+
+
+def test_scores_and_figures_are_those_of_the_files(run):
+    assert call(eval_main, "--run", str(run.path), "--metric", "all")[0] == 0
+    kept = json.loads((run.path / "eval/metrics.json").read_text())
+    figures = json.loads(json.dumps(run.figures()))
+    assert {name: kept[name] for name in figures} == figures
+    with h5py.File(run.path / "eval/scores.h5") as file, (run.path / "eval/spans.csv").open() as spans:
+        rows = list(csv.DictReader(spans))
+        for key, group in file.items():
+            answer = run.score(group.attrs["video"])
+            features = run.features(group.attrs["video"])
+            np.testing.assert_array_equal(answer.classes, group["classes"])
+            for snippet, value in enumerate(answer.score):  # each snippet's score is that of its sampled frame
+                assert group["score"][features.frame[snippet]] == value
+            own = [row for row in rows if row["video"] == answer.video]
+            assert [(s.start_frame, s.end_frame, s.category) for s in answer.spans] == [
+                (int(row["start_frame"]), int(row["end_frame"]), row["category"]) for row in own
+            ], key
+            assert answer.anomalous == bool(own) and answer.category in run.classes and len(answer.time_s) == len(answer.score)
+            if not own:  # by an independent computation: the largest mean among the normal classes
+                normal = [name for name in answer.names if run.manifest.card.kind(name) == "normal"]
+                means = {name: answer.classes[:, answer.names.index(name)].mean() for name in normal}
+                assert answer.category == max(means, key=means.get)
+                assert answer.confidence == pytest.approx(means[answer.category] / sum(means.values()), abs=1e-6)
+
+
+def test_a_higher_threshold_gives_fewer_anomalous_snippets(run):
+    for video in run.videos[:6]:
+        low, high = (sum(s.end_frame - s.start_frame for s in run.score(video, threshold=t).spans) for t in (0.3, 0.9))
+        assert low >= high
+
+
+def test_finding_is_the_command_s(run):
+    assert call(find_main, "somebody falls", "--run", str(run.path), "--top", "5")[0] == 0
+    with (run.path / "eval/found.csv").open() as file:
+        rows = list(csv.DictReader(file))[:5]
+    found = run.find("somebody falls", top=5)
+    assert [(m.video, m.frame) for m in found] == [(row["video"], int(row["frame"])) for row in rows]
+
+
+def test_what_goes_wrong_is_one_sentence(run, tmp_path):
+    for wrong, words in (
+        (lambda: aadc.open_run(tmp_path), "not a run folder"),
+        (lambda: run.score("nowhere.mp4"), "neither a video of"),
+        (lambda: run.features("nowhere.mp4"), "not a video of"),
+        (lambda: aadc.train(run, epochs=0), "epochs"),
+        (lambda: aadc.train(run, epoch=3), "epoch"),
+        (lambda: aadc.extract(tmp_path / "x.csv"), "x.csv"),
+        (lambda: aadc.extract(tmp_path / "x.csv", models="huge"), "huge"),
+        (lambda: run.figures(split="train2"), "no such video"),
+        (lambda: run.find("  "), "no words"),
+        (lambda: aadc.Run(run.path, head=tmp_path / "none").head, "none"),
+    ):
+        with pytest.raises(aadc.UserError, match=words):
+            wrong()
