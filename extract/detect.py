@@ -3,19 +3,24 @@
 Any detector of the DETR family that transformers' `AutoModelForObjectDetection` loads will do.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from aadc.extract.devices import at_once, halving
-from aadc.extract.frozen import frozen, same_answer
+from aadc.extract.frozen import frozen, moved, same_answer
 from aadc.extract.hub import loading, weights_hash
 from aadc.extract.model_names import named, place
 from aadc.extract.settings import ENCODER
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import BaseImageProcessor, PreTrainedModel
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
 _PROCESSOR_KEYS = ("size", "do_resize", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
@@ -84,7 +89,7 @@ class Detector:
         pairs = zip(_telling(plain), _telling(self._answer(picture)), strict=True)
         if not all(same_answer(*pair, self.dtype) for pair in pairs):
             _, model = load_detector(self.source, attention)
-            self.model = model.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+            self.model = moved(model, self.device, self.dtype)
 
     def _answer(self, inputs: dict[str, Tensor]):
         pixels = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
@@ -159,7 +164,7 @@ class Detector:
         )
 
 
-def load_detector(source: str, attention: str | None = None) -> tuple[object, nn.Module]:
+def load_detector(source: str, attention: str | None = None) -> "tuple[BaseImageProcessor, PreTrainedModel]":
     """A detector's image processor and the model itself: frozen, fp32, on the CPU, as transformers builds it.
 
     Args:

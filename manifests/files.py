@@ -67,5 +67,8 @@ def clear_torn(folder: Path) -> None:
 def reason(error: BaseException) -> str:
     """Why, in few words: never empty, one line."""
     if isinstance(error, OSError) and error.strerror:  # HDF5's is a story of several lines
-        return error.strerror if "\n" not in error.strerror else os.strerror(error.errno)
+        if "\n" not in error.strerror:
+            return error.strerror
+        if error.errno is not None:
+            return os.strerror(error.errno)
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
