@@ -7,6 +7,7 @@ passes one on, or finds it need not be loaded, has no use for them.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from aadc.extract.hub import is_folder, loading, weights_hash
 from aadc.extract.model_names import named, place
 from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
+
+if TYPE_CHECKING:
+    import open_clip
 
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 
@@ -25,7 +29,7 @@ class Clip:
     `preprocess_cfg` (size, mean, std, interpolation, resize_mode), embedding `width` C and SHA-256 of its weights."""
 
     source: str
-    model: open_clip.CLIP | open_clip.CustomTextCLIP
+    model: "open_clip.CLIP | open_clip.CustomTextCLIP"
     tokenizer: Callable[[list[str]], Tensor]
     preprocess_cfg: dict
     width: int

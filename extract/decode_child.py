@@ -116,7 +116,8 @@ class DecodeChild:
 def _send(line: socket.socket, head: dict, arrays: Sequence[np.ndarray], until: float | None = None) -> None:
     """A message: length of the head, the head as JSON, the arrays' bytes. `TimeoutError` after `until` (monotonic seconds)."""
     text = json.dumps(head).encode()
-    for part in (len(text).to_bytes(_LENGTH_BYTES), text, *(array.data.cast("B") for array in arrays)):
+    parts: list[bytes | memoryview] = [len(text).to_bytes(_LENGTH_BYTES), text, *(array.data.cast("B") for array in arrays)]
+    for part in parts:
         line.settimeout(None if until is None else max(0.001, until - time.monotonic()))
         line.sendall(part)
 

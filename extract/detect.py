@@ -3,7 +3,6 @@
 Any detector of the DETR family that transformers' `AutoModelForObjectDetection` loads will do.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -98,7 +97,7 @@ class Detector:
     @property
     def class_names(self) -> dict[int, str]:
         """Detector's class id -> name."""
-        return self.model.config.id2label
+        return {int(index): name for index, name in (self.model.config.id2label or {}).items()}
 
     def preprocess_frames(self, frames_BCHW: Tensor) -> dict[str, Tensor]:
         """`pixel_values` and, where the family has it, `pixel_mask` from RGB uint8 frames of one size, as the model's own
@@ -108,7 +107,7 @@ class Detector:
         boxes are relative to the frame, and mean the same.
         """
         frames_BCHW = frames_BCHW.to(self.device)
-        size, (height, width) = self.processor.size, frames_BCHW.shape[-2:]
+        size, (height, width) = getattr(self.processor, "size", None), frames_BCHW.shape[-2:]
         edges = [getattr(size, name, None) for name in ("longest_edge", "max_height", "max_width")]
         least = max((-(-max(height, width) // edge) for edge in edges if edge), default=1)
         if min(height, width) < least:
@@ -132,7 +131,7 @@ class Detector:
     def _best(self, outputs) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.
         logits_BQK = outputs.logits.float()
-        if logits_BQK.shape[-1] == self.model.config.num_labels + 1:
+        if logits_BQK.shape[-1] == len(self.model.config.id2label or ()) + 1:
             confidence_BQK = logits_BQK.softmax(-1)[..., :-1]  # DETR's last class is "no object"
         else:
             confidence_BQK = logits_BQK.sigmoid()

@@ -96,7 +96,9 @@ def file_sha256(path: Path) -> str:
         raise VideoError("unreadable", f"cannot be read ({reason(error)})") from None
 
 
-def describe(facts: VideoFacts, path: Path, state: tuple[int, int], video: str, split: str, labels: tuple[str, ...]) -> VideoFeatures:
+def describe(
+    facts: VideoFacts, path: Path, state: tuple[int, int], video: str, split: str, labels: tuple[str, ...]
+) -> VideoFeatures:
     """The record of a video without its arrays.
 
     Args:
