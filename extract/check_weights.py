@@ -7,7 +7,7 @@ Needs the network once, for the weights.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.metadata import version
 
 import numpy as np
@@ -95,7 +95,7 @@ def check_embeddings(embedder: FrameEmbedder, images: dict[str, np.ndarray], cli
         height, width = image.shape[:2]
         pictures += [
             picture,
-            *(picture.crop(tuple(map(int, corners))) for corners in square_boxes(rows["box"][0, :count], width, height)),
+            *(picture.crop(corners) for corners in map(tuple, square_boxes(rows["box"][0, :count], width, height).tolist())),
         ]
     theirs = clip.model.encode_image(torch.stack([transform(picture) for picture in pictures])).numpy()
     return _alike(ours, theirs)
@@ -120,7 +120,7 @@ def check_prompts(clip: Clip) -> tuple[bool, str]:
     return _alike(encoder(encoder.initial_contexts).numpy(), theirs)
 
 
-def _alike(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], least: float = 0.999) -> tuple[bool, str]:
+def _alike(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray], least: float = 0.999) -> tuple[bool, str]:
     """Whether all pairs of vectors point the same way and have the same length."""
     cosines, lengths = [], []
     for one, other in zip(ours, theirs, strict=True):

@@ -7,26 +7,30 @@ passes one on, or finds it need not be loaded, has no use for them.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from aadc.extract.hub import is_folder, loading, weights_hash
 from aadc.extract.model_names import named, place
 from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
 
+if TYPE_CHECKING:
+    import open_clip
+
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A frozen CLIP in fp32: `model` (open_clip CLIP or CustomTextCLIP), its `tokenizer` (list[str] -> int64 (B, L)),
+    """A frozen CLIP in fp32: `model`, its `tokenizer` (list[str] -> int64 (B, L)),
     `preprocess_cfg` (size, mean, std, interpolation, resize_mode), embedding `width` C and SHA-256 of its weights."""
 
     source: str
-    model: nn.Module
-    tokenizer: Callable
+    model: "open_clip.CLIP | open_clip.CustomTextCLIP"
+    tokenizer: Callable[[list[str]], Tensor]
     preprocess_cfg: dict
     width: int
     weights: str

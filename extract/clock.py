@@ -89,7 +89,7 @@ class FrameOrder:
     def number(self, picture: av.VideoFrame, after_trouble: bool) -> Numbered:
         """Index and stated time of the next decoded picture; `after_trouble` if something did not decode before."""
         packet = picture.opaque if isinstance(picture.opaque, int) else None
-        stamp = self._stamps.pop(packet, None)
+        stamp = None if packet is None else self._stamps.pop(packet, None)
         first = not self._pictures
         self._pictures += 1
         exact = self._is_exact(picture)
@@ -141,7 +141,8 @@ class Clock:
     def __init__(self, container: av.container.InputContainer, rate: float):
         self._frame_s = 1 / (rate or 25)
         self._switched = bool(container.format.flags & _TS_DISCONT)
-        self._offset_s, self._stated_s = 0.0, None
+        self._offset_s = 0.0
+        self._stated_s: float | None = None
         self._index, self._time_s = -1, -self._frame_s
         self.mended = 0
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,9 +46,9 @@ class DecodeChild:
 
     def blocks(
         self, path: Path, stride: int, rows: Sequence[int] | None = None, reader: Reader = "pyav"
-    ) -> Iterator[FrameBlock | VideoFacts]:
+    ) -> Generator[FrameBlock | VideoFacts, None, None]:
         """As `decode.read_blocks`, decoded in the child. `VideoError` also with reason `timeout` or `crashed`."""
-        self._start()
+        line = self._start()
         finished = False
         request = {
             "path": os.fsencode(path).hex(),
@@ -57,9 +57,9 @@ class DecodeChild:
             "reader": reader,
         }
         try:
-            _send(self._line, request, (), self._deadline())
+            _send(line, request, (), self._deadline())
             while not finished:
-                item = _receive(self._line, self._deadline)
+                item = _receive(line, self._deadline)
                 finished = isinstance(item, VideoFacts | VideoError)
                 if isinstance(item, VideoError):
                     raise item
@@ -77,12 +77,13 @@ class DecodeChild:
 
     def _exit_code(self) -> int | str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(5)
+            return "unknown" if self._process is None else self._process.wait(5)
         return "unknown"
 
-    def _start(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
+    def _start(self) -> socket.socket:
+        """Our end of the line to a child that lives."""
+        if self._line is not None and self._process is not None and self._process.poll() is None:
+            return self._line
         self.kill()
         # A program of its own: a fork would copy the models and any open decoder, which then hangs, and workers of a
         # cluster may not have children of the multiprocessing kind. A session of its own keeps Ctrl-C from it; it ends
@@ -98,6 +99,7 @@ class DecodeChild:
                 start_new_session=True,
             )
         self._line = ours
+        return ours
 
     def kill(self) -> None:
         """End the child at once. One that not even the kernel can end (a dead network drive) is left behind."""
@@ -105,14 +107,17 @@ class DecodeChild:
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            self._line.close()
             self._process = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
 
 def _send(line: socket.socket, head: dict, arrays: Sequence[np.ndarray], until: float | None = None) -> None:
     """A message: length of the head, the head as JSON, the arrays' bytes. `TimeoutError` after `until` (monotonic seconds)."""
     text = json.dumps(head).encode()
-    for part in (len(text).to_bytes(_LENGTH_BYTES), text, *(memoryview(array).cast("B") for array in arrays)):
+    parts: list[bytes | memoryview] = [len(text).to_bytes(_LENGTH_BYTES), text, *(array.data.cast("B") for array in arrays)]
+    for part in parts:
         line.settimeout(None if until is None else max(0.001, until - time.monotonic()))
         line.sendall(part)
 
@@ -144,7 +149,7 @@ def _receive_block(line: socket.socket, shape: Sequence[int], until: float) -> F
         raise ValueError
     block = FrameBlock(np.empty(count, np.int64), np.empty(count, np.float64), np.empty((count, height, width, 3), np.uint8))
     for array in (block.frame, block.time, block.rgb):
-        _fill(line, memoryview(array).cast("B"), until)
+        _fill(line, array.data.cast("B"), until)
     return block
 
 

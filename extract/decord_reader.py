@@ -96,7 +96,7 @@ def _proven(path: Path) -> tuple[VideoFacts, np.ndarray]:
         except av.error.FFmpegError:
             raise NotForDecordError from None
         start_s = (container.start_time or 0) / av.time_base
-        times_s = np.sort(np.array(times, np.float64)) * float(stream.time_base) - start_s
+        times_s = np.sort(np.array(times, np.float64)) * float(stream.time_base or 0) - start_s
         expected = stated_frames(container, stream)
     facts = _facts_of_first_picture(path, expected, len(times))
     if not times or times_s[0] < 0 or np.any(np.diff(times_s) <= 0) or (expected and expected != len(times)) or facts.cut_off:

@@ -4,18 +4,22 @@ Any detector of the DETR family that transformers' `AutoModelForObjectDetection`
 """
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from aadc.extract.devices import at_once, halving
-from aadc.extract.frozen import frozen, same_answer
+from aadc.extract.frozen import frozen, moved, same_answer
 from aadc.extract.hub import loading, weights_hash
 from aadc.extract.model_names import named, place
 from aadc.extract.settings import ENCODER
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import BaseImageProcessor, PreTrainedModel
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
 _PROCESSOR_KEYS = ("size", "do_resize", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
@@ -84,7 +88,7 @@ class Detector:
         pairs = zip(_telling(plain), _telling(self._answer(picture)), strict=True)
         if not all(same_answer(*pair, self.dtype) for pair in pairs):
             _, model = load_detector(self.source, attention)
-            self.model = model.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+            self.model = moved(model, self.device, self.dtype)
 
     def _answer(self, inputs: dict[str, Tensor]):
         pixels = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
@@ -93,7 +97,7 @@ class Detector:
     @property
     def class_names(self) -> dict[int, str]:
         """Detector's class id -> name."""
-        return self.model.config.id2label
+        return {int(index): name for index, name in (self.model.config.id2label or {}).items()}
 
     def preprocess_frames(self, frames_BCHW: Tensor) -> dict[str, Tensor]:
         """`pixel_values` and, where the family has it, `pixel_mask` from RGB uint8 frames of one size, as the model's own
@@ -103,7 +107,7 @@ class Detector:
         boxes are relative to the frame, and mean the same.
         """
         frames_BCHW = frames_BCHW.to(self.device)
-        size, (height, width) = self.processor.size, frames_BCHW.shape[-2:]
+        size, (height, width) = getattr(self.processor, "size", None), frames_BCHW.shape[-2:]
         edges = [getattr(size, name, None) for name in ("longest_edge", "max_height", "max_width")]
         least = max((-(-max(height, width) // edge) for edge in edges if edge), default=1)
         if min(height, width) < least:
@@ -127,7 +131,7 @@ class Detector:
     def _best(self, outputs) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.
         logits_BQK = outputs.logits.float()
-        if logits_BQK.shape[-1] == self.model.config.num_labels + 1:
+        if logits_BQK.shape[-1] == len(self.model.config.id2label or ()) + 1:
             confidence_BQK = logits_BQK.softmax(-1)[..., :-1]  # DETR's last class is "no object"
         else:
             confidence_BQK = logits_BQK.sigmoid()
@@ -159,7 +163,7 @@ class Detector:
         )
 
 
-def load_detector(source: str, attention: str | None = None) -> tuple[object, nn.Module]:
+def load_detector(source: str, attention: str | None = None) -> "tuple[BaseImageProcessor, PreTrainedModel]":
     """A detector's image processor and the model itself: frozen, fp32, on the CPU, as transformers builds it.
 
     Args:

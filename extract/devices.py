@@ -9,6 +9,7 @@ import torch
 from aadc.manifests.errors import UserError
 
 Answer = TypeVar("Answer")
+Batch = TypeVar("Batch", torch.Tensor, Sequence[torch.Tensor])
 
 
 def choose_device(asked: str) -> str:
@@ -46,7 +47,7 @@ def precision_advice(precision: str, device: str) -> str | None:
     return "this processor has bf16 arithmetic: full-size models take about half the time with --precision bf16 (docs/scale.md)"
 
 
-def halving(compute: Callable[[Sequence], Answer], batch: Sequence) -> list[Answer]:
+def halving(compute: Callable[[Batch], Answer], batch: Batch) -> list[Answer]:
     """Answers for a batch (a tensor or a list), in order: one for all of it, or for parts where memory is too small for more.
 
     Raises:

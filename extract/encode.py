@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional
 
 from aadc.extract.clip_model import Clip
 from aadc.extract.devices import at_once, halving
-from aadc.extract.frozen import frozen, same_answer
+from aadc.extract.frozen import frozen, moved, same_answer
 from aadc.manifests.errors import UserError
 
 _BATCH = 64
@@ -99,4 +99,4 @@ def _frozen_tower(clip: Clip, device: str, dtype: torch.dtype) -> nn.Module:
     tower = frozen(copy.deepcopy(clip.model.visual), device, dtype)
     if same_answer(plain, tower(picture.to(device, dtype, memory_format=torch.channels_last)), dtype):
         return tower
-    return copy.deepcopy(clip.model.visual).to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    return moved(copy.deepcopy(clip.model.visual), device, dtype)

@@ -4,7 +4,7 @@ import copy
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def fold_norms(model: nn.Module) -> None:
@@ -16,14 +16,17 @@ def fold_norms(model: nn.Module) -> None:
     """
     for parent in list(model.modules()):
         for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
-            if type(conv) is nn.Conv2d and _is_frozen_norm(norm) and norm.weight.numel() == conv.out_channels:
+            if type(conv) is nn.Conv2d and _normed_channels(norm) == conv.out_channels:
                 _fold(conv, norm)
                 setattr(parent, name, nn.Identity())
 
 
-def _is_frozen_norm(module: nn.Module) -> bool:
+def _normed_channels(module: nn.Module) -> int | None:
+    """Of a normalisation; None for a module of another kind."""
     # Subclasses of BatchNorm2d may do more than normalise (timm's apply an activation); transformers names its own this way.
-    return type(module) is nn.BatchNorm2d or type(module).__name__.endswith("FrozenBatchNorm2d")
+    if type(module) is not nn.BatchNorm2d and not type(module).__name__.endswith("FrozenBatchNorm2d"):
+        return None
+    return module.weight.numel() if isinstance(module.weight, Tensor) else None
 
 
 def _fold(conv: nn.Conv2d, norm: nn.Module) -> None:

@@ -1,10 +1,14 @@
 """A model that will only ever answer: moved, cast once, and rearranged for speed where that changes no answer."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from aadc.extract.folding import fold_norms
 from aadc.extract.packed import can_pack, pack
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @torch.no_grad()
@@ -13,7 +17,12 @@ def frozen(model: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
     fold_norms(model)
     if can_pack(device, dtype):
         pack(model, dtype)
-    return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    return moved(model, device, dtype)
+
+
+def moved(model: Model, device: str, dtype: torch.dtype) -> Model:
+    """The model itself, on `device`, in `dtype`, channels last."""
+    return model.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
 
 def same_answer(plain: Tensor, changed: Tensor, dtype: torch.dtype) -> bool:

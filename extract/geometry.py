@@ -51,4 +51,4 @@ def _square(picture: av.VideoFrame, pixel: Fraction | None) -> tuple[int, int]:
     """Width and height with square pixels, neither smaller than stored."""
     if not pixel or not 1 / MOST_UNEVEN <= pixel <= MOST_UNEVEN:
         return picture.width, picture.height
-    return round(picture.width * max(pixel, 1)), round(picture.height / min(pixel, 1))
+    return round(picture.width * max(pixel, Fraction(1))), round(picture.height / min(pixel, Fraction(1)))

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_PLAIN = ("none", [], "")  # what follows a product: an activation's name, its numbers, its variant
+Activation = tuple[str, list[float], str]  # what follows a product: a name, its numbers, its variant
+_PLAIN: Activation = ("none", [], "")
 
 
 class PackedLinear(nn.Module):
     """An `nn.Linear` in `dtype`, with what comes after it: (..., in) -> (..., out)."""
 
-    def __init__(self, linear: nn.Linear, dtype: torch.dtype, then: tuple = _PLAIN):
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype, then: Activation = _PLAIN):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype).contiguous())
@@ -148,6 +149,8 @@ def _pack_activation(block: nn.Sequential, dtype: torch.dtype) -> None:
     if [type(layer) for layer in block][::2] != [nn.Linear, nn.Linear] or len(block) != 3:
         return
     (first, one), (middle, activation), (_, other) = block.named_children()
+    assert isinstance(one, nn.Linear) and isinstance(other, nn.Linear)  # as was asked
+    then: Activation
     if type(activation) is nn.GELU:
         then = ("gelu", [], activation.approximate)
     elif type(activation).__name__ == "QuickGELU":

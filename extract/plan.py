@@ -67,7 +67,8 @@ def make_plan(
     if unknown := [video for video in again if video not in names and video != CHANGED]:
         raise UserError(f"--again {unknown[0]}: {manifest.path} names no such video; write it as it stands there")
     changed = _changed(published, rows, root)
-    redo, touched = set(again) & names, {}
+    redo = set(again) & names
+    touched: dict[str, int] = {}
     if CHANGED in again and CHANGED not in names:
         others, touched = _compare(changed, root)
         redo |= others
@@ -91,14 +92,24 @@ def make_plan(
         already += finished
         if not finished:
             todo.setdefault(number, []).append(row)
-        if not finished or waiting or row.video in touched or (entry.split, entry.labels) != (row.split, row.labels):
+        if (
+            not finished
+            or waiting
+            or row.video in touched
+            or entry is None
+            or (entry.split, entry.labels) != (row.split, row.labels)
+        ):
             tasks.add(number)
     still_out = {row.video for key, row in rows.items() if key not in published}
     before = {one.video: one for one in read_rejected(run.rejected) if one.video in still_out}
-    common = {"root": root.resolve(), "run": RunFolder(run.path.resolve()), "strict": strict}
-    common |= {"again": frozenset(redo), "touched": touched}
+    root, run = root.resolve(), RunFolder(run.path.resolve())
+
+    def task(number: int) -> ShardTask:
+        own = tuple(todo.get(number, ())), tuple(members.get(number, ()))
+        return ShardTask(number, *own, root, run, strict, again=frozenset(redo), touched=touched)
+
     return Plan(
-        [ShardTask(number, tuple(todo.get(number, ())), tuple(members.get(number, ())), **common) for number in sorted(tasks)],
+        [task(number) for number in sorted(tasks)],
         already,
         before | {one.video: one for one in struck},
         struck,

@@ -25,7 +25,7 @@ from aadc.manifests.manifest import MOST_FRAMES
 from aadc.manifests.records import Record, check_record, parse_record
 
 FORMAT, VERSION = "aadc-shard", 1
-DTYPES = {
+DTYPES: dict[str, type[np.generic]] = {
     "frame": np.int32,
     "time": np.float64,
     "carried": np.bool_,

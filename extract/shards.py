@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import overload
 
 import h5py
 import numpy as np
@@ -47,11 +48,35 @@ _CHUNK_ROWS = 64
 _SLACK = 2**20  # bytes for HDF5's own records
 
 
-@dataclass
-class VideoFeatures:
-    """Features of one video; arrays as in the module's table (`class` is `class_id` here), None where not read.
+class _Array:
+    """An array of `VideoFeatures`, which holds those that were read; to ask for another one is an error that names it."""
 
-    `carried` is all False, `seen` None where the shard is too old to have them.
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, features: None, owner: type) -> "_Array": ...
+
+    @overload
+    def __get__(self, features: "VideoFeatures", owner: type) -> np.ndarray: ...
+
+    def __get__(self, features: "VideoFeatures | None", owner: type) -> "_Array | np.ndarray":
+        if features is None:
+            return self
+        if (array := vars(features)[self._name]) is None:
+            raise AttributeError(f"{features.video}: {self._name} was not read")
+        return array
+
+    def __set__(self, features: "VideoFeatures", array: "np.ndarray | _Array | None") -> None:
+        vars(features)[self._name] = None if array is self else array  # itself where none is given: the dataclass's default
+
+
+@dataclass(eq=False)
+class VideoFeatures:
+    """Features of one video; arrays as in the module's table (`class` is `class_id` here).
+
+    `carried` is all False, `seen` None where the shard is too old to have them. Any other that was not read (None is given for
+    it) raises `AttributeError`.
     """
 
     video: str
@@ -68,18 +93,18 @@ class VideoFeatures:
     size: int = 0
     mtime_ns: int = 0
     cut_off: bool = False
-    frame: np.ndarray | None = field(default=None, repr=False)
-    time: np.ndarray | None = field(default=None, repr=False)
-    carried: np.ndarray | None = field(default=None, repr=False)
-    scene: np.ndarray | None = field(default=None, repr=False)
-    detr: np.ndarray | None = field(default=None, repr=False)
-    count: np.ndarray | None = field(default=None, repr=False)
+    frame: _Array = field(default=_Array(), repr=False)
+    time: _Array = field(default=_Array(), repr=False)
+    carried: _Array = field(default=_Array(), repr=False)
+    scene: _Array = field(default=_Array(), repr=False)
+    detr: _Array = field(default=_Array(), repr=False)
+    count: _Array = field(default=_Array(), repr=False)
     seen: np.ndarray | None = field(default=None, repr=False)
-    box: np.ndarray | None = field(default=None, repr=False)
-    score: np.ndarray | None = field(default=None, repr=False)
-    class_id: np.ndarray | None = field(default=None, repr=False)
-    crop: np.ndarray | None = field(default=None, repr=False)
-    query: np.ndarray | None = field(default=None, repr=False)
+    box: _Array = field(default=_Array(), repr=False)
+    score: _Array = field(default=_Array(), repr=False)
+    class_id: _Array = field(default=_Array(), repr=False)
+    crop: _Array = field(default=_Array(), repr=False)
+    query: _Array = field(default=_Array(), repr=False)
 
     @property
     def truncated(self) -> bool:
@@ -98,7 +123,7 @@ class VideoFeatures:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that are there, by dataset name."""
-        named = {name: getattr(self, "class_id" if name == "class" else name) for name in DTYPES}
+        named = {name: vars(self)["class_id" if name == "class" else name] for name in DTYPES}
         return {name: array for name, array in named.items() if array is not None}
 
     def attributes(self) -> dict[str, object]:
@@ -133,7 +158,8 @@ class ShardWriter:
         """
         rows = {"carried": np.zeros(len(rows["frame"]), bool), **rows}
         group = self._videos.require_group(key)
-        arrays = {name: np.asarray(rows[name], dtype) for name, dtype in DTYPES.items() if name in rows or name not in OPTIONAL}
+        names = [name for name in DTYPES if name in rows or name not in OPTIONAL]
+        arrays = {name: np.asarray(rows[name], DTYPES[name]) for name in names}
         self._reserve(sum(array.nbytes + _CHUNK_ROWS * array[:1].nbytes for array in arrays.values()))
         for name, values in arrays.items():
             if name not in group:
@@ -371,7 +397,8 @@ def _anew(video: str) -> str:
 
 def _impossible(video: VideoFeatures, boxes: int) -> str | None:
     """What cannot be about the arrays that were read, those that others count and index by. None if all is well."""
-    frame, time, count = video.frame, video.time, video.count
+    arrays = video.arrays()
+    frame, time, count = (arrays.get(name) for name in ("frame", "time", "count"))
     if frame is not None and (frame[0] < 0 or frame[-1] >= video.frames or (np.diff(frame) < 0).any()):
         return f"the numbers of its rows do not ascend from 0 to the last of its {video.frames} frames"
     if time is not None and not (np.isfinite(time).all() and (np.diff(time) >= 0).all()):
@@ -379,6 +406,6 @@ def _impossible(video: VideoFeatures, boxes: int) -> str | None:
     if count is not None and ((count < 0) | (count > boxes)).any():
         return f"counts of boxes that are not between 0 and the {boxes} that a row has"
     for name in ("box", "score"):
-        if (values := getattr(video, name)) is not None and not np.isfinite(values).all():
+        if (values := arrays.get(name)) is not None and not np.isfinite(values).all():
             return f"{name} holds what is no finite number"
     return None

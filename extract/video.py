@@ -1,7 +1,7 @@
 """One video, from file to features, block by block."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ FLOATS = ("scene", "detr", "box", "score", "crop", "query")
 
 def feature_blocks(
     path: Path, embedder: "FrameEmbedder", decoder: DecodeChild, stats: Stats
-) -> Iterator[dict[str, np.ndarray] | VideoFacts]:
+) -> Generator[dict[str, np.ndarray] | VideoFacts, None, None]:
     """Rows of the shard in order, then the facts of the file; counts and seconds go to `stats`.
 
     With a gate, still frames take over the rows of the last computed one and are marked in `carried`.
@@ -96,8 +96,10 @@ def file_sha256(path: Path) -> str:
         raise VideoError("unreadable", f"cannot be read ({reason(error)})") from None
 
 
-def describe(facts: VideoFacts, path: Path, state: tuple[int, int], **about: object) -> VideoFeatures:
-    """The record of a video without its arrays; `about` has video, split and labels.
+def describe(
+    facts: VideoFacts, path: Path, state: tuple[int, int], video: str, split: str, labels: tuple[str, ...]
+) -> VideoFeatures:
+    """The record of a video without its arrays.
 
     Args:
         state: the file's, before a frame of it was read.
@@ -108,7 +110,9 @@ def describe(facts: VideoFacts, path: Path, state: tuple[int, int], **about: obj
     if file_state(path) != state:
         raise VideoError("changed", "the file changed while it was read; start the command again once it stays as it is")
     return VideoFeatures(
-        **about,
+        video,
+        split,
+        labels,
         frames=facts.frames,
         frames_expected=facts.frames_expected,
         decode_errors=facts.decode_errors,
@@ -130,7 +134,12 @@ def video_features(path: Path, embedder: "FrameEmbedder", decoder: DecodeChild) 
         VideoError: the video cannot be used.
     """
     state = file_state(path)
-    *blocks, facts = feature_blocks(path, embedder, decoder, Stats())
+    blocks: list[dict[str, np.ndarray]] = []
+    for item in feature_blocks(path, embedder, decoder, Stats()):
+        if isinstance(item, VideoFacts):
+            facts = item
+        else:
+            blocks.append(item)
     if not blocks:
         raise VideoError("no_frames", "not a single frame decodes")
     features = describe(facts, path, state, video=path.name, split="test", labels=())

@@ -21,13 +21,14 @@ def replacing(path: Path, *errors: type[Exception], way_out: str = "free some sp
         UserError: the file could not be written; names it, and why.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    failures: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
         sync_folder(path.parent)
-    except (OSError, *errors) as error:
+    except failures as error:
         raise UserError(f"{path}: could not be written ({reason(error)}); {way_out}, and start the command again") from error
     finally:
         with suppress(OSError):
@@ -67,5 +68,8 @@ def clear_torn(folder: Path) -> None:
 def reason(error: BaseException) -> str:
     """Why, in few words: never empty, one line."""
     if isinstance(error, OSError) and error.strerror:  # HDF5's is a story of several lines
-        return error.strerror if "\n" not in error.strerror else os.strerror(error.errno)
+        if "\n" not in error.strerror:
+            return error.strerror
+        if error.errno is not None:
+            return os.strerror(error.errno)
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

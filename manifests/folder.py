@@ -206,7 +206,7 @@ def take_over(rows: Sequence[Row], card: Card, before: Manifest) -> tuple[list[R
     for row in rows:
         old = there.get(row.video)
         cells = row.model_dump() | ({"frames": old.frames} if old else {})
-        if row.split == "test" and row.video in marked and old.labels == row.labels:
+        if row.split == "test" and old and row.video in marked and old.labels == row.labels:
             cells["segments"] = old.segments
         try:
             taken.append(Row.model_validate(cells, context=card))

@@ -34,9 +34,11 @@ def side_by_side(work: Callable[..., Result], pieces: Iterable[tuple], workers: 
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it does: a worker of a killed parent would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # the pool's processes are spawned by one
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -20,9 +21,10 @@ from aadc.extract.miniature.captions import Caption, caption
 from aadc.extract.miniature.pool import KIND_NAMES, Pool
 from aadc.extract.miniature.training import Resumable, batch_rng, groups, half, steps_to_go
 
-MODEL = {
+SIDE = 64
+MODEL: dict[str, Any] = {
     "embed_dim": 128,
-    "vision_cfg": {"image_size": 64, "layers": [2, 2, 2, 1], "width": 12, "head_width": 32},
+    "vision_cfg": {"image_size": SIDE, "layers": [2, 2, 2, 1], "width": 12, "head_width": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 3},
 }
 # `squash`: a frame is wider than high, and what happens at its sides must not be cut off.
@@ -59,9 +61,8 @@ def small_picture(piece_HWC: np.ndarray) -> Tensor:
     """A crop or a frame at CLIP's size, uint8 (3, 64, 64), by the transform that extraction uses."""
     from torchvision.transforms.v2 import functional
 
-    side = MODEL["vision_cfg"]["image_size"]
     piece = torch.from_numpy(piece_HWC.copy()).permute(2, 0, 1)
-    return functional.resize(piece, [side, side], functional.InterpolationMode.BICUBIC, antialias=True)
+    return functional.resize(piece, [SIDE, SIDE], functional.InterpolationMode.BICUBIC, antialias=True)
 
 
 class Crops:
@@ -70,9 +71,8 @@ class Crops:
     def __init__(self, pool: Pool, seed: int):
         rng = np.random.default_rng([seed, 99])
         height, width = pool.frame.shape[1:3]
-        side = MODEL["vision_cfg"]["image_size"]
-        self.crop = torch.zeros(len(pool.box), CROPS_A_BOX, 3, side, side, dtype=torch.uint8)
-        self.frame = torch.zeros(len(pool), 3, side, side, dtype=torch.uint8)
+        self.crop = torch.zeros(len(pool.box), CROPS_A_BOX, 3, SIDE, SIDE, dtype=torch.uint8)
+        self.frame = torch.zeros(len(pool), 3, SIDE, SIDE, dtype=torch.uint8)
         self.frame_kind = np.full(len(pool), -1)
         self.frame_kinds = np.zeros((len(pool), len(KIND_NAMES)), bool)
         for index in range(len(pool)):

@@ -28,9 +28,8 @@ BATCH, PEAK_RATE, DECAY = 16, 5e-4, 1e-3
 
 def build_config() -> ConditionalDetrConfig:
     """The miniature's configuration."""
-    backbone = ResNetConfig(
-        embedding_size=16, hidden_sizes=[24, 48, 96], depths=[1, 1, 2], layer_type="basic", out_features=["stage3"]
-    )
+    backbone = ResNetConfig(embedding_size=16, hidden_sizes=[24, 48, 96], depths=[1, 1, 2], layer_type="basic")
+    backbone.set_output_features_output_indices(out_features=["stage3"], out_indices=None)
     return ConditionalDetrConfig(
         backbone_config=backbone,
         num_queries=12,
@@ -100,7 +99,7 @@ def dense_loss(said_BTX: Tensor, labels: list[dict[str, Tensor]], rows: int, col
 def _thaw(module: nn.Module) -> None:
     """Frozen batch normalisation -> a living one of the same values, in place."""
     for name, child in module.named_children():
-        if type(child).__name__.endswith("FrozenBatchNorm2d"):
+        if type(child).__name__.endswith("FrozenBatchNorm2d") and isinstance(child.weight, Tensor):
             setattr(module, name, nn.BatchNorm2d(child.weight.shape[0]))
         else:
             _thaw(child)

@@ -1,5 +1,7 @@
 """What the camera makes of a scene: pictures with light, noise and antialiasing."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -37,15 +39,16 @@ class Camera:
         if (region := self._region(figures, frame)) is not None:
             # The canvas keeps old drawings outside of the region; nobody looks at them.
             self._canvas.paste(scene.room.background.crop(region), region)
+            drawings: list[tuple[float, Callable[..., None], object]]
             drawings = [(station.floor_y - 0.5, _draw_station, station) for station in scene.stations]
             drawings += [(actor.floor_y, _draw_actor, (actor, act, figure, frame)) for actor, act, figure in figures]
-            if scene.bag_lies(frame):
-                drawings.append((scene.bag.floor_y + 0.5, _draw_bag, scene.bag))
+            if (bag := scene.lying_bag(frame)) is not None:
+                drawings.append((bag.floor_y + 0.5, _draw_bag, bag))
             self._paint(drawings)
             picture.paste(self._canvas.reduce(ZOOM, region), (region[0] // ZOOM, region[1] // ZOOM))
         return self._filmed(picture, frame)
 
-    def _paint(self, drawings: list) -> None:
+    def _paint(self, drawings: Sequence[tuple[float, Callable[..., None], object]]) -> None:
         """Draw from the farthest to the nearest; what stands in the way comes last."""
         for _, draw_one, what in sorted(drawings, key=lambda item: item[0]):
             draw_one(self._draw, what)
@@ -55,15 +58,15 @@ class Camera:
     def _region(self, figures: list[tuple[Actor, Act, Placed]], frame: int) -> tuple[int, int, int, int] | None:
         """The part of the canvas with anybody or any bag in it, px of the canvas; None where the room is empty."""
         boxes = [figure.box + _REACH * actor.scale * np.array([-1, -1, 1, 1]) for actor, _, figure in figures]
-        if self.scene.bag_lies(frame):
-            bag = self.scene.bag
+        if (bag := self.scene.lying_bag(frame)) is not None:
             boxes.append(equipment.bag_box(bag.x, bag.floor_y, bag.scale) + (-2, -2, 2, 2))
         boxes = [np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]) for box in boxes]
         boxes = [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
         if not boxes:
             return None
         low, high = np.floor(np.min(boxes, 0)).astype(int), np.ceil(np.max(boxes, 0)).astype(int)
-        return tuple(int(edge) * ZOOM for edge in (*low[:2], *high[2:]))
+        left, top, right, bottom = (int(edge) * ZOOM for edge in (*low[:2], *high[2:]))
+        return left, top, right, bottom
 
     def _filmed(self, image: Image.Image, frame: int) -> np.ndarray:
         """Light of the moment and the sensor's noise."""

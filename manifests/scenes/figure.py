@@ -5,7 +5,7 @@ from straight down, positive towards +x, so that mirroring a figure is changing 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -144,10 +144,11 @@ def place(pose: Pose, look: Look, x: float, floor_y: float, scale: float, facing
 
 def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     """A colour made darker (< 1) or lighter (> 1)."""
-    return tuple(int(min(255, channel * factor)) for channel in colour)
+    red, green, blue = (int(min(255, channel * factor)) for channel in colour)
+    return red, green, blue
 
 
-def capsule(draw: ImageDraw.ImageDraw, start: Sequence[float], end: Sequence[float], radius: float, colour) -> None:
+def capsule(draw: ImageDraw.ImageDraw, start: Iterable[float], end: Iterable[float], radius: float, colour) -> None:
     """A thick line with round ends, px of the canvas."""
     ends = [tuple(start), tuple(end)]
     if ends[0] == ends[1]:

@@ -14,7 +14,8 @@ _HAIR = ((40, 28, 20), (20, 20, 22), (96, 62, 32), (190, 150, 84), (120, 120, 12
 
 
 def _shaded(colour: tuple[int, int, int], rng: np.random.Generator, spread: float = 12) -> tuple[int, int, int]:
-    return tuple(int(np.clip(channel + rng.normal(0, spread), 8, 248)) for channel in colour)
+    red, green, blue = (int(np.clip(channel + rng.normal(0, spread), 8, 248)) for channel in colour)
+    return red, green, blue
 
 
 def random_look(rng: np.random.Generator) -> Look:

@@ -61,7 +61,8 @@ def _pick(options: tuple, rng: np.random.Generator):
 
 
 def _varied(colour: tuple[int, int, int], rng: np.random.Generator) -> tuple[int, int, int]:
-    return tuple(int(np.clip(channel + rng.normal(0, 12), 20, 240)) for channel in colour)
+    red, green, blue = (int(np.clip(channel + rng.normal(0, 12), 20, 240)) for channel in colour)
+    return red, green, blue
 
 
 def _gym_wall(draw: ImageDraw.ImageDraw, level: int, rng: np.random.Generator) -> None:

@@ -140,13 +140,13 @@ class Scene:
             seen += _visible("person", kind, figure.box, hiding, look.shirt_name, look.trousers_name)
             if (box := held_bag(actor, act, figure, frame)) is not None:
                 seen += _visible("bag", "abandoned bag", box, hiding)
-        if self.bag_lies(frame):
-            seen += _visible("bag", "abandoned bag", equipment.bag_box(self.bag.x, self.bag.floor_y, self.bag.scale), [])
+        if (bag := self.lying_bag(frame)) is not None:
+            seen += _visible("bag", "abandoned bag", equipment.bag_box(bag.x, bag.floor_y, bag.scale), [])
         return seen
 
-    def bag_lies(self, frame: int) -> bool:
-        """Whether the bag is on the floor."""
-        return self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame
+    def lying_bag(self, frame: int) -> Bag | None:
+        """The bag, if it is on the floor."""
+        return self.bag if self.bag is not None and self.bag.start_frame <= frame < self.bag.end_frame else None
 
 
 def _placed(actor: Actor, act: Act, frame: int) -> Placed:
@@ -184,7 +184,8 @@ def _visible(
     for other in hiding:
         shared = np.concatenate([np.maximum(cut[:2], other[:2]), np.minimum(cut[2:], other[2:])])
         visible *= 1 - _area(shared) / max(_area(cut), 1e-9)
-    return [Seen(category, kind, tuple(round(float(edge), 2) for edge in cut), shirt, trousers)] if visible >= 0.4 else []
+    x0, y0, x1, y1 = (round(float(edge), 2) for edge in cut)
+    return [Seen(category, kind, (x0, y0, x1, y1), shirt, trousers)] if visible >= 0.4 else []
 
 
 def _area(box: np.ndarray) -> float:

@@ -52,7 +52,7 @@ def build_scene(
         bag=story.bag,
         occluder=(float(rng.uniform(20, WIDTH - 20)), random_paint(rng), bool(rng.random() < 0.6)) if hidden else None,
         light=(float(rng.uniform(0, 0.12)), float(rng.uniform(0.03, 0.2)), float(rng.random())),
-        cast=tuple(float(channel) for channel in rng.normal(1, 0.03, 3)),
+        cast=(float(rng.normal(1, 0.03)), float(rng.normal(1, 0.03)), float(rng.normal(1, 0.03))),
         noise=float(rng.uniform(2, 7)),
         seed=int(rng.integers(2**31)),
         lamp=(int(rng.integers(frames)), float(rng.uniform(0.7, 1.15))) if rng.random() < 0.3 else None,
@@ -141,20 +141,33 @@ class _Story:
     def _actor(self, acts: tuple[Act, ...], nearer: float = 0.0) -> Actor:
         return Actor(self._look(), self.floor_y + nearer, self.scale, random_paint(self.rng), acts)
 
-    def _act(self, acts: list[Act], kind: str, start: int, end: int, from_x: float, to_x: float, **more) -> int:
-        """Append an act; returns the frame after it."""
+    def _act(
+        self,
+        acts: list[Act],
+        kind: str,
+        start: int,
+        end: int,
+        from_x: float,
+        to_x: float,
+        facing: int = 0,
+        shown: str | None = None,
+        bag: str | None = None,
+    ) -> int:
+        """Append an act, facing where it goes if nothing else is said; returns the frame after it."""
         rng = self.rng
         if end <= start:
             return start
-        facing = int(np.sign(to_x - from_x)) or (1 if from_x < WIDTH / 2 else -1)
-        manner = dict(tempo=float(rng.uniform(0.85, 1.15)), amount=float(rng.uniform(0.85, 1.1)), variant=float(rng.random()))
-        acts.append(Act(kind, start, end, float(from_x), float(to_x), more.pop("facing", facing), **manner, **more))
+        facing = facing or int(np.sign(to_x - from_x)) or (1 if from_x < WIDTH / 2 else -1)
+        manner = float(rng.uniform(0.85, 1.15)), float(rng.uniform(0.85, 1.1)), float(rng.random())
+        acts.append(Act(kind, start, end, float(from_x), float(to_x), facing, *manner, shown, bag))
         return end
 
-    def _go(self, acts: list[Act], start: int, from_x: float, to_x: float, speed: float = _WALK, **more) -> tuple[int, float]:
+    def _go(
+        self, acts: list[Act], start: int, from_x: float, to_x: float, shown: str | None = None, bag: str | None = None
+    ) -> tuple[int, float]:
         """Walk there; returns the frame and the place after it."""
-        frames = max(4, round(abs(to_x - from_x) / (speed * self.scale) * FPS))
-        return self._act(acts, more.pop("kind", "walking"), start, start + frames, from_x, to_x, **more), to_x
+        frames = max(4, round(abs(to_x - from_x) / (_WALK * self.scale) * FPS))
+        return self._act(acts, "walking", start, start + frames, from_x, to_x, shown=shown, bag=bag), to_x
 
     def _pace(self, acts: list[Act], kind: str, start: int, end: int, x: float, goal: float, speed: float) -> tuple[int, float]:
         """To and fro between the picture's margins until `end`."""
@@ -186,10 +199,10 @@ class _Story:
         edge = WIDTH + _OUTSIDE if free > WIDTH / 2 else -_OUTSIDE
         way = round(abs(edge - free) / (_WALK * self.scale) * FPS)
         bow = round(1.6 * FPS)
-        shown = dict(shown="abandoned bag")
+        shown = "abandoned bag"
         acts: list[Act] = []
         rest = free + np.sign(free - edge) * 0.26 * self.scale
-        now, _ = self._go(acts, start, edge, free, bag="held", **shown)
+        now, _ = self._go(acts, start, edge, free, shown, bag="held")
         inwards = int(np.sign(free - edge))
         put = (2 * now + bow) // 2
         now = self._act(acts, "abandoned bag", now, now + bow, free, free, bag="down", facing=inwards)
@@ -198,7 +211,7 @@ class _Story:
         now, _ = self._go(acts, back, edge, free)
         take = (2 * now + bow) // 2
         now = self._act(acts, "abandoned bag", now, now + bow, free, free, bag="up", facing=inwards)
-        now, _ = self._go(acts, now, free, edge, bag="held", **shown)
+        now, _ = self._go(acts, now, free, edge, shown, bag="held")
         acts = [replace(act, end_frame=min(act.end_frame, self.frames)) for act in acts if act.start_frame < self.frames]
         carrier = self._actor(tuple(acts), nearer=4.0)
         self.actors.append(carrier)
