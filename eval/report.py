@@ -216,7 +216,7 @@ def add_pictures(
 ) -> tuple[list[Page], list[str]]:
     """Link the videos that are there and decode their key frames, worst videos first, until `room` bytes are full. Gives the
     pages and notes on what is left out."""
-    if not root.is_dir():
+    if not os.path.isdir(root):
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0
     with DecodeChild() as decoder:
