@@ -177,7 +177,7 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
     if not (old := [page.video for page in pages if page.text is None and page.video in told]):
         return []
     return [
-        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); --describe makes them anew"
+        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); aadc-describe makes them anew"
     ]
 
 
