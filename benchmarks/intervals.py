@@ -12,8 +12,8 @@ TRIALS, DRAWS = 300, 200
 
 
 def share_held(each: int, apart: float, random: np.random.Generator) -> float:
-    """Of `TRIALS` sets of `each` normal and `each` abnormal videos, normally distributed, `apart` deviations from each other,
-    the share whose interval holds the true AUC."""
+    """Of `TRIALS` sets of `each` normal and `each` abnormal videos, normally distributed and `apart` deviations apart, the
+    share whose interval holds the true AUC."""
     true, held = ndtr(apart / 2**0.5), 0
     abnormal = np.arange(2 * each) >= each
     for _ in range(TRIALS):
