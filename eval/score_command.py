@@ -59,7 +59,7 @@ def score_videos(
         check_writable(csv.parent)
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choice.threshold, models)
-    about = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
+    about: dict[str, object] = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
     if warning := caution(scorer.embedder.models):
         say(warning)
         about["caution"] = warning
