@@ -63,7 +63,6 @@ def steps(halves: bool) -> tuple[Callable[[], object], int]:
 def work(what: str, seconds: float, threads: int, halves: bool) -> None:
     """Print how many a second of the clock, how many a second of the processor, and how many threads share the work."""
     make = {"frames": frames, "steps": steps}[what]
-    import aadc.extract  # before torch, for it says how threads wait
     import torch
 
     if threads:

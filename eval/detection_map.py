@@ -150,9 +150,9 @@ def _proposals(predictions: Sequence[np.ndarray], classes: int, clean: bool) -> 
         peak = np.maximum.reduceat(curves.ravel(), inside.ravel())[::2] if len(inside) else np.zeros(0)
         score = peak + _VIDEO_WEIGHT * strength[column]
         parts.append((column, np.full(len(column), video), bounds[begin], bounds[stop], score))
-    column, video, start, end, score = map(np.concatenate, zip(*parts, strict=True))
+    column, videos, start, end, score = map(np.concatenate, zip(*parts, strict=True))
     kept = [np.flatnonzero((column == one) & (end - start >= 2)) for one in range(classes)]
-    return [_Proposals(video[at], start[at], end[at], score[at]) for at in kept]
+    return [_Proposals(videos[at], start[at], end[at], score[at]) for at in kept]
 
 
 def _top_mean(rows: np.ndarray, length: np.ndarray, frames: int) -> np.ndarray:

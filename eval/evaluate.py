@@ -4,12 +4,12 @@ share says its unit in its name (`…_s`, `…_per_hour`)."""
 import numpy as np
 
 from aadc.eval.bootstrap import Figures, RankedScores, intervals, perfect_auc_interval, share_interval, trusted
-from aadc.eval.detection_map import IOUS, Ranking, mean_average_precision, rank_proposals
+from aadc.eval.detection_map import IOUS, Protocol, Ranking, mean_average_precision, rank_proposals
 from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures, video_scores
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.truth import label_spans
 
-PROTOCOLS = ("published", "clean")
+PROTOCOLS: tuple[Protocol, ...] = ("published", "clean")
 
 
 def evaluate(split: ScoredSplit, with_map: bool) -> dict:
@@ -42,10 +42,10 @@ def _intervals(split: ScoredSplit, figures: dict, drawn: dict[str, list[float] |
     abnormal, normal = (sum(video.abnormal == kind for video in split.videos) for kind in (True, False))
     over_videos, over_frames, in_abnormal = (
         min(abnormal, normal),
-        min(sum(video.truth.any() for video in known), sum(not video.truth.all() for video in known)),
+        min(sum(bool(video.known_truth.any()) for video in known), sum(not video.known_truth.all() for video in known)),
         min(
-            sum(video.abnormal and video.truth.any() for video in known),
-            sum(video.abnormal and not video.truth.all() for video in known),
+            sum(video.abnormal and bool(video.known_truth.any()) for video in known),
+            sum(video.abnormal and not video.known_truth.all() for video in known),
         ),
     )
     fewest = {"auc": over_frames, "ap": over_frames, "recall_at_2_percent_fpr": over_frames}
@@ -83,7 +83,7 @@ def _frame_level(split: ScoredSplit) -> Figures:
     """Figures over the frames of the videos with truth, to be resampled."""
 
     def ranked(places: list[int]) -> RankedScores:
-        return RankedScores([(split.videos[place].score, split.videos[place].truth) for place in places], places)
+        return RankedScores([(split.videos[place].score, split.videos[place].known_truth) for place in places], places)
 
     every = ranked(split.known)
     abnormal = [place for place in split.known if split.videos[place].abnormal]
@@ -98,14 +98,14 @@ def _frame_level(split: ScoredSplit) -> Figures:
     return figures
 
 
-def _rankings(split: ScoredSplit) -> dict[str, list[Ranking]]:
+def _rankings(split: ScoredSplit) -> dict[Protocol, list[Ranking]]:
     """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment.
 
     Published truth calls that segment `A`. XD-Violence's classes know the name (its card spells it `normal`), UCF-Crime's,
     where it is `Normal`, do not, and never find it. Published code also knows whole snippets only.
     """
     normal = [name for name in split.names if split.kind(name) == "normal"]
-    rankings = {}
+    rankings: dict[Protocol, list[Ranking]] = {}
     for protocol in PROTOCOLS:
         predictions, segments, labels = [], [], []
         for row in (split.there[place] for place in split.known):
@@ -123,7 +123,7 @@ def _rankings(split: ScoredSplit) -> dict[str, list[Ranking]]:
     return rankings
 
 
-def _map_figures(rankings: dict[str, list[Ranking]], videos: int) -> dict:
+def _map_figures(rankings: dict[Protocol, list[Ranking]], videos: int) -> dict:
     figures: dict = {"iou": list(IOUS)}
     for protocol, found in rankings.items():
         values = mean_average_precision(found, np.ones((1, videos), int), len(IOUS), protocol)[0]
@@ -132,7 +132,7 @@ def _map_figures(rankings: dict[str, list[Ranking]], videos: int) -> dict:
     return figures
 
 
-def _map_level(rankings: dict[str, list[Ranking]], known: list[int]) -> Figures:
+def _map_level(rankings: dict[Protocol, list[Ranking]], known: list[int]) -> Figures:
     """Mean mAP over the bars of IoU in both protocols, to be resampled."""
 
     def figures(weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,6 +23,13 @@ class ScoredVideo:
     truth: np.ndarray | None
     classes: np.ndarray
 
+    @property
+    def known_truth(self) -> np.ndarray:
+        """Frame truth, of a video that has it. `ValueError` for another."""
+        if self.truth is None:
+            raise ValueError(f"{self.video} has no frame truth")
+        return self.truth
+
 
 def roc_auc(truth: np.ndarray, score: np.ndarray) -> float | None:
     """Area under the ROC curve, or None where only one kind is there."""
@@ -52,8 +59,8 @@ def recall_at_false_positives(truth: np.ndarray, score: np.ndarray, rate: float 
 
 def flat_floor(videos: Sequence[ScoredVideo]) -> dict[str, float | None]:
     """What a perfect video classifier gets that gives every frame of a video the same score: localisation must beat it."""
-    truth = np.concatenate([video.truth for video in videos])
-    flat = np.concatenate([np.full(len(video.truth), float(video.abnormal)) for video in videos])
+    truth = np.concatenate([video.known_truth for video in videos])
+    flat = np.concatenate([np.full(len(video.known_truth), float(video.abnormal)) for video in videos])
     return {"auc": roc_auc(truth, flat), "ap": average_precision(truth, flat)}
 
 
@@ -75,15 +82,15 @@ def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, floa
         there are no events or no time base.
     """
     nothing = dict.fromkeys(("threshold", "false_alarms", "hours", "false_alarms_per_hour", "detection_delay_s"))
-    peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.truth)]
+    peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.known_truth)]
     if not peaks or not all(0 < video.fps < np.inf for video in videos):
         return nothing
     threshold = sorted(peaks, reverse=True)[int(np.ceil(recall * len(peaks))) - 1]
     false_alarms, delays = 0, []
     for video in videos:
-        over = video.score >= threshold
-        false_alarms += sum(not video.truth[start:end].any() for start, end in runs(over))
-        delays += [int(np.argmax(over[start:end])) / video.fps for start, end in runs(video.truth) if over[start:end].any()]
+        over, truth = video.score >= threshold, video.known_truth
+        false_alarms += sum(not truth[start:end].any() for start, end in runs(over))
+        delays += [int(np.argmax(over[start:end])) / video.fps for start, end in runs(truth) if over[start:end].any()]
     hours = sum(len(video.score) / video.fps for video in videos) / 3600
     return {
         "threshold": threshold,
@@ -96,10 +103,10 @@ def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, floa
 
 def frame_figures(videos: Sequence[ScoredVideo]) -> dict:
     """All frame-level figures over the concatenated frames of `videos`; every video must have frame truth."""
-    truth = np.concatenate([video.truth for video in videos])
+    truth = np.concatenate([video.known_truth for video in videos])
     score = np.concatenate([video.score for video in videos])
     abnormal = [video for video in videos if video.abnormal]
-    truth_abnormal = np.concatenate([video.truth for video in abnormal]) if abnormal else np.zeros(0, bool)
+    truth_abnormal = np.concatenate([video.known_truth for video in abnormal]) if abnormal else np.zeros(0, bool)
     score_abnormal = np.concatenate([video.score for video in abnormal]) if abnormal else np.zeros(0)
     return {
         "auc": roc_auc(truth, score),
@@ -124,7 +131,7 @@ def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict
         chosen = [video for video in videos if label in video.labels] + normal
         if len(chosen) == len(normal):
             continue
-        truth = np.concatenate([video.truth for video in chosen])
+        truth = np.concatenate([video.known_truth for video in chosen])
         score = np.concatenate([video.score for video in chosen])
         figures[label] = {"auc": roc_auc(truth, score), "ap": average_precision(truth, score)}
     return figures
@@ -183,6 +190,7 @@ def category_figures(pairs: Sequence[tuple[str | None, str | None]], names: Sequ
         matrix = np.zeros((len(own), len(own)), int)
         for true, predicted in pairs:
             if true in own:
+                assert true is not None and predicted is not None  # both are of this kind, see `categories`
                 matrix[own.index(true), own.index(predicted)] += 1
         hits = [true == predicted for true, predicted in pairs if true in own] if len(own) > 1 else []
         right += hits

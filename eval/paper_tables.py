@@ -63,8 +63,8 @@ def over_seeds(title: str, first: str, found: Mapping[str, Sequence[Mapping[str,
     for label, seeds in found.items():
         row, values = [label], [label, len(seeds)]
         for name in names:
-            shares = [one[name] for one in seeds]
-            if None in shares:
+            shares = [share for one in seeds if (share := one[name]) is not None]
+            if len(shares) < len(seeds):
                 row.append("-")
                 values += ["", ""]
                 continue

@@ -177,7 +177,8 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
     if not (old := [page.video for page in pages if page.text is None and page.video in told]):
         return []
     return [
-        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); aadc-describe makes them anew"
+        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); aadc-describe makes "
+        "them anew"
     ]
 
 
@@ -298,8 +299,8 @@ def _squares(split: ScoredSplit, figures: dict, threshold: float) -> list[Square
     if not figures["frame"] or figures["frame"]["auc"] is None:
         return []
     known = [split.videos[place] for place in split.known]
-    truth, score = np.concatenate([v.truth for v in known]), np.concatenate([v.score for v in known])
-    flat = np.concatenate([np.full(len(v.truth), float(v.abnormal)) for v in known])
+    truth, score = np.concatenate([v.known_truth for v in known]), np.concatenate([v.score for v in known])
+    flat = np.concatenate([np.full(len(v.known_truth), float(v.abnormal)) for v in known])
     false, found, precision = operating_point(truth, score, threshold)
     at = f"at the threshold {threshold}, {found:.0%} of the anomalous frames are found"
     normal, anomalous = "normal frames called anomalous", "anomalous frames found"

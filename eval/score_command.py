@@ -61,7 +61,7 @@ def score_videos(
         check_writable(csv.parent)
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choice.threshold, models)
-    about = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
+    about: dict[str, object] = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
     if warning := caution(scorer.embedder.models):
         say(warning)
         about["caution"] = warning
@@ -80,8 +80,8 @@ def score_videos(
                 _write_table(answers, head, csv)
     if csv is not None:
         say(f"table: {csv}")
-    if report and (done := [path for path, answer in answers.items() if answer.scored]):
-        _write_report(below / "report.html", {path: answers[path] for path in done}, scorer, about)
+    if report and any(answer.scored for answer in answers.values()):
+        _write_report(below / "report.html", answers, scorer, about)
     bad = sum(answer.problem is not None for answer in answers.values())
     if bad:
         say(f"{bad} of {len(paths)} videos could not be used")
@@ -149,10 +149,11 @@ def _write_report(path: Path, answers: dict[Path, Answer], scorer: VideoScorer, 
 
     shown_videos = []
     for video, answer in answers.items():
-        name, share = most_like(answer.scored, scorer.head)
-        called = f"called {'anomalous' if answer.scored.spans else 'normal'}: {name} ({share:.2f})"
-        composed = answer.how in (How.composed, How.unasked)
-        shown_videos.append(Shown(video, answer.scored, called, answer.text, composed))
+        if (scored := answer.scored) is None:
+            continue
+        name, share = most_like(scored, scorer.head)
+        called = f"called {'anomalous' if scored.spans else 'normal'}: {name} ({share:.2f})"
+        shown_videos.append(Shown(video, scored, called, answer.text, answer.how in (How.composed, How.unasked)))
     stride = scorer.embedder.settings.stride
     with STDERR.status("key frames"):
         pages = scored_pages(shown_videos, scorer.embedder.models["detector"]["class_names"], stride)

@@ -67,8 +67,11 @@ def scored_report(
     caution: str | None,
 ) -> str:
     """The whole page, with as many pictures as keep it small; `pages` are those of `scored_pages`."""
-    about = {"metric": "auc", "threshold": threshold, "notes": [], "made_with": made_with, "caution": caution}
-    room = room_for_pictures(render(title, None, None, pages, **about))
+
+    def page_of(videos: list[Page]) -> str:
+        return render(title, None, None, videos, "auc", threshold, [], made_with, caution)
+
+    room = room_for_pictures(page_of(pages))
     done = []
     with DecodeChild() as decoder:
         for page in pages:
@@ -81,4 +84,4 @@ def scored_report(
                 made = {row: picture_of(jpeg) for row, jpeg in jpegs.items()}
                 page = replace(page, key_frames=[replace(one, picture=made.get(one.row)) for one in page.key_frames])
             done.append(page)
-    return render(title, None, None, done, **about)
+    return page_of(done)

@@ -3,7 +3,8 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from copy import copy
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import h5py
@@ -70,7 +71,11 @@ def score_features(head: LoadedHead, features: VideoFeatures, stride: int, thres
         threshold,
     )
     fps = features.fps if 0 < features.fps < np.inf else 0.0  # 0: not known
-    return Scored(replace(features, fps=fps, **dict.fromkeys(WIDE)), snippets, spans)
+    kept = copy(features)
+    kept.fps = fps
+    for name in WIDE:
+        setattr(kept, name, None)
+    return Scored(kept, snippets, spans)
 
 
 def score_split(

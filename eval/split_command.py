@@ -131,7 +131,7 @@ def _json(record: Mapping) -> str:
 
 
 def _write_report(
-    run: RunFolder, folder: Path, split: ScoredSplit, shards: ShardSet, record: Mapping, metric: str, caution: str | None
+    run: RunFolder, folder: Path, split: ScoredSplit, shards: ShardSet, record: dict, metric: str, caution: str | None
 ) -> None:
     from aadc.eval.describe.videos import read_rows
     from aadc.eval.report import add_pictures, left_out, make_pages, render, room_for_pictures, videos_of

@@ -63,7 +63,7 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
 def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str]]:
     """Name, share and interval (text) of every figure that is a share: frame figures first, the headline of `metric` on top."""
     frame, video, intervals = figures["frame"], figures["video"], figures["interval"]
-    rows = []
+    rows: list[tuple[str, float | None, str | None]] = []
     if frame:
         headlines = [("frame AUC", frame["auc"], "auc"), ("frame AP", frame["ap"], "ap")]
         rows += headlines[::-1] if metric == "ap" else headlines

@@ -30,7 +30,7 @@ class Clip:
 
     source: str
     model: "open_clip.CLIP | open_clip.CustomTextCLIP"
-    tokenizer: Callable[[list[str]], Tensor]
+    tokenizer: Callable[..., Tensor]
     preprocess_cfg: dict
     width: int
     weights: str

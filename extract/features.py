@@ -1,6 +1,7 @@
 """From frames to features: boxes by DETR, embeddings of crops and frame by CLIP. Free of files: the live part calls it too."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class FrameEmbedder:
         self.detector = Detector(settings.detector, settings.boxes, settings.threshold, device, dtype)
         self.settings = settings
         self.device = device
-        self.models = {
+        self.models: dict[str, dict[str, Any]] = {
             "detector": {
                 "source": self.detector.source,
                 "feature": self.detector.feature,

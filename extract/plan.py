@@ -92,13 +92,8 @@ def make_plan(
         already += finished
         if not finished:
             todo.setdefault(number, []).append(row)
-        if (
-            not finished
-            or waiting
-            or row.video in touched
-            or entry is None
-            or (entry.split, entry.labels) != (row.split, row.labels)
-        ):
+        relabelled = entry is not None and (entry.split, entry.labels) != (row.split, row.labels)
+        if not finished or waiting or row.video in touched or relabelled:
             tasks.add(number)
     still_out = {row.video for key, row in rows.items() if key not in published}
     before = {one.video: one for one in read_rejected(run.rejected) if one.video in still_out}

@@ -1,11 +1,16 @@
 """Which CLIPs can serve: those whose text tower takes learnable prompts (paper III-D)."""
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from aadc.manifests.errors import UserError
 
+if TYPE_CHECKING:
+    import open_clip
 
-def text_side(model: nn.Module, source: str) -> tuple[nn.Module, str]:
+
+def text_side(
+    model: "open_clip.CLIP | open_clip.CustomTextCLIP", source: str
+) -> tuple["open_clip.CLIP | open_clip.TextTransformer", str]:
     """The module that holds the text side, and where its feature is read: `argmax` and `eos` at the end token, `last`.
 
     Raises:

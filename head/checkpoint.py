@@ -17,6 +17,7 @@ from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from aadc.head.beside_clip import BesideClip
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.published import RECORD, publish, sha256_of, weights_of
@@ -62,7 +63,7 @@ class HeadRecord(records.Record):
 class LoadedHead:
     """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`."""
 
-    model: AnomalyHead
+    model: AnomalyHead | BesideClip
     config: HeadConfig
     card: Card
     fingerprint: str

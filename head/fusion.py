@@ -35,6 +35,9 @@ def visual_features(features: VideoFeatures, pooling: str) -> Tensor:
 class Standardise(nn.Module):
     """Subtracts the mean and divides by the deviation that the training snippets had; both are kept with the weights."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, width: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
@@ -81,7 +84,7 @@ class Fusion(nn.Module):
         nn.init.eye_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)
         self.detr = None if detr_width is None else Standardise(detr_width)
-        if self.detr is not None:
+        if detr_width is not None:
             self.project = nn.Linear(detr_width, width, bias=False)
             nn.init.zeros_(self.project.weight)
 

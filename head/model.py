@@ -36,6 +36,8 @@ class AnomalyHead(nn.Module):
         classes: names; `text_features` (C, width) has their texts in this order.
     """
 
+    text_features: Tensor
+
     def __init__(self, config: HeadConfig, width: int, detr_width: int, text_width: int, classes: Sequence[str]):
         super().__init__()
         self.pooling = config.pooling

@@ -3,6 +3,8 @@
 Shapes: B videos, T snippets, D width. Padded rows are zero on entry; no valid row ever sees them.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,11 +26,13 @@ class PyramidConvolution(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The three scales side by side, (B, T, 3 D/4)."""
         # One matrix product for all nine taps, shifted afterwards: three times as fast on a CPU as three convolutions.
-        taps = torch.cat([tap for conv in self.convolutions for tap in conv.weight.unbind(-1)])
+        convolutions = cast("list[nn.Conv1d]", list(self.convolutions))
+        taps = torch.cat([tap for conv in convolutions for tap in conv.weight.unbind(-1)])
         before, here, after = 0, 1, 2
         scales = []
         y_BTD = functional.linear(x_BTD, taps).chunk(3 * len(DILATIONS), dim=-1)
-        for scale, (conv, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+        for scale, (conv, norm) in enumerate(zip(convolutions, self.norms, strict=True)):
+            assert conv.bias is not None  # as it is made above
             d, y = conv.dilation[0], y_BTD[3 * scale : 3 * scale + 3]
             scales.append(norm(functional.relu(later(y[before], d) + y[here] + later(y[after], -d) + conv.bias)))
         return torch.cat(scales, dim=-1)

@@ -45,6 +45,7 @@ class TrainProgress:
 
     def epoch(self, row: Mapping[str, float | None]) -> None:
         """An epoch is done; `row` is its line in the log."""
+        assert row["bce"] is not None and row["nce"] is not None  # an epoch that is done had steps
         loss = row["bce"] + row["nce"]
         validation = "" if row["val_auc"] is None else f", validation AUC {row['val_auc']:.3f}, class {row['val_hits']:.3f}"
         self.figures = f", epoch {row['epoch']}: loss {loss:.3f}{validation}"

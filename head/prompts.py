@@ -5,6 +5,7 @@ moves back by as many places and is read there. Shapes: C classes, L tokens, N c
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from aadc.extract.clip_model import Clip
 from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
+
+if TYPE_CHECKING:
+    import open_clip
 
 # The contexts start as these words, so that an untrained prompt is a sentence already.
 BEFORE = "this is a still picture from a surveillance video of"
@@ -77,7 +81,7 @@ class PromptEncoder:
         return self.projection(text_CW) if isinstance(self.projection, nn.Linear) else text_CW @ self.projection
 
 
-def _time_first(transformer: nn.Module) -> nn.Module:
+def _time_first(transformer: "open_clip.transformer.Transformer") -> "open_clip.transformer.Transformer":
     """The same transformer with tokens before texts in memory, as the attention of torch works inside.
 
     The other way round its frozen projections become a small product for every token: half of the tower's time on a CPU.

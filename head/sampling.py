@@ -1,15 +1,24 @@
 """Which videos a step sees, and which are kept aside to choose the checkpoint. All chance comes from (seed, step)."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
-
-from aadc.head.bags import Bag
 
 _LEAST_VALIDATION = 2  # videos of each kind; fewer would choose by chance
 
 
-def split_validation(bags: Sequence[Bag], share: float, seed: int) -> tuple[list[int], list[int]]:
+class Labelled(Protocol):
+    """A video of which is known what is in it."""
+
+    @property
+    def abnormal(self) -> bool: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+def split_validation(bags: Sequence[Labelled], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Indices of the videos to train on and of those to validate on, both in ascending order.
 
     Within each kind (normal, abnormal) every 1/share-th video is taken, counted along its classes, so that each class

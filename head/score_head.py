@@ -36,6 +36,7 @@ class ScoreHead(nn.Module):
         text_CD = text_CD - text_CD.mean(0)
         length = (units.mean.square() + units.deviation.square()).sum().sqrt()  # of a typical embedding
         hidden, count = self.ffn[0], len(text_CD)
+        assert isinstance(hidden, nn.Linear)  # the FFN's only layer
         hidden.weight[:count] = text_CD * units.deviation / (TAU * length)
         hidden.bias[:count] = text_CD @ units.mean / (TAU * length)
         self.fc.weight.zero_()

@@ -7,6 +7,7 @@ import torch
 
 from aadc.extract.shards import VideoFeatures
 from aadc.head.bags import check_widths, snippet_features
+from aadc.head.beside_clip import BesideClip
 from aadc.head.model import AnomalyHead
 from aadc.manifests.errors import UserError
 
@@ -21,7 +22,7 @@ class SnippetScores(NamedTuple):
 
 
 @torch.inference_mode()
-def score_video(model: AnomalyHead, features: VideoFeatures) -> SnippetScores:
+def score_video(model: AnomalyHead | BesideClip, features: VideoFeatures) -> SnippetScores:
     """Score every snippet of a video.
 
     Args:

@@ -229,8 +229,9 @@ def _judge(
     row: dict[str, float | None] = {"epoch": done.epoch}
     row |= {name: sum(one[name] for one in losses) / len(losses) if losses else None for name in ("bce", "nce")}
     if validation_bags:
-        row |= trainer.validate(validation_bags)
-        score = (row["val_auc"] + row["val_hits"]) / 2
+        found = trainer.validate(validation_bags)
+        row |= found
+        score = (found["val_auc"] + found["val_hits"]) / 2
         one_video = 1 / len(validation_bags)  # lost when one ends up on the wrong side of all of the other kind
     else:
         trainer.keep_text()

@@ -123,9 +123,9 @@ def _pooled(vis: Tensor) -> Tensor:
 
 def _moments(parts: Callable[[], Iterable[Tensor]]) -> tuple[Tensor, Tensor]:
     """Mean and variance of all rows, in two passes; `parts` begins a pass."""
-    rows, total = 0, 0.0
+    rows, total = 0, torch.zeros((), dtype=torch.double)
     for part in parts():
         rows, total = rows + len(part), total + part.double().sum(0)
     mean = total / rows
-    variance = sum((part.double() - mean).square().sum(0) for part in parts()) / rows
+    variance = sum(((part.double() - mean).square().sum(0) for part in parts()), torch.zeros_like(mean)) / rows
     return mean.float(), variance.float()

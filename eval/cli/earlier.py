@@ -72,7 +72,8 @@ def _parsed(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], lis
         if not word.startswith("--"):
             free.append(word)
         elif "=" in word:
-            options.append(tuple(word.split("=", 1)))
+            name, _, value = word.partition("=")
+            options.append((name, value))
         else:
             options.append((word, rest.pop(0) if rest and word not in FLAGS else None))
     return options, free

@@ -103,8 +103,8 @@ def check(tokens: Sequence[Token], facts: Facts, must: Sequence[str] | None = No
     if tokens[-1].kind != "stop":
         reader.wrong("end the sentence with a full stop")
     said, wrong = phrases(tokens)
-    for sentence in wrong:
-        reader.wrong(sentence)
+    for fault in wrong:
+        reader.wrong(fault)
     _classes(said, reader, must)
     _verdict(said, reader, must is None)
     named = False

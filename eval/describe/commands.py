@@ -60,9 +60,9 @@ def open_describer(head: LoadedHead, folder: Path, names: Mapping[str, str], opt
         with needed("--llm-url", "words"):
             from aadc.eval.describe.endpoint import Endpoint
 
-        llm = Endpoint(options.url, options.source or DEFAULT, *sampling)
-        made_with |= {"llm": f"{llm.shown_url} {llm.source}", "projector": None}
-        return Describer(head, names, llm, None, made_with)
+        endpoint = Endpoint(options.url, options.source or DEFAULT, *sampling)
+        made_with |= {"llm": f"{endpoint.shown_url} {endpoint.source}", "projector": None}
+        return Describer(head, names, endpoint, None, made_with)
     saved = load_projector(folder)
     source = options.source or (saved.llm if saved else DEFAULT)
     with STDERR.status("loading the language model"):

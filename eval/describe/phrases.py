@@ -110,7 +110,7 @@ def _at_least(rest: Sequence[Token]) -> tuple[Phrase | str, int]:
 
 def _timed(tokens: Sequence[Token], place: int) -> tuple[Phrase | str, int]:
     """Words that need a time after them, with that time."""
-    words = []
+    words: list[str] = []
     while place < len(tokens) and tokens[place].kind == "word" and len(words) < 4:
         words.append(tokens[place].name)
         place += 1

@@ -39,8 +39,10 @@ class Projector(nn.Module):
             features_TD: F of eq. 3 as the head gives it; None for no video.
             logits_T: anomaly, before the sigmoid (eq. 4).
         """
-        video = self.null if features_TD is None else self.map(self.pool(features_TD, logits_T)).view_as(self.null)
-        return torch.cat([video, self.learned])
+        if features_TD is None:
+            return torch.cat([self.null, self.learned])
+        assert logits_T is not None  # a video has both
+        return torch.cat([self.map(self.pool(features_TD, logits_T)).view_as(self.null), self.learned])
 
     @torch.no_grad()
     def start_from(self, pooled_V2D: Tensor, words_VJE: Tensor, learned_JE: Tensor, mean_E: Tensor) -> None:

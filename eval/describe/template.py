@@ -40,7 +40,7 @@ def paper_prompt(request: Request) -> tuple[str, str]:
         after += f"\n### AADC-Net: {request.facts}"
     after += "\n### Assistant:"
     if request.wrong:
-        after += f" {request.wrong[0]}\n### Human: {_correction(request)}\n### Assistant:"
+        after += f" {request.wrong[0]}\n### Human: {_correction(request.wrong[1], request.question)}\n### Assistant:"
     if request.tokens is None:
         return "", f"### Human: {after}"
     return "### Human: <Video>", f"</Video> {after}"
@@ -55,12 +55,15 @@ def chat_messages(request: Request) -> list[dict[str, str]]:
         {"role": "user", "content": asked},
     ]
     if request.wrong:
-        messages += [{"role": "assistant", "content": request.wrong[0]}, {"role": "user", "content": _correction(request)}]
+        messages += [
+            {"role": "assistant", "content": request.wrong[0]},
+            {"role": "user", "content": _correction(request.wrong[1], request.question)},
+        ]
     return messages
 
 
-def _correction(request: Request) -> str:
-    return f"That is not right: {'; '.join(request.wrong[1])}. {request.question}"
+def _correction(faults: Sequence[str], question: str) -> str:
+    return f"That is not right: {'; '.join(faults)}. {question}"
 
 
 def clean(text: str) -> str:

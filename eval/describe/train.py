@@ -51,7 +51,7 @@ class DescriberConfig(BaseModel):
 def new_projector(examples: Sequence[Example], llm: Llm) -> Projector:
     """A projector whose video tokens start as the words of the classes, as well as ridge regression can tell."""
     projector = Projector(examples[0].features.shape[1], llm.width)
-    table_VE = llm.model.get_input_embeddings().weight.float()
+    table_VE = llm.table.float()
     with torch.no_grad():
         pooled = torch.stack([projector.pool(one.features, one.logits) for one in examples])
         words = torch.stack([word_tokens([llm.embed(f" {plain(n)}").float() for n in one.said]) for one in examples])
@@ -65,8 +65,8 @@ def answer_loss(llm: Llm, prompts: Sequence[Tensor], answers: Sequence[str]) -> 
     """Mean cross-entropy of the answers' tokens after their prompts (each (L, E)), over all tokens of the batch."""
     rows, targets = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
-        ids = [*llm.tokenizer(f" {answer}", add_special_tokens=False).input_ids, llm.tokenizer.eos_token_id]
-        ids = torch.tensor(ids, device=prompt.device)
+        tokens = [*llm.tokenizer(f" {answer}", add_special_tokens=False).input_ids, llm.tokenizer.eos_token_id]
+        ids = torch.tensor(tokens, device=prompt.device)
         rows.append(torch.cat([prompt, llm.model.get_input_embeddings()(ids[:-1])]))
         targets.append(ids)
     # Padding stands behind and attention looks back only, so no mask is needed.
@@ -127,9 +127,11 @@ def train_describer(
         UserError: no training videos, or a training begun with other settings, another head or language model.
     """
     folder, shards = describer_folder(run.head), ShardSet(run.shards)
+    head_record = read_head_record(run.head)
+    assert head_record is not None  # the head was loaded from there
     identity = {
         "config": config.model_dump(),
-        "head": read_head_record(run.head).weights,
+        "head": head_record.weights,
         "llm": {"source": llm.source, "weights": llm.weights},
         "videos": digest([(row.video, row.labels) for row in _rows(run, shards)]),
     }

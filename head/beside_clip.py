@@ -1,0 +1,52 @@
+"""A head beside CLIP's own judgement, for classes that it was not trained on."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from aadc.head.fusion import Fusion
+from aadc.head.mil_align import cosine
+from aadc.head.model import AnomalyHead, HeadOutput
+
+
+class BesideClip(nn.Module):
+    """A head whose class logits are added to those of CLIP, which never saw its training: the product of both judgements.
+
+    Training bends the head's embedding towards its own classes, so of others it knows less than CLIP did before. Each side
+    keeps its own temperature. Anomaly scores stay the head's.
+
+    Args:
+        head: its texts are those of the new classes.
+        text_CD: CLIP's texts of the same classes, without learned contexts.
+        scale: what CLIP multiplies a cosine with.
+    """
+
+    clip_text: Tensor
+
+    def __init__(self, head: AnomalyHead, text_CD: Tensor, scale: float):
+        super().__init__()
+        self.head, self.scale = head, scale
+        self.register_buffer("clip_text", text_CD)
+
+    @property
+    def pooling(self) -> str:
+        return self.head.pooling
+
+    @property
+    def fusion(self) -> Fusion:
+        return self.head.fusion
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.head.classes
+
+    @property
+    def text_features(self) -> Tensor:
+        return self.head.text_features
+
+    def forward(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor) -> HeadOutput:
+        """As `AnomalyHead`. CLIP judges the mean of a frame's things; a cosine does not ask for its length."""
+        output = self.head(detr_BTD, vis_BTC, valid_BT)
+        mean_BTC = vis_BTC.sum(2) if self.pooling == "attention" else vis_BTC
+        own_BTC = self.scale * cosine(mean_BTC, self.clip_text)
+        return output._replace(class_logits_BTC=output.class_logits_BTC + own_BTC)
