@@ -32,6 +32,7 @@ demo: $(VENV)/.installed
 	$(BIN)/aadc-manifest demo --seed $(SEED) --out $(DEMO)
 	$(BIN)/aadc-extract $(DEMO)/demo.csv --models miniature --stride 5 --run runs/$(DEMO)
 	$(BIN)/aadc-train-head --run runs/$(DEMO) --seed $(SEED)
+	$(BIN)/aadc-describe --run runs/$(DEMO)
 	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
 	@echo
 	@echo "That was made up. With your own videos, in folders by class (my-videos/squat/a.mp4, my-videos/fall/b.mp4 ...):"
@@ -44,7 +45,8 @@ demo: $(VENV)/.installed
 # The same, and what happened in words by the small LLaMA; its describer trains for minutes on a CPU.
 demo-words: demo $(VENV)/.words
 	$(BIN)/aadc-train-describer --run runs/$(DEMO) --llm smollm2
-	$(BIN)/aadc-eval --metric all --describe --report --run runs/$(DEMO)
+	$(BIN)/aadc-describe --run runs/$(DEMO)
+	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
 
 test: $(VENV)/.words
 	$(BIN)/python -m pytest
