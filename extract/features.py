@@ -69,9 +69,11 @@ class FrameEmbedder:
             done = [self._few(part) for part in parts]
         else:
             # Frames side by side instead of the halves of every product: nobody waits for anybody but at the block's end.
-            with ThreadPoolExecutor(groups, initializer=torch.set_num_threads, initargs=(threads // groups,)) as pool:
-                done = list(pool.map(self._few, parts))
-            torch.set_num_threads(threads)  # a thread that sets its own number sets that of later threads, too
+            try:
+                with ThreadPoolExecutor(groups, initializer=torch.set_num_threads, initargs=(threads // groups,)) as pool:
+                    done = list(pool.map(self._few, parts))
+            finally:
+                torch.set_num_threads(threads)  # a thread that sets its own number sets that of later threads, too
         for _, took in done:
             if stats:
                 stats.add_seconds(took, 1 / groups)
