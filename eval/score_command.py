@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -20,6 +21,9 @@ from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.files import reason, replacing
 from aadc.manifests.shown import say, shown
 from aadc.manifests.video_suffixes import passed_over
+
+if TYPE_CHECKING:
+    from aadc.eval.describe.videos import Describer
 
 COLUMNS = ("video", "seconds", "class", "confidence", "highest_score", "spans", "problem")
 
@@ -84,7 +88,7 @@ def score_videos(
         raise typer.Exit(1)
 
 
-def _one(path: Path, scorer: VideoScorer, threshold: float, out: Path, describe, about: dict) -> Answer:
+def _one(path: Path, scorer: VideoScorer, threshold: float, out: Path, describe: "Describer | None", about: dict) -> Answer:
     """One odd video must not end those after it, so whatever is raised is told."""
     lines: list[str] = []
     scored = None
@@ -113,7 +117,7 @@ def verdict(scored: Scored, head: LoadedHead) -> str:
     return f"{name} ({share:.2f}), nothing anomalous"
 
 
-def _described(scored: Scored, describe, threshold: float, out: Path, about: dict) -> Iterable[str]:
+def _described(scored: Scored, describe: "Describer", threshold: float, out: Path, about: dict) -> Iterable[str]:
     from aadc.eval.describe.commands import marked
 
     told = next(describe([scored]))
