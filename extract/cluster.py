@@ -7,7 +7,7 @@ handed out as there are workers, so that a dying worker takes down no task but i
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
@@ -168,7 +168,7 @@ def spread(
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(tasks))
-    flown: dict[str, ShardTask] = {}
+    flown: dict[Hashable, ShardTask] = {}
     killed: Counter[str | int] = Counter()
     blamed: dict[int, list[tuple[str, str, str]]] = {}
     neighbours = Counter(map(_host, client.nthreads()))

@@ -146,7 +146,7 @@ def _decord() -> ModuleType:
     it takes to start, for a decoder that works on the CPU."""
     if "decord" not in sys.modules:
         there = sys.modules.get("nvidia")
-        sys.modules["nvidia"] = None  # type: ignore[assignment]  # the import system knows None, "it finds none"; typeshed does not
+        sys.modules["nvidia"] = None  # type: ignore[assignment]  # so that it finds none: typeshed knows modules alone there
         try:
             importlib.import_module("decord")
         except OSError:  # one that was built for CUDA
