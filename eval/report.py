@@ -106,7 +106,7 @@ class Page:
         more = f" and {len(self.found) - TOLD} more" if len(self.found) > TOLD else ""
         return (
             f"Anomaly score of {self.video} over {self.time(self.duration_s)}: highest {highest:.2f} at {self.time(at)}. "
-            f"True: {true}. Found: {found}{more}."
+            f"{f'True: {true}. ' if self.labels else ''}Found: {found}{more}."
         )
 
 
@@ -177,7 +177,8 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
     if not (old := [page.video for page in pages if page.text is None and page.video in told]):
         return []
     return [
-        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); --describe makes them anew"
+        f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); aadc-describe makes "
+        "them anew"
     ]
 
 
@@ -216,7 +217,7 @@ def add_pictures(
 ) -> tuple[list[Page], list[str]]:
     """Link the videos that are there and decode their key frames, worst videos first, until `room` bytes are full. Gives the
     pages and notes on what is left out."""
-    if not root.is_dir():
+    if not os.path.isdir(root):
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0
     with DecodeChild() as decoder:
@@ -243,8 +244,8 @@ def add_pictures(
 
 def render(
     title: str,
-    split: ScoredSplit,
-    figures: dict,
+    split: ScoredSplit | None,
+    figures: dict | None,
     pages: Sequence[Page],
     metric: str,
     threshold: float,
@@ -252,23 +253,26 @@ def render(
     made_with: Mapping | None = None,
     caution: str | None = None,
 ) -> str:
-    """The whole page. `made_with` says what it shows, `caution` what everybody has to know who looks at it."""
+    """The whole page; `split` and `figures` None where no truth is known.
+
+    `made_with` says what it shows, `caution` what everybody has to know who looks at it.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
     )
-    environment.filters |= {"clock": clock, "percent": percent, "interval": interval}
+    environment.filters |= {"clock": clock, "percent": percent, "interval": interval, "tail": _tail}
     environment.globals |= {"ticks": ticks}
-    rows = figure_rows(figures, metric)
+    rows = figure_rows(figures, metric) if figures else []
     template = Path(__file__).with_name("report.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
         figures=figures,
         rows=rows,
         tiles=[row for row in rows if row[0] in HEADLINES and row[1] is not None],
-        alarm=alarm_text(figures["frame"]["at_80_percent_of_events"]) if figures["frame"] else None,
+        alarm=alarm_text(figures["frame"]["at_80_percent_of_events"]) if figures and figures["frame"] else None,
         class_videos=Counter(label for page in pages for label in page.labels),
-        curves=_squares(split, figures, threshold),
-        confusions=[kind for kind in ("abnormal", "normal") if figures["category"][kind]["accuracy"] is not None],
+        curves=_squares(split, figures, threshold) if split and figures else [],
+        confusions=[kind for kind in ("abnormal", "normal") if figures and figures["category"][kind]["accuracy"] is not None],
         pages=pages,
         threshold=threshold,
         linked=LINKED,
@@ -278,6 +282,11 @@ def render(
         caution=caution,
         version=version("aadc-net"),
     )
+
+
+def _tail(path: str) -> str:
+    """The last two names of a path; the whole of it is in what the page was made with."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def _as_text(value: object) -> object:

@@ -12,11 +12,11 @@ from aadc.eval import scores
 from aadc.eval.commands import STDERR, OpenDescriber, detector_names, say_caution
 from aadc.eval.evaluate import evaluate
 from aadc.eval.made_with import Choice, differing_classes, made_with, same
-from aadc.eval.manifest_change import changes_since_extraction
 from aadc.eval.notes import notes_on, some
 from aadc.eval.out_folder import writing_to
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.tables import print_figures, text_table
+from aadc.extract.manifest_change import changes_since_extraction
 from aadc.extract.run_choice import next_step
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet

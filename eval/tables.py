@@ -28,10 +28,12 @@ def alarm_text(alarm: dict) -> str | None:
     units = ((1, "hours"), (60, "minutes"), (3600, "seconds"))
     per, unit = next((one for one in units if alarm["hours"] * one[0] >= 1), units[-1])
     over = f"{alarm['hours'] * per:.1f} {unit}"
-    alarms = f"{alarm['false_alarms']} false alarm{'' if alarm['false_alarms'] == 1 else 's'} in {over} of video"
+    count = alarm["false_alarms"]
+    alarms = f"{count or 'no'} false alarm{'' if count <= 1 else 's'} in {over} of video"
+    rate = f" ({alarm['false_alarms_per_hour']:.1f} an hour)" if count else ""
     return (
-        f"finding 80 % of the events costs {alarms} ({alarm['false_alarms_per_hour']:.1f} an hour) and "
-        f"{alarm['detection_delay_s']:.1f} s of delay (threshold {alarm['threshold']:.3f})"
+        f"finding 80 % of the events costs {alarms}{rate} and {alarm['detection_delay_s']:.1f} s of delay "
+        f"(threshold {alarm['threshold']:.3f})"
     )
 
 

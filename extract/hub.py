@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +17,7 @@ from aadc.manifests.shown import shown
 
 def is_folder(source: str) -> bool:
     """Whether `source` names a local folder rather than a published model."""
-    return Path(source).is_dir() or source.startswith((".", "/", "~"))
+    return os.path.isdir(source) or source.startswith((".", "/", "~"))
 
 
 @contextmanager
@@ -30,7 +29,7 @@ def loading(
     A folder is read without any network. For a published name the hub is asked once whether it answers; if not, only the
     local cache is looked at, instead of a minute of retries.
     """
-    if is_folder(source) and not Path(source).is_dir():
+    if is_folder(source) and not os.path.isdir(os.path.expanduser(source)):
         raise UserError(f"{source}: no such folder with a {what}; give the right one with {option}")
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)  # what goes wrong is raised, and told below

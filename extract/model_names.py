@@ -1,5 +1,6 @@
 """How models are called in what is written down, and where the ones that come with the package are."""
 
+import os
 from pathlib import Path
 
 MINIATURE = "miniature"
@@ -15,7 +16,7 @@ def named(source: str, part: str) -> str:
         `miniature` for the package's own folder, also where it stood when an earlier run wrote its path down; else `source`.
     """
     own, folder = _OWN / part, Path(source.replace("\\", "/"))
-    gone = folder.parts[-3:] == ("extract", MINIATURE, part) and not folder.exists()
+    gone = folder.parts[-3:] == ("extract", MINIATURE, part) and not os.path.exists(folder)
     return MINIATURE if gone or folder == own else source
 
 

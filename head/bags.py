@@ -59,6 +59,17 @@ def snippet_features(features: VideoFeatures, pooling: str) -> tuple[Tensor, Ten
     return detr, vis
 
 
+def check_widths(video: str, detr: Tensor, vis: Tensor, detr_width: int | None, clip_width: int) -> None:
+    """`UserError` unless a video's features (as `snippet_features` gives them) are as wide as those that are learned from, or
+    were. `detr_width` None: the detector takes no part."""
+    for what, found, wanted in (("detector", detr.shape[-1], detr_width), ("CLIP", vis.shape[-1], clip_width)):
+        if wanted is not None and found != wanted:
+            raise UserError(
+                f"{video}: its {what} features are {found} wide where {wanted} are expected, as if other models had made them; "
+                "extract it again"
+            )
+
+
 def pool_snippets(x_TF: Tensor, snippets: int) -> Tensor:
     """Means over `snippets` equal bins along time where there are more rows than that; else the rows as they are.
 
@@ -79,15 +90,18 @@ def load_bags(
     """Bags of these rows of the manifest, in their order; each must be in the shards. `tell` hears (videos read, all).
 
     Raises:
-        UserError: no rows, or a video whose features cannot be used.
+        UserError: no rows, or a video whose features cannot be used, or are of another width than the first one's.
     """
     if not rows:
         raise UserError(f"{shards.folder}: not one train video of the manifest is in the shards; run aadc-extract first")
     wanted = {row.key: row for row in rows}
-    bags = {}
+    bags, widths = {}, None
     for key, features in shards.read_videos(wanted, FIELDS):
         row = wanted[key]
-        detr, vis = (pool_snippets(part, config.snippets).half() for part in snippet_features(features, config.pooling))
+        detr, vis = snippet_features(features, config.pooling)
+        widths = widths or (detr.shape[-1], vis.shape[-1])
+        check_widths(row.video, detr, vis, *widths)
+        detr, vis = (pool_snippets(part, config.snippets).half() for part in (detr, vis))
         bags[key] = Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
         if tell:
             tell(len(bags), len(rows))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from aadc.head.fusion import Fusion
 from aadc.head.mil_align import cosine
 from aadc.head.model import AnomalyHead, HeadOutput
 
@@ -30,6 +31,10 @@ class BesideClip(nn.Module):
     @property
     def pooling(self) -> str:
         return self.head.pooling
+
+    @property
+    def fusion(self) -> Fusion:
+        return self.head.fusion
 
     @property
     def classes(self) -> Sequence[str]:

@@ -6,13 +6,14 @@ kept), weights (SHA-256 of model.safetensors), created_by.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -36,7 +37,8 @@ class MadeWith(records.Record):
 
 
 class HeadRecord(records.Record):
-    """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them (None: not noted)."""
+    """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
+    stopped training went on with another number (None: not noted)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -47,7 +49,14 @@ class HeadRecord(records.Record):
     trained_on: dict[str, Any]
     metrics: dict[str, float | int | None]
     weights: str
-    threads: int | None = None
+    threads: int | list[int] | None = None
+
+    @field_validator("card")
+    @classmethod
+    def _both_kinds(cls, card: Card) -> Card:
+        if {entry.kind for entry in card.classes} != {"normal", "abnormal"}:
+            raise ValueError("has no normal class, or no abnormal one, and no head is trained so")
+        return card
 
 
 @dataclass(frozen=True)
@@ -73,12 +82,14 @@ def save_head(
     clip: Mapping[str, str],
     trained_on: Mapping[str, str],
     metrics: Mapping,
+    threads: Sequence[int] = (),
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
     Args:
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
         trained_on: classes and videos, which tell whether a training asked for again is the same.
+        threads: numbers of threads that it was computed with; empty for as many as there are now.
     """
     record = {
         "format": FORMAT,
@@ -89,7 +100,7 @@ def save_head(
         "clip": dict(clip),
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
-        "threads": torch.get_num_threads(),
+        "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     publish(folder, model.state_dict(), record)

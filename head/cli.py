@@ -54,6 +54,7 @@ def train(
     from pydantic import ValidationError
 
     from aadc.extract.caution import caution
+    from aadc.extract.manifest_change import changes_since_extraction
     from aadc.extract.run_choice import choose_run, next_step
     from aadc.extract.shards import ShardSet
     from aadc.head.config import HeadConfig, settings_of
@@ -82,6 +83,8 @@ def train(
     manifest = folder.manifest()
     if told := caution(ShardSet(folder.shards).models, manifest.card.source):
         say(told)
+    for note in changes_since_extraction(folder, manifest):
+        say(f"note: {note}")
     with folder.lock(), _lock_of(out), TrainProgress() as progress:
         trained = train_head(folder, config, out, clip, choose_device(device), restart, progress)
     _tell(trained, config.validation)

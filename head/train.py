@@ -15,7 +15,7 @@ import torch
 from aadc.extract.clip_model import Clip
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
-from aadc.head.bags import Bag, load_bags
+from aadc.head.bags import Bag, check_widths, load_bags
 from aadc.head.checkpoint import AGAIN, load_head, read_record, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
@@ -87,6 +87,7 @@ def train_head(
     bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
     with torch.random.fork_rng():
         tower = load_tower(shards.models["clip"], clip)
+        check_widths(rows[0].video, bags[0].detr, bags[0].vis, None, tower.width)
         missing = len(manifest.split("train")) - len(rows)
         make_folder(out)
         clear_torn(out)
@@ -205,7 +206,8 @@ def _fit(
         "missing_videos": missing,
     }
     made_with = {"source": clip.source, "weights": clip.weights}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, {"videos": identity["videos"]}, metrics)
+    videos = {"videos": identity["videos"]}
+    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads)
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

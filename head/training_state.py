@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from aadc.head.published import replace_tensors
 from aadc.manifests.errors import UserError
 from aadc.manifests.records import Record, parse_record
+from aadc.manifests.shown import say
 
 STATE = "state.safetensors"
 ANEW = "start anew with --restart"
@@ -22,12 +23,14 @@ ANEW = "start anew with --restart"
 
 @dataclass
 class Progress:
-    """How far it has come: `epoch` done, the one whose weights are kept, the best validation so far, figures of each epoch."""
+    """How far it has come: `epoch` done, the one whose weights are kept, the best validation so far, figures of each epoch, and
+    the numbers of threads that computed it, each once: sums in another order differ in their last digits."""
 
     epoch: int = 0
     kept_epoch: int = 0
     best: float = 0.0
     history: list[dict[str, float | None]] = field(default_factory=list)
+    threads: list[int] = field(default_factory=lambda: [torch.get_num_threads()])
 
 
 def save_state(
@@ -56,6 +59,7 @@ class ProgressRecord(Record):
     kept_epoch: int = Field(ge=0)
     best: Annotated[float, AllowInfNan(True)]
     history: list[dict[str, float | int | None]]
+    threads: list[int] = []  # states of earlier versions do not tell
 
 
 class StateRecord(Record):
@@ -119,6 +123,13 @@ def load_state(
         number, _, what = name.partition(".")
         moments.setdefault(int(number), {})[what] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    if (now := torch.get_num_threads()) not in progress.threads:
+        if progress.threads:
+            say(
+                f"{path}: begun with {' and '.join(map(str, progress.threads))} threads, gone on with {now}: the weights will "
+                "differ in their last digits from those of one number throughout (OMP_NUM_THREADS sets it)"
+            )
+        progress.threads = [*progress.threads, now]
     return progress, part("best.")
 
 

@@ -138,7 +138,7 @@ def test_a_manifest_changed_after_extraction_is_told(run, tmp_path):  # noqa: F8
         "1 row with other segments or frames, p/1.mp4", "1 row added, z.mp4",
         "2 rows removed, p/2.mp4 for one",
         "other prompt of fight",
-        "the labels of the run's own copy", f"aadc-extract {source} takes",
+        "labels of the run's own copy", f"aadc-extract {source} takes",
     ):  # fmt: skip
         assert words in note
     source.write_text("no manifest")

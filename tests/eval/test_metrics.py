@@ -22,6 +22,7 @@ from aadc.eval.metrics import (
     video_scores,
 )
 from aadc.eval.spans import clock, find_spans
+from aadc.eval.tables import alarm_text
 from aadc.eval.truth import expand, frame_truth, has_frame_truth, label_spans
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row
@@ -151,9 +152,16 @@ def test_alarms_by_hand():
     found = alarms([video(score, truth), video(np.zeros(100), np.zeros(100), ("walk",))], recall=1.0)
     assert found["threshold"] == 0.8
     assert found["false_alarms_per_hour"] == pytest.approx(1 / 20 * 3600)
+    assert found["false_alarms"] == 1 and found["hours"] == pytest.approx(20 / 3600)
+    told = "finding 80 % of the events costs 1 false alarm in 20.0 seconds of video (180.0 an hour) and 0.1 s of delay"
+    assert alarm_text({**found, "detection_delay_s": 0.1}) == f"{told} (threshold 0.800)"
     assert found["detection_delay_s"] == pytest.approx(0.05)
     assert alarms([video(score, truth)], recall=0.5)["threshold"] == 0.9
-    assert alarms([video(score, truth)], recall=0.5)["false_alarms_per_hour"] == 0
+    calm = alarms([video(score, truth)], recall=0.5)
+    assert calm["false_alarms_per_hour"] == 0 and "costs no false alarm in 10.0 seconds of video and" in alarm_text(calm)
+    assert "in 2.5 hours of video" in alarm_text({**calm, "hours": 2.5}) and "in 3.0 minutes" in alarm_text(
+        {**calm, "hours": 0.05}
+    )
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -114,6 +114,7 @@ def test_in_the_report_they_are_no_tags(run):
     assert not re.search(r'(src|href)="(?!data:)', html)
     for name in [*ABNORMAL, *NORMAL, EVIL]:
         assert name in page.text
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e]", html) and r"\u202egpm.4" in page.text
 
 
 def test_in_markdown_they_are_cells():

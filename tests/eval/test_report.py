@@ -302,7 +302,7 @@ def test_the_head_of_the_page_says_what_was_done_with_what(run):
     made = json.loads((run.eval / "test-threshold-0.4" / "metrics.json").read_text())["made_with"]
     told = dict(re.findall(r"<dt>(.*?)<dd>(.*?)(?=\s*<dt>|\s*</dl>)", html, re.DOTALL))
     assert told["Videos"].startswith("test split of ") and told["Threshold"] == "0.4"
-    assert told["Head"].startswith(f"{run.head} (weights {made['head']['weights'][:8]}")
+    assert told["Head"].startswith(f"run/head (weights {made['head']['weights'][:8]}")
     assert told["Trained on"].startswith("Test &amp; &lt;b&gt;report") and told["Models"].startswith("detector")
     assert made["date"][:10] in told["Date"]
 
@@ -359,7 +359,7 @@ def test_the_video_is_not_loaded_before_it_is_asked_for(run):
     assert page.text(id="count") == "none" and film["src"].startswith("file://") and "controls" in film
     script = CLIP + 'play(clip, 1.5); clip.querySelector("video").dispatchEvent(new Event("error"));'
     page, _ = browser.open_page(run.eval / "report.html", script)
-    assert not page.all("video") and "This browser cannot play file://" in page.text(class_="bad")
+    assert not page.all("video") and "This browser cannot play p/1.mp4" in page.text(class_="bad")
 
 
 def test_it_fits_a_telephone(run):
@@ -410,6 +410,8 @@ def test_a_full_page_has_the_worst_videos_alone(run, monkeypatch):
     assert "key frames of the 1 worst videos alone" in out
     articles = (run.eval / "report.html").read_text().split("<article")[1:]
     assert ["<img" in article for article in articles] == [True, False, False, False]
+    links = [link for article in articles for link in re.findall(r'href="(.*?)"', article)]
+    assert all(re.fullmatch(r"file:///[\w/.%#=-]+", link) for link in links) and "%3Cimg%20src%3Dx" in "".join(links)
 
 
 @pytest.mark.parametrize("videos", [290, 800])  # test videos of UCF-Crime and of XD-Violence

@@ -1,5 +1,6 @@
 """`aadc-score` with videos, names and models that are not as they should be: one never ends those after it."""
 
+import csv
 import json
 import os
 import shutil
@@ -153,3 +154,29 @@ def test_answers_say_what_they_were_made_with(folder, made):
     (path,) = folder.glob("elsewhere/*/scores.json")
     answer = json.loads(path.read_text())
     assert answer["made_with"]["threshold"] == 0.25 and answer["made_with"]["fingerprint"] and answer["caution"] is None
+
+
+def test_the_table_and_the_page_tell_of_every_video(folder, made):
+    """Spans, the normal class where there is none, and what went wrong; the page shows those that were scored, none other."""
+    below = clips(folder, made, "a.mp4", "b <i>.mp4")
+    (below / "c.mp4").write_bytes(b"no video")
+    status, out, _ = call(main, "clips", "--csv", "tables/scored.csv", "--report", "--threshold", "0.999")
+    assert status == 1 and "table: tables/scored.csv" in out and "report: runs/set/eval/videos/report.html" in out
+    with Path("tables/scored.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["video"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["clips/a.mp4", "clips/b <i>.mp4", "clips/c.mp4"] and rows["clips/c.mp4"]["problem"]
+    kinds = {entry.name: entry.kind for entry in CARD.classes}
+    for path in folder.glob("runs/set/eval/videos/*/scores.json"):
+        answer = json.loads(path.read_text(encoding="utf-8"))
+        row = rows[f"clips/{answer['video']}"]
+        assert float(row["highest_score"]) == pytest.approx(max(answer["score"]), abs=1e-4) and not row["problem"]
+        assert float(row["seconds"]) == pytest.approx(60 / answer["fps"], abs=0.2)
+        assert kinds[row["class"]] == ("abnormal" if answer["spans"] else "normal") and bool(row["spans"]) == bool(
+            answer["spans"]
+        )
+        assert 0 < float(row["confidence"]) <= 1
+        if not answer["spans"]:
+            assert f"clips/{answer['video']}: {row['class']} ({float(row['confidence']):.2f}), nothing anomalous" in out
+    page = Path("runs/set/eval/videos/report.html").read_text(encoding="utf-8")
+    assert page.count("<article") == 2 and "b &lt;i&gt;.mp4" in page and "<i>.mp4" not in page and "c.mp4" not in page
+    assert "not marked" not in page and "frame AUC" not in page and page.count("data:image/jpeg") >= 2

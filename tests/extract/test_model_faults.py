@@ -326,3 +326,10 @@ def test_seen_is_carried_over_by_the_gate_and_stored(tiny_detr, tiny_clip, tmp_p
     assert features.carried.tolist() == [False, True, False, True, False]
     expected = embedder(np.concatenate(blocks))["seen"]
     assert features.seen.tolist() == expected.tolist() and features.seen.dtype == np.uint16 and expected.max() > 1
+
+
+@pytest.mark.parametrize("part", ["detector", "clip"])
+def test_a_name_that_no_file_can_have_is_one_sentence(tiny_detr, tiny_clip, part):
+    given = {"detector": str(tiny_detr), "clip": str(tiny_clip), part: "/" + "a" * 5000}
+    with pytest.raises(UserError, match=f"--{part}"):
+        FrameEmbedder(ExtractSettings(**given))

@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from aadc.extract.shards import VideoFeatures
 from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
+from aadc.head.scoring import score_video
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
 
@@ -75,6 +77,12 @@ def put_in_nan(folder) -> None:
     rewrite(folder, tensors)
 
 
+def forget_the_normal_class(folder) -> None:
+    card = json.loads((folder / "config.json").read_text())["card"]
+    card["classes"][0]["kind"] = "abnormal"
+    edit(folder, card=card)
+
+
 def rewrite(folder, tensors) -> None:
     from aadc.head.checkpoint import sha256_of
 
@@ -94,6 +102,7 @@ def rewrite(folder, tensors) -> None:
         (flip_a_bit, "not the weights that config.json was written with"),
         (forget_a_tensor, "cannot be read as a head"),
         (put_in_nan, "no numbers"),
+        (forget_the_normal_class, "no normal class"),
     ],
 )
 def test_a_harmed_head_is_refused(tmp_path, harm, said):
@@ -135,3 +144,17 @@ def replace(*args):
 os.replace = replace
 test_checkpoint.save(Path({folder!r}), gamma=2.0)
 """
+
+
+@pytest.mark.parametrize("name", ["fusion.fc.weight", "mtn.norm.weight"])
+def test_an_answer_that_is_no_number_is_no_score(tmp_path, name):
+    """Weights may be finite, and still lead out of the numbers."""
+    save(tmp_path / "head")
+    tensors = load_file(tmp_path / "head" / "model.safetensors")
+    tensors[name].fill_(3e38)
+    rewrite(tmp_path / "head", tensors)
+    rows = {"scene": (4, 16), "detr": (4, 6), "crop": (4, 2, 16), "count": (4,)}
+    arrays = {key: np.ones(shape, np.float16 if key != "count" else np.int16) for key, shape in rows.items()}
+    video = VideoFeatures("odd.mp4", "test", (), 64, **arrays)
+    with pytest.raises(UserError, match="odd.mp4: the head answers with what is no finite number"):
+        score_video(load_head(tmp_path / "head").model, video)

@@ -1,9 +1,11 @@
 """Training as a whole, on planted data: what it finds, that it repeats itself, and what it refuses."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,9 @@ from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parent))
 import synthetic
+from synthetic import CARD
 
+from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head import train as training
 from aadc.head.bags import FIELDS, load_bags, snippet_features
@@ -32,7 +36,7 @@ from aadc.head.scoring import score_video
 from aadc.head.train import train_head
 from aadc.head.training_state import Progress, differences
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import Row
+from aadc.manifests.manifest import Row, write_manifest
 
 SHORT = HeadConfig(epochs=3, patience=3)
 
@@ -338,6 +342,13 @@ def test_nothing_but_shards_is_needed(run, tmp_path):
         (["--run", "empty"], "manifest.csv"),
         (["--run", "unextracted"], "no shards in it; run aadc-extract first"),
         (["--run", "RUN", "--gamma", "0"], "gamma"),
+        (["--run", "RUN", "--gamma", "inf"], "gamma"),
+        (["--run", "RUN", "--gamma", "nan"], "gamma"),
+        (["--run", "RUN", "--gamma", "1e300"], "gamma"),
+        (["--run", "RUN", "--seed", str(2**70)], "seed"),
+        (["--run", "RUN", "--seed", str(2**32)], "seed"),
+        (["--run", "RUN", "--epochs", str(2**70)], "epochs"),
+        (["--run", "RUN", "--k", str(2**70)], "k: "),
         (["--run", "RUN", "--clip", "nowhere/at/all"], "nowhere"),
         (["--run", "RUN", "--device", "cuda:99"], "--device cuda:99"),
     ],
@@ -446,6 +457,124 @@ def test_restart_removes_nothing_before_a_training_can_begin(run, head, tmp_path
     with pytest.raises(UserError):
         train_head(run, SHORT, out, clip=str(tmp_path / "no clip"), restart=True)
     assert load_head(out).config == SHORT
+
+
+def test_restart_with_videos_of_one_kind_alone_keeps_what_was_there(run, head, tiny_clip, tmp_path):
+    """As the real command, on a finished head and on one in the making."""
+    rng = np.random.default_rng(0)
+    rows = [Row(video=f"{i}.mp4", split="train", labels=("fall",)) for i in range(3)]
+    videos = [synthetic.make_video(rng, row.video, "train", row.labels, 4, slice(0, 2)) for row in rows]
+    one_kind = synthetic.write_run(tmp_path / "run", tiny_clip, rows, videos)
+    shutil.copytree(head.folder, one_kind.head)
+    (one_kind.head / "state.safetensors").write_bytes(b"a state")
+    before = {path.name: path.read_bytes() for path in one_kind.head.iterdir()}
+    done = subprocess.run(command(one_kind.path, "--restart"), capture_output=True, text=True)
+    assert done.returncode == 2 and "training needs normal ones too" in done.stderr
+    assert {path.name: path.read_bytes() for path in one_kind.head.iterdir() if not path.name.startswith(".")} == before
+
+
+@pytest.mark.parametrize("left", [5000, 0])
+def test_a_disk_that_fills_up_at_publication_leaves_the_old_head(run, head, tmp_path, monkeypatch, left):
+    """Training goes through, with its log; the weights then find `left` bytes on the disk."""
+    out = tmp_path / "head"
+    shutil.copytree(head.folder, out)
+    monkeypatch.setattr(training, "_SAVE_EVERY_S", math.inf)
+    save_head, before = training.save_head, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_a_full_disk(*given):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
+        save_head(*given)
+
+    monkeypatch.setattr(training, "save_head", on_a_full_disk)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(UserError, match=r"could not be written \(.*\); free some space"):
+            train_head(run, HeadConfig(epochs=1), out, restart=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert weights(out) == weights(head.folder) and load_head(out).config == SHORT
+    assert {path.name for path in out.iterdir()} == {"model.safetensors", "config.json", "log.csv"}
+    monkeypatch.setattr(training, "save_head", save_head)
+    train_head(run, HeadConfig(epochs=1), out, restart=True)
+    assert load_head(out).config.epochs == 1
+
+
+def test_going_on_with_another_number_of_threads_is_said_and_noted(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "_SAVE_EVERY_S", 0)
+    before, out = torch.get_num_threads(), tmp_path / "head"
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(KeyboardInterrupt):
+            train_head(run, SHORT, out, progress=StopAfter(1))
+        with pytest.raises(KeyboardInterrupt):
+            train_head(run, SHORT, out, progress=StopAfter(2))
+        assert "threads" not in capsys.readouterr().out
+        torch.set_num_threads(2)
+        train_head(run, SHORT, out)
+    finally:
+        torch.set_num_threads(before)
+    assert "begun with 1 threads, gone on with 2" in capsys.readouterr().out
+    assert json.loads((out / "config.json").read_text())["threads"] == [1, 2] and load_head(out).config == SHORT
+
+
+def test_what_was_edited_since_is_named_by_the_command(run, head, tmp_path):
+    """Class card and manifest, both of the run (another training would come of it) and where it was extracted from (nothing
+    comes of it until aadc-extract takes it up)."""
+    copy, source = RunFolder(tmp_path / "run"), tmp_path / "set.csv"
+    shutil.copytree(run.path, copy.path)
+    shutil.copytree(head.folder, copy.head, dirs_exist_ok=True)
+    manifest = run.manifest()
+    entries = [
+        entry.model_copy(update={"prompt": "someone falls"}) if entry.name == "fall" else entry for entry in CARD.classes
+    ]
+    card = CARD.model_copy(update={"classes": entries})
+    rows = [row.model_copy(update={"labels": ("sit",)}) if row.video == "train/000.mp4" else row for row in manifest.rows]
+    write_manifest(rows, card, source)
+    copy.run_json.write_text(json.dumps({"manifest": str(source)}))
+    options = ["--epochs", "3"]
+    first = subprocess.run(command(copy.path, *options, "--out", str(tmp_path / "new")), capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    for words in ("1 row relabelled, train/000.mp4", "other prompt of fall", f"aadc-extract {source} takes the changes up"):
+        assert words in first.stdout
+    write_manifest(rows, card, copy.manifest_csv)
+    again = subprocess.run(command(copy.path, *options, "--out", str(tmp_path / "new")), capture_output=True, text=True)
+    assert again.returncode == 2 and "has changed since" not in again.stdout
+    for words in (
+        "class fall (3, abnormal: a fall), now (3, abnormal: someone falls)",
+        "1 videos labelled otherwise, such as train/000.mp4", "--restart",
+    ):  # fmt: skip
+        assert words in again.stderr
+
+
+def test_features_of_another_width_are_named(run, head, tiny_clip, tmp_path):
+    """In training, beside CLIP's own width, and where a head scores: the video, and both widths."""
+    rng = np.random.default_rng(0)
+    rows = [Row(video=f"{i}.mp4", split="train", labels=(CARD.names[i % 4],)) for i in range(8)]
+
+    def video(number: int, **widths: int):
+        return synthetic.make_video(rng, rows[number].video, "train", rows[number].labels, 5, slice(1, 4), **widths)
+
+    narrow = synthetic.write_run(tmp_path / "narrow", tiny_clip, rows, [video(number, width=12) for number in range(8)])
+    with pytest.raises(UserError, match="0.mp4: its CLIP features are 12 wide where 16 are expected"):
+        train_head(narrow, SHORT)
+    for odd, said in (
+        ({"detr": 5}, "detector features are 5 wide where 6"),
+        ({"width": 12}, "CLIP features are 12 wide where 16"),
+    ):
+        mixed = [video(number, **(odd if number == 3 else {})) for number in range(8)]
+        shards = SimpleNamespace(
+            folder=tmp_path, read_videos=lambda keys, names, mixed=mixed: zip(keys, map(kept_as_half, mixed), strict=True)
+        )
+        with pytest.raises(UserError, match=f"3.mp4: its {said}"):
+            load_bags(shards, rows, CARD, SHORT)
+        with pytest.raises(UserError, match=f"3.mp4: its {said}"):
+            score_video(load_head(head.folder).model, kept_as_half(mixed[3]))
+
+
+def kept_as_half(video):
+    """A made-up video as shards keep it."""
+    return dataclasses.replace(video, **{name: getattr(video, name).astype(np.float16) for name in ("scene", "detr", "crop")})
 
 
 @pytest.mark.parametrize("size", [100, 4000, 20_000])

@@ -1,5 +1,6 @@
-"""Whether the manifest that a run was extracted from says something else now than the run's own copy, which figures use."""
+"""Whether the manifest that a run was extracted from says something else now than the run's own copy, which is used."""
 
+import shlex
 from pathlib import Path
 
 from aadc.extract.run_folder import RunFolder
@@ -20,10 +21,10 @@ def changes_since_extraction(run: RunFolder, used: Manifest) -> list[str]:
     try:
         found = changes(used, read_manifest(path))
     except UserError:
-        return [f"{path} cannot be read any more; figures use the run's own copy, {run.manifest_csv}"]
+        return [f"{path} cannot be read any more; the run's own copy, {run.manifest_csv}, is used"]
     if not found:
         return []
     return [
-        f"{path} has changed since the extraction: {'; '.join(found)}. Figures use the labels of the run's own copy, "
-        f"{run.manifest_csv}; aadc-extract {path} takes the changes up"
+        f"{path} has changed since the extraction: {'; '.join(found)}. Used are classes and labels of the run's own copy, "
+        f"{run.manifest_csv}; aadc-extract {shlex.quote(str(path))} takes the changes up"
     ]
