@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -19,6 +20,9 @@ from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.files import reason, replace_file, replacing
 from aadc.manifests.shown import say, shown
 from aadc.manifests.video_suffixes import passed_over
+
+if TYPE_CHECKING:
+    from aadc.eval.describe.videos import Describer
 
 COLUMNS = ("video", "seconds", "class", "confidence", "highest_score", "spans", "problem")
 
@@ -88,7 +92,7 @@ def score_videos(
         raise typer.Exit(1)
 
 
-def _one(path: Path, scorer: VideoScorer, threshold: float, out: Path, describe, about: dict) -> Answer:
+def _one(path: Path, scorer: VideoScorer, threshold: float, out: Path, describe: "Describer | None", about: dict) -> Answer:
     """One odd video must not end those after it, so whatever is raised is told."""
     from aadc.eval.describe.commands import marked
 

@@ -7,10 +7,11 @@ handed out as there are workers, so that a dying worker takes down no task but i
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from aadc.extract.progress import ExtractProgress
 from aadc.extract.settings import ExtractSettings
@@ -19,9 +20,15 @@ from aadc.manifests.errors import UserError
 from aadc.manifests.extras import needed
 from aadc.manifests.files import reason
 
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+    from aadc.extract.decode_child import DecodeChild
+    from aadc.extract.features import FrameEmbedder
+
 _CLOSING_S = 20
 _MOST_DEATHS = 3  # of workers over one task while none of its videos is in work
-_loaded: dict = {}
+_loaded: "dict[tuple[ExtractSettings, str], tuple[FrameEmbedder, DecodeChild]]" = {}
 _one_at_a_time = Lock()  # a worker with several threads has one set of models and one decoder all the same
 
 
@@ -65,7 +72,7 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
 
 
 @contextmanager
-def _let_go(*connections) -> Iterator[None]:
+def _let_go(*connections: "Client | LocalCluster") -> Iterator[None]:
     """Close them in the end, within a time. What they raise then is nobody's concern: all results are in, or there is an error
     on its way that says more; workers end with the process."""
     try:
@@ -117,7 +124,7 @@ class _Nobody:
         pass
 
 
-def _models(settings: ExtractSettings, device: str, neighbours: int):
+def _models(settings: ExtractSettings, device: str, neighbours: int) -> "tuple[FrameEmbedder, DecodeChild]":
     """Embedder and decoder of this worker, loaded when first needed; its `neighbours` workers share the host's cores."""
     import torch
 
@@ -142,7 +149,12 @@ def _device_of(device: str, worker: int) -> str:
 
 
 def spread(
-    tasks: list[ShardTask], client, settings: ExtractSettings, device: str, fingerprint: str, progress: ExtractProgress
+    tasks: list[ShardTask],
+    client: "Client",
+    settings: ExtractSettings,
+    device: str,
+    fingerprint: str,
+    progress: ExtractProgress,
 ) -> Iterator[ShardResult]:
     """Results of tasks as they are done, by the workers of `client`.
 
@@ -156,21 +168,22 @@ def spread(
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(tasks))
+    flown: dict[Hashable, ShardTask] = {}
     killed: Counter[str | int] = Counter()
     blamed: dict[int, list[tuple[str, str, str]]] = {}
     neighbours = Counter(map(_host, client.nthreads()))
     workers = max(1, neighbours.total())
 
-    def submit():
+    def submit() -> "Future":
         task = waiting.pop()
         future = client.submit(work, task, settings, device, fingerprint, neighbours, pure=False, retries=0)
-        future.task = task
+        flown[future.key] = task
         return future
 
     flying = as_completed([submit() for _ in range(min(workers, len(waiting)))])
     try:
         for future in flying:
-            task = future.task
+            task = flown.pop(future.key)
             try:
                 result = future.result()
             except KilledWorker:

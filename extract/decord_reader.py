@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -140,12 +141,12 @@ def _nal_kinds(packet: bytes, length_bytes: int, codec: str) -> Iterator[int]:
         yield packet[begin] & 31 if codec == "h264" else packet[begin] >> 1 & 63
 
 
-def _decord():
+def _decord() -> ModuleType:
     """decord, without the CUDA libraries it maps at import wherever they are installed: 690 MB of memory and most of the time
     it takes to start, for a decoder that works on the CPU."""
     if "decord" not in sys.modules:
         there = sys.modules.get("nvidia")
-        sys.modules["nvidia"] = None  # so that it finds none
+        sys.modules["nvidia"] = None  # type: ignore[assignment]  # so that it finds none: typeshed knows modules alone there
         try:
             importlib.import_module("decord")
         except OSError:  # one that was built for CUDA

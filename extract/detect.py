@@ -4,7 +4,7 @@ Any detector of the DETR family that transformers' `AutoModelForObjectDetection`
 """
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
 
 if TYPE_CHECKING:  # it takes seconds to load
-    from transformers import BaseImageProcessor, PreTrainedModel
+    from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedModel
 
 # What changes the numbers; the rest of a processor's configuration does not belong into a fingerprint.
 _PROCESSOR_KEYS = ("size", "do_resize", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
@@ -90,7 +90,7 @@ class Detector:
             _, model = load_detector(self.source, attention)
             self.model = moved(model, self.device, self.dtype)
 
-    def _answer(self, inputs: dict[str, Tensor]):
+    def _answer(self, inputs: dict[str, Tensor]) -> Any:  # each family has a class of its own
         pixels = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
         return self.model(**inputs | {"pixel_values": pixels}, **self.options)
 
@@ -128,7 +128,7 @@ class Detector:
             for start in range(0, len(frames_BCHW), few)
         ]
 
-    def _best(self, outputs) -> Detections:
+    def _best(self, outputs: Any) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.
         logits_BQK = outputs.logits.float()
         if logits_BQK.shape[-1] == len(self.model.config.id2label or ()) + 1:
@@ -200,7 +200,7 @@ def _inside(box_cxcywh: Tensor) -> Tensor:
     return torch.cat([(low + high) / 2, high - low], -1)
 
 
-def _picture_feature(outputs) -> tuple[str, Tensor]:
+def _picture_feature(outputs: Any) -> tuple[str, Tensor]:
     """Where the feature of the whole picture comes from, and the feature (B, D). Frames of a batch share one size, so there
     is no padding to leave out.
 
@@ -218,11 +218,11 @@ def _picture_feature(outputs) -> tuple[str, Tensor]:
     return name, (found.flatten(2).mean(2) if found.dim() == 4 else found.mean(1)).float()
 
 
-def _telling(outputs) -> list[Tensor]:
+def _telling(outputs: Any) -> list[Tensor]:
     return [_picture_feature(outputs)[1], outputs.last_hidden_state, outputs.logits, outputs.pred_boxes]
 
 
-def _modern_config(source: str):
+def _modern_config(source: str) -> "PreTrainedConfig":
     """The model's configuration, with a backbone named the old way brought into the new form.
 
     Published DETR configs say `"backbone": "resnet50"`; with `backbone_kwargs` beside it, the library asks the hub for a

@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import av
@@ -79,7 +80,7 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
 class _Nameless:
     """What FFmpeg may do with an open file. It has no name, or FFmpeg would go by that."""
 
-    def __init__(self, file):
+    def __init__(self, file: FileIO):
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
@@ -87,7 +88,7 @@ def _refuse(url: str, flags: int, options: dict) -> None:
     raise PermissionError(f"it refers to another file or address, {url}")
 
 
-def _open_file(path: Path):
+def _open_file(path: Path) -> FileIO:
     try:
         # A pipe would wait for somebody to write into it.
         file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)  # noqa: SIM115, closed by open_video
@@ -106,7 +107,7 @@ def _open_file(path: Path):
     return file
 
 
-def _why_not(file, error: Exception) -> VideoError:
+def _why_not(file: FileIO, error: Exception) -> VideoError:
     if isinstance(error, PermissionError):
         return VideoError("not_video", str(error))
     file.seek(0)

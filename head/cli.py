@@ -1,15 +1,18 @@
 """`aadc-train-head`: shards -> a trained head."""
 
 import shlex
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aadc.manifests.command import command_app, run_command
 from aadc.manifests.shown import say
+
+if TYPE_CHECKING:
+    from aadc.head.train import Trained
 
 app = command_app()
 
@@ -89,7 +92,7 @@ def train(
     say(f"next: {next_step(folder, command)}")
 
 
-def _lock_of(out: Path | None):
+def _lock_of(out: Path | None) -> AbstractContextManager[None]:
     """Keeps a second training out of a folder that is not the run's, as a training of another run could name it too."""
     from aadc.extract.run_folder import RunFolder
     from aadc.manifests.files import make_folder
@@ -100,7 +103,7 @@ def _lock_of(out: Path | None):
     return RunFolder(out).lock()
 
 
-def _tell(trained, share: float) -> None:
+def _tell(trained: "Trained", share: float) -> None:
     from aadc.head.sampling import least_for_validation
 
     metrics = trained.metrics

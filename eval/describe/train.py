@@ -24,9 +24,10 @@ from aadc.head.checkpoint import read_record as read_head_record
 from aadc.head.config import MOST
 from aadc.head.progress import TrainProgress
 from aadc.head.sampling import split_validation
-from aadc.head.scoring import score_video
+from aadc.head.scoring import SnippetScores, score_video
 from aadc.head.train import check_finite, digest
 from aadc.head.training_state import STATE, Progress, differences, load_state, read_state_record, save_state
+from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import clear_torn, make_folder
 from aadc.manifests.manifest import Row
@@ -105,7 +106,7 @@ def _rows(run: RunFolder, shards: ShardSet) -> list[Row]:
     return [row for row in run.manifest().split("train") if row.key in shards.entries]
 
 
-def _example(row: Row, scores, card) -> Example:
+def _example(row: Row, scores: SnippetScores, card: Card) -> Example:
     anomaly = torch.from_numpy(scores.anomaly).clamp(1e-4, 1 - 1e-4)
     by_kind = {kind: tuple(label for label in row.labels if card.kind(label) == kind) for kind in ("abnormal", "normal")}
     return Example(torch.from_numpy(scores.features), anomaly.logit(), row.labels, by_kind["abnormal"], by_kind["normal"])

@@ -1,11 +1,14 @@
 """`python -m aadc.extract.miniature detr | clip | measure`: train the miniature models, print what they are worth."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aadc.manifests.command import run_command
+
+if TYPE_CHECKING:
+    from aadc.extract.miniature.pool import Pool
 
 HERE = Path(__file__).parent
 TRAIN_SCENES, MEASURE_SCENES = range(2000), range(150)
@@ -81,7 +84,7 @@ def _use(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _pool(work: Path, which: str):
+def _pool(work: Path, which: str) -> "Pool":
     """The pictures to train on or to measure with, rendered when they are not there yet."""
     import sys
 

@@ -7,6 +7,7 @@ in a third of the time.
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def encode_text(model: open_clip.CLIP, tokens_BL: Tensor) -> Tensor:
     return nn.functional.normalize(ends @ model.text_projection, dim=-1)
 
 
-def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say=print) -> None:
+def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say: Callable[[str], None] = print) -> None:
     """Train for `steps` steps and write the model's folder `out`; goes on from `work` if it was stopped."""
     torch.manual_seed(seed)
     model = build_model().train()

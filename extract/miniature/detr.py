@@ -11,6 +11,7 @@ what is going on there. A published DETR's encoder has learned as much from its 
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ class Pictures:
         return pixels.contiguous(memory_format=torch.channels_last), labels
 
 
-def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say=print) -> None:
+def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say: Callable[[str], None] = print) -> None:
     """Train for `steps` steps and write the model's folder `out`; goes on from `work` if it was stopped."""
     torch.manual_seed(seed)
     model = TrainedDetr().to(memory_format=torch.channels_last).train()

@@ -11,6 +11,7 @@ room      int8  (F,)           index into the attribute `rooms`
 
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -73,7 +74,7 @@ def sample_scene(world: str, seed: int) -> tuple[list[np.ndarray], list[list[See
         return read_video(path), [scene.truth(int(frame)) for frame in chosen], scene.room.name
 
 
-def make_pool(path: Path, world: str, seeds: range, progress=lambda done, total: None) -> None:
+def make_pool(path: Path, world: str, seeds: range, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Render `seeds` of a world into `path`; a finished file is left as it is."""
     if path.exists():
         return

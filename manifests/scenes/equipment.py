@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import ImageDraw
 
-from aadc.manifests.scenes.figure import Placed, capsule, shade
+from aadc.manifests.scenes.figure import Colour, Placed, capsule, shade
 
 STEEL, RUBBER, PAD = (176, 180, 186), (38, 38, 42), (52, 52, 60)
 
@@ -21,7 +21,7 @@ class Spot:
         return self.zoom * self.scale * part
 
 
-def draw_treadmill(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
+def draw_treadmill(draw: ImageDraw.ImageDraw, at: Spot, colour: Colour) -> None:
     """Deck, post, console and rail; the runner's floor is `TREADMILL_DECK` above the room's."""
     capsule(draw, at(-0.44, 0.035), at(0.44, 0.05), at.thick(0.036), shade(colour, 0.6))
     draw.line([tuple(at(-0.40, 0.068)), tuple(at(0.38, 0.082))], fill=RUBBER, width=max(2, round(at.thick(0.02))))
@@ -34,7 +34,7 @@ def draw_treadmill(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
 TREADMILL_DECK = 0.075
 
 
-def draw_bench(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
+def draw_bench(draw: ImageDraw.ImageDraw, at: Spot, colour: Colour) -> None:
     """Pad on two legs, a rack post at the head end (behind the figure's back, since it lies with its head at -x)."""
     for along in (-0.34, 0.02):
         capsule(draw, at(along, 0.0), at(along, 0.22), at.thick(0.018), STEEL)
@@ -43,7 +43,7 @@ def draw_bench(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
     capsule(draw, at(-0.50, 0.60), at(-0.44, 0.63), at.thick(0.016), STEEL)
 
 
-def draw_bike(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
+def draw_bike(draw: ImageDraw.ImageDraw, at: Spot, colour: Colour) -> None:
     """An exercise bike: feet, frame, flywheel, saddle, handlebar."""
     capsule(draw, at(-0.28, 0.02), at(0.42, 0.02), at.thick(0.020), shade(colour, 0.6))
     capsule(draw, at(-0.14, 0.02), at(-0.02, 0.47), at.thick(0.022), colour)
@@ -59,7 +59,7 @@ def draw_bike(draw: ImageDraw.ImageDraw, at: Spot, colour) -> None:
 STATIONS = {"treadmill": draw_treadmill, "bench": draw_bench, "bike": draw_bike}
 
 
-def draw_barbell(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -> None:
+def draw_barbell(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour: Colour) -> None:
     """Across the shoulders of a figure seen from the front, plates at both ends. Drawn before the figure."""
     middle, unit = zoom * figure.at["neck"], zoom * figure.scale
     capsule(draw, middle - (0.50 * unit, 0), middle + (0.50 * unit, 0), 0.014 * unit, STEEL)
@@ -71,7 +71,7 @@ def draw_barbell(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour)
             )
 
 
-def draw_plate(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -> None:
+def draw_plate(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour: Colour) -> None:
     """A barbell seen from its end, in the hands."""
     unit = zoom * figure.scale
     centre = zoom * (figure.at["near_hand"] + figure.at["far_hand"]) / 2 - (0, 0.02 * unit)
@@ -79,7 +79,7 @@ def draw_plate(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -
         draw.ellipse([*(centre - radius * unit), *(centre + radius * unit)], fill=fill)
 
 
-def draw_dumbbells(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -> None:
+def draw_dumbbells(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour: Colour) -> None:
     """One in each hand, lying across."""
     unit = zoom * figure.scale
     for side in ("near", "far"):
@@ -89,7 +89,7 @@ def draw_dumbbells(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colou
             capsule(draw, hand + (x * unit, -0.022 * unit), hand + (x * unit, 0.022 * unit), 0.036 * unit, colour)
 
 
-def draw_phone(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -> None:
+def draw_phone(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour: Colour) -> None:
     """A phone between the near hand and the ear."""
     unit = zoom * figure.scale
     hand = zoom * figure.at["near_hand"] + (0.012 * unit * figure.facing, -0.02 * unit)
@@ -98,7 +98,7 @@ def draw_phone(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -
     capsule(draw, hand - 0.7 * lean, hand + 0.7 * lean, 0.020 * unit, (190, 235, 255))
 
 
-def draw_bottle(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour) -> None:
+def draw_bottle(draw: ImageDraw.ImageDraw, figure: Placed, zoom: float, colour: Colour) -> None:
     """A bottle from beyond the near hand towards the mouth."""
     unit = zoom * figure.scale
     hand, head = zoom * figure.at["near_hand"], zoom * figure.at["head"]
@@ -115,7 +115,7 @@ def bag_box(x: float, bottom_y: float, scale: float) -> np.ndarray:
     return np.array([x - 0.17 * scale, bottom_y - 0.30 * scale, x + 0.17 * scale, bottom_y])
 
 
-def draw_bag(draw: ImageDraw.ImageDraw, box: np.ndarray, zoom: float, colour) -> None:
+def draw_bag(draw: ImageDraw.ImageDraw, box: np.ndarray, zoom: float, colour: Colour) -> None:
     """A travel bag with a handle that fills its box."""
     x0, y0, x1, y1 = box * zoom
     wide, high = x1 - x0, y1 - y0

@@ -14,6 +14,7 @@ from PIL import ImageDraw
 
 TORSO, THIGH, SHIN, UPPER, FORE, NECK = 0.30, 0.235, 0.235, 0.165, 0.155, 0.125
 HEAD_RADIUS = 0.078
+Colour = tuple[int, int, int]
 SUPPORT_RADIUS = 0.035  # of the limbs: a figure rests on their surface, not on the bones
 
 
@@ -142,13 +143,13 @@ def place(pose: Pose, look: Look, x: float, floor_y: float, scale: float, facing
     return Placed(look, pose, dict(zip(found, points, strict=True)), scale, facing)
 
 
-def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
+def shade(colour: Colour, factor: float) -> Colour:
     """A colour made darker (< 1) or lighter (> 1)."""
     red, green, blue = (int(min(255, channel * factor)) for channel in colour)
     return red, green, blue
 
 
-def capsule(draw: ImageDraw.ImageDraw, start: Iterable[float], end: Iterable[float], radius: float, colour) -> None:
+def capsule(draw: ImageDraw.ImageDraw, start: Iterable[float], end: Iterable[float], radius: float, colour: Colour) -> None:
     """A thick line with round ends, px of the canvas."""
     ends = [tuple(start), tuple(end)]
     if ends[0] == ends[1]:

@@ -1,11 +1,15 @@
 """Backgrounds: a gym, a street, a corridor, each with its own colours, texture, furniture and light."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from aadc.manifests.scenes.figure import shade
+
+Option = TypeVar("Option")
 
 WIDTH, HEIGHT, ZOOM = 320, 240, 2  # px of the video; everything is drawn ZOOM times larger and reduced (antialiasing)
 PILLAR = 11  # px: half the width of a pillar that stands in the way
@@ -56,7 +60,7 @@ def draw_occluder(draw: ImageDraw.ImageDraw, x: float, colour: tuple[int, int, i
         draw.line([(x, _H), tip], fill=shade((40, 96, 44), 0.8 + 0.06 * step), width=5 * ZOOM)
 
 
-def _pick(options: tuple, rng: np.random.Generator):
+def _pick(options: Sequence[Option], rng: np.random.Generator) -> Option:
     return options[int(rng.integers(len(options)))]
 
 
