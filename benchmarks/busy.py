@@ -88,12 +88,14 @@ def used(others: list[int]) -> float:
 
 
 def measured(what: str, seconds: float, others: list[int], threads: int = 0, theirs: bool = False) -> tuple[float, ...] | None:
-    """As `work` prints it; None where not even one was done in five times the time."""
+    """As `work` prints it; None where not even one was done in minutes."""
     command = [sys.executable, __file__, "--work", what, "--seconds", str(seconds), "--threads", str(threads)]
     command += ["--others", *map(str, others), *["--halves"] * theirs]
     environment = os.environ | SPINNING if theirs else os.environ
     try:
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=60 + 5 * seconds)
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=300 + 5 * seconds
+        )
     except subprocess.TimeoutExpired:
         return None
     return tuple(map(float, done.stdout.split()))
