@@ -14,9 +14,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 ifneq ($(TORCH_INDEX),)
-	@echo "torch and torchvision without CUDA"
-	@$(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision 2>/dev/null || \
-		echo "$(TORCH_INDEX) cannot be reached: torch comes from where all else comes from"
+	@{ $(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
+		$(BIN)/python -c "import torchvision" && echo "torch and torchvision without CUDA"; } 2>/dev/null || { \
+		echo "no torch and torchvision of one kind from $(TORCH_INDEX): they come from where all else comes from"; \
+		$(BIN)/pip uninstall --quiet --yes torch torchvision; }
 endif
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
