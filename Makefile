@@ -62,6 +62,7 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/detection_map.py

@@ -5,7 +5,7 @@
 
 The miniatures on random frames, and steps of a head on as many videos as `make demo` trains on. The libraries' way: every
 product is shared out among threads, which wait for each other spinning (300,000 turns, OpenMP's default). The fair share is
-what a core gives, times the cores, times the part that the threads at work are of all that want to run.
+what one thread gets done in as much processor time as the busy processes had on average, times the threads at work.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SPINNING = {"GOMP_SPINCOUNT": "300000", "OMP_WAIT_POLICY": "", "OPENBLAS_THREAD_TIMEOUT": "26"}
+SPINNING = {"GOMP_SPINCOUNT": "300000", "OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "26"}
 VIDEOS, SNIPPETS, WIDTH = 54, 60, 128
 
 
@@ -60,31 +60,50 @@ def steps(halves: bool) -> tuple[Callable[[], object], int]:
     return lambda: trainer.step(0, bags), 1
 
 
-def work(what: str, seconds: float, threads: int, halves: bool) -> None:
-    """Print how many a second of the clock, how many a second of the processor, and how many threads share the work."""
+def work(what: str, seconds: float, threads: int, halves: bool, others: list[int]) -> None:
+    """Print how many a second of the clock and of processor time, how many threads share the work, and the others' share."""
     make = {"frames": frames, "steps": steps}[what]
+    import aadc.extract  # noqa: F401, I001  before torch, for it says how threads wait
     import torch
 
-    if threads:
+    if what == "steps" and not halves:
+        torch.set_num_threads(1)
+    elif threads:
         torch.set_num_threads(threads)
     once, each = make(halves)
     once()
-    done, wall, cpu = 0, time.perf_counter(), time.process_time()
+    done, wall, cpu, theirs = 0, time.perf_counter(), time.process_time(), used(others)
     while time.perf_counter() - wall < seconds or not done:
         once()
         done += each
-    print(done / (time.perf_counter() - wall), done / (time.process_time() - cpu), torch.get_num_threads())
+    wall, cpu, theirs = time.perf_counter() - wall, time.process_time() - cpu, used(others) - theirs
+    threads = 1 if what == "steps" and not halves else torch.get_num_threads()  # as `aadc.head.train` has it for the miniatures
+    print(done / wall, done / cpu, threads, theirs / wall)
 
 
-def measured(what: str, seconds: float, threads: int = 0, theirs: bool = False) -> tuple[float, float, float]:
+def used(others: list[int]) -> float:
+    """Seconds of processor time that each of these processes has had, on average; nan without any."""
+    ticks = [sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) for pid in others]
+    return sum(ticks) / len(ticks) / os.sysconf("SC_CLK_TCK") if others else float("nan")
+
+
+def measured(what: str, seconds: float, others: list[int], threads: int = 0, theirs: bool = False) -> tuple[float, ...] | None:
+    """As `work` prints it; None where not even one was done in minutes."""
     command = [sys.executable, __file__, "--work", what, "--seconds", str(seconds), "--threads", str(threads)]
+    command += ["--others", *map(str, others), *["--halves"] * theirs]
     environment = os.environ | SPINNING if theirs else os.environ
-    done = subprocess.run([*command, *["--halves"] * theirs], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    try:
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=300 + 5 * seconds
+        )
+    except subprocess.TimeoutExpired:
+        return None
     return tuple(map(float, done.stdout.split()))
 
 
 def spin() -> None:
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:
         pass
 
 
@@ -94,22 +113,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--work", choices=["frames", "steps"], help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--others", type=int, nargs="*", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--halves", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        work(given.work, given.seconds, given.threads, given.halves)
+        work(given.work, given.seconds, given.threads, given.halves, given.others)
         return
-    cores = len(os.sched_getaffinity(0))
     others = [multiprocessing.Process(target=spin, daemon=True) for _ in range(given.busy)]
     for other in others:
         other.start()
-    print(f"{cores} cores, {given.busy} busy processes; load at the start {Path('/proc/loadavg').read_text().split()[0]}")
+    load = Path("/proc/loadavg").read_text().split()[0]
+    print(f"{len(os.sched_getaffinity(0))} cores, {given.busy} busy processes; load at the start {load}")
     print("| | threads | a second | of a fair share | a second of processor time |\n|---|---|---|---|---|")
+    pids = [other.pid for other in others]
     for what in ("frames", "steps"):
-        _, of_a_core, _ = measured(what, given.seconds, threads=1)
+        alone = measured(what, given.seconds, pids, threads=1)
         for name, theirs in (("ours", False), ("the libraries' way", True)):
-            rate, per_cpu_s, threads = measured(what, given.seconds, theirs=theirs)
-            fair = of_a_core * min(threads, cores * threads / (threads + given.busy))
+            if alone is None or (found := measured(what, given.seconds, pids, theirs=theirs)) is None:
+                print(f"| {what}, {name} | | none in the time | | |")
+                continue
+            rate, per_cpu_s, threads, share = found
+            fair = alone[1] * threads * share
             print(f"| {what}, {name} | {threads:.0f} | {rate:.2f} | {rate / fair:.2f} | {per_cpu_s:.1f} |", flush=True)
     for other in others:
         other.kill()

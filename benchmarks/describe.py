@@ -28,9 +28,11 @@ from aadc.eval.describe.examples import Names, made_up
 from aadc.eval.describe.facts import Facts, plain
 from aadc.eval.describe.template import Request
 from aadc.eval.describe.videos import Describer
+from aadc.eval.made_with import Choice
 from aadc.eval.scores import Scored, score_split
 from aadc.extract.run_choice import choose_run
 from aadc.extract.shards import ShardSet
+from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
 
 
@@ -89,12 +91,14 @@ def main() -> None:
     parser.add_argument("--made-up", type=int, default=200, help="detections that belong to no video")
     given = parser.parse_args()
     run = choose_run(given.run)
-    names = detector_names(run)
-    head = load(run, None, None, None, "cpu")
-    describer = open_describer(head, run.head, names, LlmOptions(timeout_s=600.0), "cpu")
     shards = ShardSet(run.shards)
+    names = detector_names(shards)
+    head = load(run, Choice(), None, "cpu")
+    describer = open_describer(head, run.head, names, LlmOptions(timeout_s=600.0), "cpu")
+    if describer.projector is None:
+        raise UserError(f"{run.head}: no describer was trained; run aadc-train-describer first")
     rows = [row for row in run.manifest().split("test") if row.key in shards.entries]
-    scored = score_split(head, shards, rows, 0.5, lambda: None)
+    scored = score_split(head, shards, rows, 0.5)
     videos = [scored[row.key] for row in rows]
     channels(describer, rows, videos)
     print("| what goes out | texts | as the model wrote | second try | composed | false | words | seconds each |")

@@ -61,6 +61,7 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
                 raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
             yield client
         return
+    dask.config.set({"distributed.worker.preload": ["aadc.extract.local_worker"]})
     local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
     try:
         cluster = LocalCluster(**local, silence_logs=logging.CRITICAL)

@@ -9,7 +9,7 @@ import torch
 from aadc.extract.clip_model import load_clip
 from aadc.extract.crops import square_boxes
 from aadc.extract.detect import Detector
-from aadc.extract.devices import onto
+from aadc.extract.devices import at_once, onto
 from aadc.extract.encode import ClipEncoder
 from aadc.extract.settings import ExtractSettings, fingerprint
 from aadc.extract.shards import ShardHeader
@@ -64,17 +64,20 @@ class FrameEmbedder:
         """
         threads = torch.get_num_threads()
         groups = min(_SIDE_BY_SIDE, threads, len(rgb)) if self.device == "cpu" else 1
-        rounds = -(-len(rgb) // (groups * _FRAMES_AT_ONCE))
+        few = at_once(self.device, rgb.shape[1] * rgb.shape[2], _FRAMES_AT_ONCE)  # what is begun is finished, also after Ctrl-C
+        rounds = -(-len(rgb) // (groups * few))
         parts = np.array_split(rgb, min(groups * rounds, len(rgb)))
         if groups == 1:
             done = [self._few(part) for part in parts]
         else:
             # Frames side by side instead of the halves of every product: nobody waits for anybody but at the block's end.
-            with ThreadPoolExecutor(groups, initializer=torch.set_num_threads, initargs=(threads // groups,)) as pool:
-                done = list(pool.map(self._few, parts))
-            torch.set_num_threads(threads)  # a thread that sets its own number sets that of later threads, too
+            try:
+                with ThreadPoolExecutor(groups, initializer=torch.set_num_threads, initargs=(threads // groups,)) as pool:
+                    done = list(pool.map(self._few, parts))
+            finally:
+                torch.set_num_threads(threads)  # a thread that sets its own number sets that of later threads, too
         for _, took in done:
-            if stats:
+            if stats is not None:
                 stats.add_seconds(took, 1 / groups)
         return {name: np.concatenate([rows[name] for rows, _ in done]) for name in done[0][0]}
 

@@ -1,6 +1,6 @@
 """A model that will only ever answer: moved, cast once, and rearranged for speed where that changes no answer."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ def frozen(model: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
 
 def moved(model: Model, device: str, dtype: torch.dtype) -> Model:
     """The model itself, on `device`, in `dtype`, channels last."""
-    return model.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    placed: Any = model.to(device=device, dtype=dtype)  # torch before 2.14 has no type for the next line
+    return placed.to(memory_format=torch.channels_last)
 
 
 def same_answer(plain: Tensor, changed: Tensor, dtype: torch.dtype) -> bool:

@@ -6,7 +6,8 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from aadc.manifests.records import Record, check_record
 
 LEAST_STEPS = 10  # of an epoch, however few the videos
 LOG = "log.csv"
+_NARROW = 256  # features of less width are multiplied by one thread
 _SAVE_EVERY_S = 10.0
 
 
@@ -85,7 +87,7 @@ def train_head(
             "some to the manifest and extract again"
         )
     bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _few_threads(bags[0].vis.shape[-1]):
         tower = load_tower(shards.models["clip"], clip)
         check_widths(rows[0].video, bags[0].detr, bags[0].vis, None, tower.width)
         missing = len(manifest.split("train")) - len(rows)
@@ -142,6 +144,18 @@ def _classes(card: Card) -> dict[str, str]:
 def _as_older_heads_say_it(identity: dict) -> dict:
     """Videos as a digest. Of the classes older heads kept one that names nothing: the card in their record is compared."""
     return {**identity, "videos": digest(list(identity["videos"].items()))}
+
+
+@contextmanager
+def _few_threads(width: int) -> Iterator[None]:
+    """One thread where products are so small that waking another one takes as long: on two cores beside three other processes,
+    steps of width 128 took half as long again with two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if width < _NARROW else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _fit(

@@ -103,7 +103,7 @@ def _number(token: Token, rest: Sequence[Token]) -> tuple[Phrase | str | None, i
 def _at_least(rest: Sequence[Token]) -> tuple[Phrase | str, int]:
     """`at least` with the number of objects that has to follow."""
     phrase, length = _number(rest[0], rest[1:]) if rest and rest[0].kind == "number" else (None, 0)
-    if not isinstance(phrase, Phrase) or phrase.value < 0:
+    if not isinstance(phrase, Phrase) or phrase.value < 1 or phrase.value % 1:
         return "'at least' needs a number of what was counted after it", 2
     return replace(phrase, least=True), 2 + length
 

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import ConditionalDetrConfig, ConditionalDetrForObjectDetection, ConditionalDetrImageProcessor, ResNetConfig
 
+from aadc.extract.frozen import moved
 from aadc.extract.miniature.pool import CATEGORIES, KIND_NAMES, Pool
 from aadc.extract.miniature.training import Resumable, batch_rng, groups, half, steps_to_go
 
@@ -160,7 +161,7 @@ class Pictures:
 def train(pool: Pool, work: Path, out: Path, steps: int, seed: int, say: Callable[[str], None] = print) -> None:
     """Train for `steps` steps and write the model's folder `out`; goes on from `work` if it was stopped."""
     torch.manual_seed(seed)
-    model = TrainedDetr().to(memory_format=torch.channels_last).train()
+    model = moved(TrainedDetr(), "cpu", torch.float32).train()
     optimiser = torch.optim.AdamW(groups(model, DECAY), PEAK_RATE)
     pictures = Pictures(pool)
     began, mean = time.monotonic(), None

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -296,17 +297,21 @@ def test_a_folder_without_any_of_the_videos_starts_nothing(tmp_path, models):
     assert done.returncode == 2 and "not one of the 1 videos" in done.stderr and not (tmp_path / "runs/set/shards").exists()
 
 
-def test_interrupt_says_how_to_go_on(tmp_path, models):
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_interrupt_says_how_to_go_on(tmp_path, models, options):
+    """Ctrl-C goes to all processes of a terminal; nothing finished is lost, and the next start goes on."""
     manifest = make_set(tmp_path, {f"{number}.mp4": {"frames": 200} for number in range(12)})
     process = subprocess.Popen(
-        command(manifest, models), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        [*command(manifest, models), *options], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
     )  # fmt: skip
     while not list((tmp_path / "runs/set/parts").glob("*.h5")) and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "start it again to go on" in stderr and "Traceback" not in stderr
+    before = int(re.search(r"12 videos, (\d+) done before", run_here(manifest, models).stdout)[1])
+    assert before >= 1
 
 
 def test_help_is_quick_and_shows_an_example():

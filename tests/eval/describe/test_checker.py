@@ -226,6 +226,7 @@ CROWD = replace(
         ("At least a fight and a fall.", False),
         ("A fight at least from 00:05 to 00:12, and a fall.", False),
         ("A fight with at least 0 persons, and a fall.", False),
+        ("A fight with at least 2.5 persons, and a fall.", False),
         ("A fight with at least 5 persons and 5 persons, and a fall.", False),
         ("A fight with least 5 persons, and a fall.", False),
         ("A fight with at most 5 persons, and a fall.", False),
