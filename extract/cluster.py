@@ -184,7 +184,7 @@ def spread(
     flying = as_completed([submit() for _ in range(min(workers, len(waiting)))])
     try:
         for future in flying:
-            task = flown.pop(future.key)
+            task = flown[future.key]
             try:
                 result = future.result()
             except KilledWorker:

@@ -131,7 +131,7 @@ class Detector:
     def _best(self, outputs: Any) -> Detections:
         # The library's own post-processing loses the query index; box, query feature and crop must stay one row.
         logits_BQK = outputs.logits.float()
-        if logits_BQK.shape[-1] == len(self.model.config.id2label or ()) + 1:
+        if logits_BQK.shape[-1] == (self.model.config.num_labels or 0) + 1:
             confidence_BQK = logits_BQK.softmax(-1)[..., :-1]  # DETR's last class is "no object"
         else:
             confidence_BQK = logits_BQK.sigmoid()
