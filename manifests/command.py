@@ -22,12 +22,13 @@ def run_command(app: typer.Typer, name: str) -> NoReturn:
     """Run a typer app as the console script `name`.
 
     Exit status: what the command asks for (0 all done, 1 some videos failed), 2 for wrong usage, a `UserError`, a file system
-    that refuses (no permission, no space) or too little memory, 130 after Ctrl-C. `AADC_DEBUG=1` lets the traceback through.
+    that refuses (no permission, no space), too little memory or a library that cannot be loaded, 130 after Ctrl-C.
+    `AADC_DEBUG=1` lets the traceback through.
     """
     _ready_streams()
     try:
         app(prog_name=name)
-    except (UserError, OSError, MemoryError) as error:
+    except (UserError, OSError, MemoryError, ImportError) as error:
         if os.environ.get("AADC_DEBUG"):
             raise
         hint = "" if isinstance(error, UserError) else " (AADC_DEBUG=1 shows where)"
@@ -44,6 +45,8 @@ def _sentence(error: BaseException) -> str:
     """What an error says; never nothing, for some libraries raise errors without a word."""
     if isinstance(error, MemoryError):
         return f"out of memory ({reason(error)}); close other programs, or give the command less at once"
+    if isinstance(error, ImportError):
+        return f"a library cannot be loaded ({reason(error)}); is there memory for it, and is the installation whole?"
     return str(error).strip() or type(error).__name__
 
 

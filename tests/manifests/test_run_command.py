@@ -1,9 +1,11 @@
 """How commands end, seen from outside: exit status, one sentence, no traceback unless asked for."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,19 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 def test_exit_status_and_what_is_said(how, status, stderr):
     done = run(how, AADC_DEBUG="")
     assert (done.returncode, done.stdout, done.stderr) == (status, "", stderr)
+
+
+def test_a_library_that_memory_is_too_small_for_is_a_sentence(tmp_path):
+    """A real limit on the address space, and real libraries."""
+    program = Path(sys.executable).with_name("aadc-train-head")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    done = subprocess.run(
+        [str(program), "--run", str(tmp_path / "run")], capture_output=True, text=True, env={**os.environ, "AADC_DEBUG": ""},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20, 300 * 2**20)),
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "aadc-train-head: " in done.stderr and ("memory" in done.stderr)
 
 
 def test_wrong_usage_is_2_and_shows_how():
