@@ -1,7 +1,7 @@
 """Training as a whole, on planted data: what it finds, that it repeats itself, and what it refuses."""
 
+import copy
 import csv
-import dataclasses
 import json
 import math
 import os
@@ -574,7 +574,10 @@ def test_features_of_another_width_are_named(run, head, tiny_clip, tmp_path):
 
 def kept_as_half(video):
     """A made-up video as shards keep it."""
-    return dataclasses.replace(video, **{name: getattr(video, name).astype(np.float16) for name in ("scene", "detr", "crop")})
+    half = copy.copy(video)
+    for name in ("scene", "detr", "crop"):
+        setattr(half, name, getattr(video, name).astype(np.float16))
+    return half
 
 
 @pytest.mark.parametrize("size", [100, 4000, 20_000])
