@@ -370,7 +370,7 @@ def test_wrong_use_is_told_in_one_sentence(run, tmp_path, options, said):
 def test_help_is_quick_and_imports_no_torch():
     program = "import sys; from aadc.head.cli import app; print(sorted({'torch', 'open_clip', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
-    assert "Example:" in subprocess.run([command(Path("."))[0], "--help"], capture_output=True, text=True).stdout
+    assert "Examples:" in subprocess.run([command(Path("."))[0], "--help"], capture_output=True, text=True).stdout
 
 
 def damage_state(path: Path, harm) -> None:
@@ -502,6 +502,7 @@ def test_a_disk_that_fills_up_at_publication_leaves_the_old_head(run, head, tmp_
 
 def test_going_on_with_another_number_of_threads_is_said_and_noted(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "_SAVE_EVERY_S", 0)
+    monkeypatch.setattr(training, "_NARROW", 0)  # features this narrow have one thread wherever they are trained on
     before, out = torch.get_num_threads(), tmp_path / "head"
     try:
         torch.set_num_threads(1)
@@ -516,6 +517,17 @@ def test_going_on_with_another_number_of_threads_is_said_and_noted(run, tmp_path
         torch.set_num_threads(before)
     assert "begun with 1 threads, gone on with 2" in capsys.readouterr().out
     assert json.loads((out / "config.json").read_text())["threads"] == [1, 2] and load_head(out).config == SHORT
+
+
+def test_narrow_features_are_trained_by_one_thread_and_leave_the_others_as_they_were(run, tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        train_head(run, SHORT, tmp_path / "head")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert json.loads((tmp_path / "head" / "config.json").read_text())["threads"] == 1
 
 
 def test_what_was_edited_since_is_named_by_the_command(run, head, tmp_path):
