@@ -1,5 +1,6 @@
 """What all tests share: no network, small thread counts, and two tiny random models in the published layouts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 # Where the tests run in the background of a shell, it has Ctrl-C ignored in them and in all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def everyday_priority():
+    """The AV1 encoder of a test video gives the process that calls it real-time priority, where it may. Threads that wait for
+    each other in turns then never let the others run; so it is taken back before the next test."""
+    yield
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            if os.sched_getscheduler(int(thread)) != os.SCHED_OTHER:
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ WITHOUT = """
 import sys
 for name in ("open_clip", "torchvision", "transformers", "timm"):
     sys.modules[name] = None  # an import of it fails
-from aadc.{package}.cli import main
+from aadc.{package} import main
 main()
 """
 
@@ -32,9 +32,9 @@ def run(tmp_path_factory, tiny_clip):
 @pytest.mark.parametrize(
     ("package", "arguments"),
     [
-        ("eval", ["--metric", "auc", "--run"]),
-        ("eval", ["--metric", "all", "--report", "--run"]),
-        ("head", ["--epochs", "1", "--run"]),
+        ("eval.cli.evaluate", ["--metric", "auc", "--run"]),
+        ("eval.cli.evaluate", ["--metric", "all", "--report", "--run"]),
+        ("head.cli", ["--epochs", "1", "--run"]),
     ],
 )
 def test_commands_on_shards_need_no_library_of_models(run, package, arguments):
@@ -46,7 +46,15 @@ def test_commands_on_shards_need_no_library_of_models(run, package, arguments):
 
 def test_a_training_that_begins_does_need_it(run, tmp_path):
     """Else the blocked imports above would show nothing."""
-    command = [sys.executable, "-c", WITHOUT.format(package="head"), "--out", str(tmp_path / "head"), "--run", str(run.path)]
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT.format(package="head.cli"),
+        "--out",
+        str(tmp_path / "head"),
+        "--run",
+        str(run.path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and "open_clip" in done.stderr
 
