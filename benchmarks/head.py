@@ -21,7 +21,8 @@ import open_clip
 import torch
 
 from aadc.extract.clip_model import Clip
-from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, ShardSet, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head import trainer as trainer_module
 from aadc.head.bags import Bag, load_bags
 from aadc.head.config import HeadConfig

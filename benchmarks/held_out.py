@@ -23,7 +23,8 @@ from aadc.eval.scores import score_split
 from aadc.eval.truth import expand
 from aadc.extract.clip_model import Clip
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.bags import snippet_features
 from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.config import HeadConfig

@@ -13,7 +13,7 @@ from aadc.eval.mistakes import Verdict
 from aadc.eval.spans import Span, clock
 from aadc.extract.decode import VideoFacts
 from aadc.extract.decode_child import DecodeChild
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 
 WIDTH, QUALITY = 320, 68
 FOUND, MISSED = 2, 1  # most key frames a video for each

@@ -13,7 +13,8 @@ import torch
 
 from aadc.eval.sheets import write_rows
 from aadc.extract.clip_model import Clip
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import replacing
 

@@ -23,13 +23,13 @@ from aadc.eval.metrics import video_scores
 from aadc.eval.mistakes import Verdict, called, judge
 from aadc.eval.notes import some
 from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.spans import clock, period, seconds_at
+from aadc.eval.spans import TimeLine, clock, period
 from aadc.eval.tables import alarm_text, figure_rows, interval, percent
 from aadc.eval.truth import label_spans
 from aadc.extract.decode import VideoError
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.manifest import video_path
@@ -180,26 +180,6 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
         f"{len(old)} descriptions say something else than was found and are left out ({some(old)}); aadc-describe makes "
         "them anew"
     ]
-
-
-class TimeLine:
-    """When the frames of a video are shown, in seconds, by the true times of the sampled ones: not frame / fps, for cameras do
-    not keep step. A video of one sampled frame has no other rate than its fps."""
-
-    def __init__(self, features: VideoFeatures):
-        self._frame, self._time, self._fps = features.frame, np.maximum.accumulate(features.time), features.fps
-
-    def __call__(self, frame: int) -> float:
-        if len(self._frame) == 1 and 0 < self._fps < np.inf:
-            return frame / self._fps
-        return seconds_at(frame, self._frame, self._time)
-
-    def ends(self, frames: int, stride: int) -> np.ndarray:
-        """Where the score of each snippet ends, as a share of the whole: float (T,), the last one 1."""
-        last = np.minimum(np.arange(1, len(self._frame) + 1) * stride, frames)
-        ends = np.array([self(int(frame)) for frame in last]) / max(self(frames), 1e-9)
-        ends[-1] = 1
-        return np.clip(ends, 0, 1)
 
 
 def videos_of(run: RunFolder) -> Path:

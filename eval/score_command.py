@@ -1,5 +1,7 @@
 """`aadc-score`: videos of no manifest, from pixels to answer, whatever one of them may do."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,32 +13,35 @@ from aadc.eval.commands import STDERR, OpenDescriber
 from aadc.eval.made_with import Choice, video_made_with
 from aadc.eval.out_folder import check_writable, writing_to
 from aadc.eval.scores import Scored
-from aadc.eval.sheets import write_rows
+from aadc.eval.sheets import write_row
+from aadc.eval.spans import TimeLine
 from aadc.eval.video import Models, VideoScorer, answer_folder, list_videos, most_like, write_answer
 from aadc.extract.caution import caution
 from aadc.extract.decode import VideoError
 from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import LoadedHead
-from aadc.manifests.files import reason, replace_file, replacing
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import make_folder, reason, replace_file
 from aadc.manifests.shown import say, shown
 from aadc.manifests.video_suffixes import passed_over
 
 if TYPE_CHECKING:
+    from aadc.eval.describe.describer import Description
     from aadc.eval.describe.videos import Describer
+    from aadc.eval.report import Page
 
 COLUMNS = ("video", "seconds", "class", "confidence", "highest_score", "spans", "problem")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What there is to say of a video, its scores if there are some, what went wrong if something did, and its description with
-    how that was made."""
+    """What is kept of a video once it is scored: what there is to say of it, its row of the table, its page of the report if
+    there is one, and what went wrong if something did."""
 
     lines: list[str]
-    scored: Scored | None = None
+    row: Sequence[object]
+    page: "Page | None" = None
     problem: str | None = None
-    text: str | None = None
-    how: str | None = None
 
 
 def score_videos(
@@ -61,8 +66,6 @@ def score_videos(
             say(f"{folder}: {note}")
     below = choice.out or run.eval / "videos"
     check_writable(below)
-    if csv is not None:
-        check_writable(csv.parent)
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choice.threshold, models)
     about: dict[str, object] = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
@@ -70,52 +73,92 @@ def score_videos(
         say(warning)
         about["caution"] = warning
     describe = open_describer(scorer.embedder.models["detector"]["class_names"]) if open_describer else None
-    answers: dict[Path, Answer] = {}
-    with scorer.decoder:
+    pages, bad = [], 0
+    with scorer.decoder, _table(csv) as put:
         for number, path in enumerate(paths, 1):
             with STDERR.status(f"{number} of {len(paths)}: {escape(shown(path.name))}"):
-                answer = _one(path, scorer, choice.threshold, answer_folder(path, below), describe, about)
-            answers[path] = answer
+                answer = _one(path, scorer, answer_folder(path, below), describe, about, report)
+            put(answer.row)
             for line in answer.lines:
                 say(line)
             if answer.problem:
+                bad += 1
                 say(f"{path}: {answer.problem}", err=True)
-            if csv is not None:
-                _write_table(answers, head, csv)
+            if answer.page:
+                pages.append(answer.page)
     if csv is not None:
         say(f"table: {csv}")
-    if report and any(answer.scored for answer in answers.values()):
-        _write_report(below / "report.html", answers, scorer, about)
-    bad = sum(answer.problem is not None for answer in answers.values())
+    if pages:
+        _write_report(below / "report.html", pages, scorer, about)
     if bad:
         say(f"{bad} of {len(paths)} videos could not be used")
         raise typer.Exit(1)
 
 
-def _one(path: Path, scorer: VideoScorer, threshold: float, out: Path, describe: "Describer | None", about: dict) -> Answer:
-    """One odd video must not end those after it, so whatever is raised is told."""
-    from aadc.eval.describe.commands import marked
+@contextmanager
+def _table(path: Path | None) -> Iterator[Callable[[Sequence[object]], None]]:
+    """Takes rows of the table, each on its way to the disk before the next video begins; without a path nobody keeps them.
 
+    Raises:
+        UserError: it cannot be written.
+    """
+    if path is None:
+        yield lambda row: None
+        return
+    make_folder(path.parent)
+    with _told(path):
+        file = path.open("w", encoding="utf-8", newline="")
+    with file:
+
+        def put(row: Sequence[object]) -> None:
+            with _told(path):
+                write_row(file, row)
+                file.flush()
+
+        put(COLUMNS)
+        yield put
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({reason(error)}); name another file with --csv") from None
+
+
+def _one(path: Path, scorer: VideoScorer, out: Path, describe: "Describer | None", about: dict, with_page: bool) -> Answer:
+    """One odd video must not end those after it, so whatever is raised is told."""
     lines: list[str] = []
-    scored, text, how = None, None, None
+    row: Sequence[object] = (str(path), *[""] * (len(COLUMNS) - 1))
+    page = None
     try:
         scored = scorer(path)
-        write_answer(scored, threshold, out, **about)
+        row = _row(path, scored, scorer.head)
+        write_answer(scored, scorer.threshold, out, **about)
         lines.append(f"{path}: {verdict(scored, scorer.head)} (highest score {_highest(scored):.2f}) -> {out / 'scores.png'}")
         if scored.features.truncated:
             lines.append(f"  cut off: {scored.features.share}")
-        if describe:
-            told = next(describe([scored]))
-            text, how = told.text, told.how
-            write_answer(scored, threshold, out, {"text": text, "how": how}, **about)
-            lines.append(f"  {marked(text, how)}")
-    except VideoError as error:
-        return Answer(lines, scored, f"{error.reason}: {error}")
-    except MemoryError as error:
-        return Answer(lines, scored, f"out of memory ({reason(error)}); close other programs")
+        told = next(describe([scored])) if describe else None
+        if told:
+            from aadc.eval.describe.commands import marked
+
+            write_answer(scored, scorer.threshold, out, {"text": told.text, "how": told.how}, **about)
+            lines.append(f"  {marked(told.text, told.how)}")
+        if with_page:
+            page = _page(path, scored, scorer, told)
     except Exception as error:
-        return Answer(lines, scored, reason(error))
-    return Answer(lines, scored, text=text, how=how)
+        problem = _problem(error)
+        return Answer(lines, (*row[:-1], problem), page, problem)
+    return Answer(lines, row, page)
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, VideoError):
+        return f"{error.reason}: {error}"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({reason(error)}); close other programs"
+    return reason(error)
 
 
 def verdict(scored: Scored, head: LoadedHead) -> str:
@@ -130,37 +173,29 @@ def _highest(scored: Scored) -> float:
     return float(scored.snippets.anomaly.max())
 
 
-def _write_table(answers: dict[Path, Answer], head: LoadedHead, path: Path) -> None:
-    """A row a video, whole after each, so that nothing is lost with a run that is stopped."""
-    from aadc.eval.report import TimeLine
-
-    rows = []
-    for video, answer in answers.items():
-        if (scored := answer.scored) is None:
-            rows.append((str(video), "", "", "", "", "", answer.problem))
-            continue
-        name, share = most_like(scored, head)
-        seconds = f"{TimeLine(scored.features)(scored.features.frames):.1f}"
-        spans = "; ".join(f"{one.start_s:.1f}-{one.end_s:.1f} {one.category} {one.confidence:.2f}" for one in scored.spans)
-        rows.append((str(video), seconds, name, f"{share:.4f}", f"{_highest(scored):.4f}", spans, answer.problem or ""))
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        write_rows(file, COLUMNS, rows)
+def _row(path: Path, scored: Scored, head: LoadedHead) -> tuple[object, ...]:
+    name, share = most_like(scored, head)
+    seconds = f"{TimeLine(scored.features)(scored.features.frames):.1f}"
+    spans = "; ".join(f"{one.start_s:.1f}-{one.end_s:.1f} {one.category} {one.confidence:.2f}" for one in scored.spans)
+    return str(path), seconds, name, f"{share:.4f}", f"{_highest(scored):.4f}", spans, ""
 
 
-def _write_report(path: Path, answers: dict[Path, Answer], scorer: VideoScorer, about: dict) -> None:
+def _page(path: Path, scored: Scored, scorer: VideoScorer, told: "Description | None") -> "Page":
     from aadc.eval.describe.describer import How
-    from aadc.eval.scored_report import Shown, scored_pages, scored_report
+    from aadc.eval.scored_report import scored_page
 
-    shown_videos = []
-    for video, answer in answers.items():
-        if (scored := answer.scored) is None:
-            continue
-        name, share = most_like(scored, scorer.head)
-        called = f"called {'anomalous' if scored.spans else 'normal'}: {name} ({share:.2f})"
-        shown_videos.append(Shown(video, scored, called, answer.text, answer.how in (How.composed, How.unasked)))
-    stride = scorer.embedder.settings.stride
+    name, share = most_like(scored, scorer.head)
+    called = f"called {'anomalous' if scored.spans else 'normal'}: {name} ({share:.2f})"
+    names, stride = scorer.embedder.models["detector"]["class_names"], scorer.embedder.settings.stride
+    text, how = (told.text, told.how) if told else (None, None)
+    return scored_page(path, scored, called, names, stride, text, how in (How.composed, How.unasked))
+
+
+def _write_report(path: Path, pages: list["Page"], scorer: VideoScorer, about: dict) -> None:
+    from aadc.eval.scored_report import scored_report
+
     with STDERR.status("key frames"):
-        pages = scored_pages(shown_videos, scorer.embedder.models["detector"]["class_names"], stride)
+        stride = scorer.embedder.settings.stride
         page = scored_report("Scored videos", pages, stride, scorer.threshold, about["made_with"], about.get("caution"))
     with writing_to(path.parent):
         replace_file(path, page)

@@ -1,14 +1,15 @@
 """The page of `aadc-score --report`: videos of no manifest, so no truth and no figures; the most anomalous first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from aadc.eval.charts import SHORT_S, step_path
 from aadc.eval.keyframes import choose_rows, key_frames, picture_of, pictures
 from aadc.eval.mistakes import Verdict
-from aadc.eval.report import Mark, Page, TimeLine, render, room_for_pictures
+from aadc.eval.report import Mark, Page, render, room_for_pictures
 from aadc.eval.scores import Scored
+from aadc.eval.spans import TimeLine
 from aadc.extract.decode import VideoError
 from aadc.extract.decode_child import DecodeChild
 from aadc.manifests.shown import shown
@@ -16,45 +17,33 @@ from aadc.manifests.shown import shown
 NOTHING_WRONG = Verdict((), (), False, 0.0)  # nobody knows
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A video for the page: where it is, its scores, what it is called, its description and whether that is composed."""
-
-    path: Path
-    scored: Scored
-    called: str
-    text: str | None = None
-    composed: bool = False
-
-
-def scored_pages(videos: list[Shown], names: Mapping[str, str], stride: int) -> list[Page]:
-    """Their pages, those with the highest scores first, key frames without pictures. `names`: the detector's classes by id."""
-    return sorted((_page(one, names, stride) for one in videos), key=lambda page: (-page.score, page.video))
-
-
-def _page(one: Shown, names: Mapping[str, str], stride: int) -> Page:
-    features, anomaly = one.scored.features, one.scored.snippets.anomaly
+def scored_page(
+    path: Path, scored: Scored, called: str, names: Mapping[str, str], stride: int, text: str | None, composed: bool
+) -> Page:
+    """A video's page, key frames without pictures. `called`: what it is called; `names`: the detector's classes by id; `text`:
+    its description, `composed` or written by a language model."""
+    features, anomaly = scored.features, scored.snippets.anomaly
     at, best = TimeLine(features), int(anomaly.argmax())
     duration_s = at(features.frames)
-    rows = choose_rows(anomaly, one.scored.spans, NOTHING_WRONG, stride)
+    rows = choose_rows(anomaly, scored.spans, NOTHING_WRONG, stride)
     return Page(
-        key=str(one.path),
-        video=shown(str(one.path)),
+        key=str(path),
+        video=shown(str(path)),
         labels=(),
-        abnormal=bool(one.scored.spans),
+        abnormal=bool(scored.spans),
         known=False,
         score=float(anomaly[best]),
-        called=one.called,
+        called=called,
         verdict=NOTHING_WRONG,
         true=[],
-        found=[Mark(at(span.start_frame), at(span.end_frame), span.category, span.peak) for span in one.scored.spans],
+        found=[Mark(at(span.start_frame), at(span.end_frame), span.category, span.peak) for span in scored.spans],
         duration_s=duration_s,
         curve=step_path(anomaly, at.ends(features.frames, stride)),
         highest=(float(features.time[best]), float(anomaly[best])),
         key_frames=key_frames(features, anomaly, rows, names, duration_s < SHORT_S),
-        text=one.text,
-        composed=one.composed,
-        uri=one.path.resolve().as_uri(),
+        text=text,
+        composed=composed,
+        uri=path.resolve().as_uri(),
     )
 
 
@@ -66,7 +55,8 @@ def scored_report(
     made_with: Mapping,
     caution: str | None,
 ) -> str:
-    """The whole page, with as many pictures as keep it small; `pages` are those of `scored_pages`."""
+    """The whole page, the highest scores first, with as many pictures as keep it small; `pages` are those of `scored_page`."""
+    pages = sorted(pages, key=lambda page: (-page.score, page.video))
 
     def page_of(videos: list[Page]) -> str:
         return render(title, None, None, videos, "auc", threshold, [], made_with, caution)

@@ -13,7 +13,8 @@ import numpy as np
 from aadc.eval.sheets import write_rows
 from aadc.eval.spans import Span, find_spans
 from aadc.eval.truth import expand, refuse_impossible_counts
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.scoring import SnippetScores, score_video
 from aadc.manifests.errors import UserError

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aadc.eval.metrics import runs
+from aadc.extract.video_features import VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,23 @@ def seconds_at(at_frame: int, frame: np.ndarray, time: np.ndarray) -> float:
         rate = (time[-1] - time[0]) / (frame[-1] - frame[0])
         return float(time[-1] + (at_frame - frame[-1]) * rate)
     return float(np.interp(at_frame, frame, time))
+
+
+class TimeLine:
+    """When the frames of a video are shown, in seconds, by the true times of the sampled ones: not frame / fps, for cameras do
+    not keep step. A video of one sampled frame has no other rate than its fps."""
+
+    def __init__(self, features: VideoFeatures):
+        self._frame, self._time, self._fps = features.frame, np.maximum.accumulate(features.time), features.fps
+
+    def __call__(self, frame: int) -> float:
+        if len(self._frame) == 1 and 0 < self._fps < np.inf:
+            return frame / self._fps
+        return seconds_at(frame, self._frame, self._time)
+
+    def ends(self, frames: int, stride: int) -> np.ndarray:
+        """Where the score of each snippet ends, as a share of the whole: float (T,), the last one 1."""
+        last = np.minimum(np.arange(1, len(self._frame) + 1) * stride, frames)
+        ends = np.array([self(int(frame)) for frame in last]) / max(self(frames), 1e-9)
+        ends[-1] = 1
+        return np.clip(ends, 0, 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row

@@ -20,14 +20,14 @@ from aadc.extract.cut_off import is_cut_off
 from aadc.extract.geometry import Geometry
 from aadc.extract.open_video import VideoError, open_video
 from aadc.extract.sampling import Reader
-from aadc.extract.truncation import is_truncated, share
+from aadc.extract.truncation import Extent
 
 BLOCK_BYTES = 128 * 2**20
 MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
-class VideoFacts:
+class VideoFacts(Extent):
     """What a file is: size as shown in px (square pixels, upright), fps (average, frames per second), rotation by its header
     (degrees), frames as stated by its header (`frames_expected`, 0 if no header states a count), as decoded (`frames`, known at
     the end), damaged or lost ones (`decode_errors`), and whether the end of the file is missing by its own account
@@ -41,16 +41,6 @@ class VideoFacts:
     frames: int = 0
     decode_errors: int = 0
     cut_off: bool = False
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the file is cut off, or clearly less decodes than its header promises (more than 5 % and one frame)."""
-        return is_truncated(self.frames, self.frames_expected, self.cut_off)
-
-    @property
-    def share(self) -> str:
-        """How much of it there is, in words."""
-        return share(self.frames, self.frames_expected, self.cut_off)
 
 
 @dataclass(frozen=True)

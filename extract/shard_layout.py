@@ -18,7 +18,7 @@ from h5py import h5d, h5g, h5l, h5o, h5z
 from pydantic import Field, RootModel, field_validator
 
 from aadc.extract.sampling import snippet_count
-from aadc.extract.truncation import is_truncated, share
+from aadc.extract.truncation import Extent
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.manifest import MOST_FRAMES
@@ -55,7 +55,7 @@ class ShardHeader:
     sampling: Mapping
 
 
-class VideoRecord(Record):
+class VideoRecord(Extent, Record):
     """Attributes of a video's group: the row it came from, what the decoder found, and the file they were taken from.
 
     `size` (bytes) and `mtime_ns` are 0, `cut_off` is False in shards of earlier versions.
@@ -85,16 +85,6 @@ class VideoRecord(Record):
         if not isinstance(found, list):
             raise ValueError("not the JSON list that it should be")
         return found
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the file is cut off, or clearly less decodes than its header promises."""
-        return is_truncated(self.frames, self.frames_expected, self.cut_off)
-
-    @property
-    def share(self) -> str:
-        """How much of it there is, in words."""
-        return share(self.frames, self.frames_expected, self.cut_off)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,8 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import overload
 
 import h5py
 import numpy as np
@@ -37,103 +35,14 @@ from aadc.extract.shard_layout import (
     Entry,
     ShardHeader,
     ShardIndex,
-    key_of,
     look_over,
 )
-from aadc.extract.truncation import is_truncated, share
+from aadc.extract.video_features import VideoFeatures, labels_json
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replacing
 
 _CHUNK_ROWS = 64
 _SLACK = 2**20  # bytes for HDF5's own records
-
-
-class _Array:
-    """An array of `VideoFeatures`, which holds those that were read; to ask for another one is an error that names it."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, features: None, owner: type) -> "_Array": ...
-
-    @overload
-    def __get__(self, features: "VideoFeatures", owner: type) -> np.ndarray: ...
-
-    def __get__(self, features: "VideoFeatures | None", owner: type) -> "_Array | np.ndarray":
-        if features is None:
-            return self
-        if (array := vars(features)[self._name]) is None:
-            raise AttributeError(f"{features.video}: {self._name} was not read")
-        return array
-
-    def __set__(self, features: "VideoFeatures", array: "np.ndarray | _Array | None") -> None:
-        vars(features)[self._name] = None if array is self else array  # itself where none is given: the dataclass's default
-
-
-@dataclass(eq=False)
-class VideoFeatures:
-    """Features of one video; arrays as in the module's table (`class` is `class_id` here).
-
-    `carried` is all False, `seen` None where the shard is too old to have them. Any other that was not read (None is given for
-    it) raises `AttributeError`.
-    """
-
-    video: str
-    split: str
-    labels: tuple[str, ...]
-    frames: int
-    frames_expected: int = 0
-    decode_errors: int = 0
-    fps: float = 0.0
-    width: int = 0
-    height: int = 0
-    rotation: int = 0
-    sha256: str = ""
-    size: int = 0
-    mtime_ns: int = 0
-    cut_off: bool = False
-    frame: _Array = field(default=_Array(), repr=False)
-    time: _Array = field(default=_Array(), repr=False)
-    carried: _Array = field(default=_Array(), repr=False)
-    scene: _Array = field(default=_Array(), repr=False)
-    detr: _Array = field(default=_Array(), repr=False)
-    count: _Array = field(default=_Array(), repr=False)
-    seen: np.ndarray | None = field(default=None, repr=False)
-    box: _Array = field(default=_Array(), repr=False)
-    score: _Array = field(default=_Array(), repr=False)
-    class_id: _Array = field(default=_Array(), repr=False)
-    crop: _Array = field(default=_Array(), repr=False)
-    query: _Array = field(default=_Array(), repr=False)
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the file is cut off, or clearly less decodes than its header promises."""
-        return is_truncated(self.frames, self.frames_expected, self.cut_off)
-
-    @property
-    def share(self) -> str:
-        """How much of it there is, in words."""
-        return share(self.frames, self.frames_expected, self.cut_off)
-
-    @property
-    def key(self) -> str:
-        """Unique name inside a shard, the same as `Row.key`."""
-        return key_of(self.video)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays that are there, by dataset name."""
-        named = {name: vars(self)["class_id" if name == "class" else name] for name in DTYPES}
-        return {name: array for name, array in named.items() if array is not None}
-
-    def attributes(self) -> dict[str, object]:
-        """Everything but the arrays, as stored on the video's group."""
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*DTYPES, "class_id")}
-        return {**named, "labels": _json(self.labels)}
-
-
-def _json(labels: Sequence[str]) -> str:
-    return json.dumps(list(labels), ensure_ascii=False)
 
 
 class ShardWriter:
@@ -180,7 +89,7 @@ class ShardWriter:
         self._reserve(source.stat().st_size)
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key], self._videos, name=key)
-        self._videos[key].attrs.update(split=split, labels=_json(labels), **other)
+        self._videos[key].attrs.update(split=split, labels=labels_json(labels), **other)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from aadc.extract.decode import FrameBlock, VideoError, VideoFacts
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.failures import told
 from aadc.extract.gate import Gate
-from aadc.extract.shards import DTYPES, VideoFeatures
+from aadc.extract.shards import DTYPES
 from aadc.extract.stats import Stats
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.files import reason
 from aadc.manifests.video_root import trouble
 

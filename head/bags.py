@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.config import HeadConfig
 from aadc.head.fusion import visual_features
 from aadc.manifests.card import Card

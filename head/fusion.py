@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 
 _ROWS_AT_ONCE = 4096
 

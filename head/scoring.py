@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.bags import check_widths, snippet_features
 from aadc.head.beside_clip import BesideClip
 from aadc.head.model import AnomalyHead

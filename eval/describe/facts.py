@@ -11,7 +11,7 @@ import numpy as np
 from aadc.eval.metrics import top_k_means
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span, clock
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.card import Card
 
 MOST_EVENTS = 8  # more than that nobody reads in a sentence

@@ -11,7 +11,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aadc.extract.shards import VideoFeatures
+    from aadc.extract.video_features import VideoFeatures
     from aadc.manifests.errors import UserError
     from aadc.python import Answer, Run, extract, open_run, train
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> object:
     """Loaded at first use: importing `aadc` loads neither torch nor anything else, which the commands' helps live on."""
     from importlib import import_module
 
-    home = {"UserError": "aadc.manifests.errors", "VideoFeatures": "aadc.extract.shards"}
+    home = {"UserError": "aadc.manifests.errors", "VideoFeatures": "aadc.extract.video_features"}
     if name == "extract":
         return import_module("aadc.extract")  # the stage itself, which can be called
     if name in __all__:

@@ -1,5 +1,6 @@
 """The commands from Python, thin: the same functions, with arrays in place of files and tables. See `docs/python.md`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +18,20 @@ from aadc.eval.moments import Moment, best_moments
 from aadc.eval.scores import Scored, score_split
 from aadc.eval.spans import Span
 from aadc.eval.video import Models, VideoScorer, most_like
+from aadc.extract.clip_model import Clip
 from aadc.extract.command import extract_manifest, settings_of
 from aadc.extract.decode import VideoError
 from aadc.extract.devices import choose_device
 from aadc.extract.run_choice import named_run
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardSet, VideoFeatures
+from aadc.extract.shards import ShardSet
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.config import HeadConfig
 from aadc.head.text_tower import load_tower
 from aadc.head.train import train_head
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import Manifest
+from aadc.manifests.manifest import Manifest, Row
 from aadc.manifests.records import problems_of
 
 AnyPath = str | PathLike[str]
@@ -112,7 +115,7 @@ class Run:
     @property
     def videos(self) -> list[str]:
         """Names of the videos that have features, in the manifest's order."""
-        return [row.video for row in self.manifest.rows if row.key in self.shards.entries]
+        return list(self._rows)
 
     @property
     def classes(self) -> list[str]:
@@ -137,7 +140,10 @@ class Run:
         Raises:
             UserError: it is not in the shards.
         """
-        return self.shards.read(self._row(video).key)
+        if (row := self._rows.get(video)) is None:
+            some = ", ".join(self.videos[:3])
+            raise UserError(f"{video}: not a video of {self.path} with features; there are {len(self._rows)}: {some} …")
+        return self.shards.read(row.key)
 
     def score(self, video: AnyPath, threshold: float = THRESHOLD) -> Answer:
         """Scores, spans and classes of a video of the manifest (from its features), or of any file (from its pixels).
@@ -147,8 +153,7 @@ class Run:
         Raises:
             UserError: neither, or the file cannot be used; or the features are not those the head was trained on.
         """
-        if str(video) in self.videos:
-            row = self._row(str(video))
+        if row := self._rows.get(os.fspath(video)):
             scored = score_split(self.head, self.shards, [row], threshold, manifest=self.folder.manifest_csv)[row.key]
         elif Path(video).is_file():
             scored = self._from_pixels(Path(video), threshold)
@@ -186,15 +191,12 @@ class Run:
         return best_moments(self.shards, self._tower, words, top)
 
     @cached_property
-    def _tower(self) -> Any:
+    def _tower(self) -> Clip:
         return load_tower(self.shards.models["clip"], self.models.clip)
 
-    def _row(self, video: str) -> Any:
-        row = next((row for row in self.manifest.rows if row.video == video), None)
-        if row is None or row.key not in self.shards.entries:
-            some = ", ".join(self.videos[:3])
-            raise UserError(f"{video}: not a video of {self.folder.path} with features; there are {len(self.videos)}: {some} …")
-        return row
+    @cached_property
+    def _rows(self) -> dict[str, Row]:
+        return {row.video: row for row in self.manifest.rows if row.key in self.shards.entries}
 
     def _from_pixels(self, path: Path, threshold: float) -> Scored:
         scorer = self._scorer

@@ -19,7 +19,8 @@ from aadc.eval.cli.evaluate import main
 from aadc.eval.cli.score import main as score_main
 from aadc.extract import cli as extract_cli
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, ShardSet, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead

@@ -9,7 +9,7 @@ from aadc.eval.evaluate import evaluate
 from aadc.eval.notes import notes_on
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import Scored
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row

@@ -23,7 +23,8 @@ from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import Scored
 from aadc.eval.truth import counted_frames
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
 from aadc.manifests.manifest import Row, write_manifest
 

@@ -21,7 +21,8 @@ from aadc.eval.moments import _cut, best_moments, similarities
 from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import load_clip
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, ShardSet, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, ShardSet, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead

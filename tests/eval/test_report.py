@@ -34,7 +34,8 @@ from aadc.eval.scores import Scored
 from aadc.eval.spans import Span, find_spans, period
 from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead

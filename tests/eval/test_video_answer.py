@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aadc.eval.video import answer_folder, list_videos
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.errors import UserError
 
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from aadc.extract.shards import DTYPES, ShardHeader, ShardSet, VideoFeatures, new_shard, open_shard, verify_shard, write_shard
+from aadc.extract.shards import DTYPES, ShardHeader, ShardSet, new_shard, open_shard, verify_shard, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.errors import UserError
 
 HEADER = ShardHeader("0123456789abcdef", {"clip": {"source": "x"}}, {"stride": 16})

@@ -12,7 +12,8 @@ import numpy as np
 
 from aadc.extract.clip_model import load_clip
 from aadc.extract.run_folder import RunFolder
-from aadc.extract.shards import ShardHeader, VideoFeatures, write_shard
+from aadc.extract.shards import ShardHeader, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, Segment, write_manifest
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.config import HeadConfig
 from aadc.head.fusion import AttentionPool, Fusion, visual_features
 from aadc.head.model import AnomalyHead

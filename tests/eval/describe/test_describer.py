@@ -24,7 +24,7 @@ from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.describe.videos import Describer, describe_into, event_record, read_rows, summary
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.config import HeadConfig
 from aadc.head.scoring import SnippetScores

@@ -10,7 +10,7 @@ from aadc.eval.describe.facts import Count, Event, Facts
 from aadc.eval.describe.question import Subject, answer_faults, composed_answer, facts_for, moments, subjects
 from aadc.eval.describe.reading import vocabulary
 from aadc.eval.scores import Scored
-from aadc.extract.shards import VideoFeatures
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.scenes.demo import demo_card
