@@ -1,7 +1,7 @@
 """`aadc-score`: videos of no manifest, from pixels to answer, whatever one of them may do."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from aadc.eval.commands import STDERR, OpenDescriber
 from aadc.eval.made_with import Choice, video_made_with
 from aadc.eval.out_folder import check_writable, writing_to
 from aadc.eval.scores import Scored
-from aadc.eval.sheets import write_row
+from aadc.eval.sheets import write_rows
 from aadc.eval.spans import TimeLine
 from aadc.eval.video import Models, VideoScorer, answer_folder, list_videos, most_like, write_answer
 from aadc.extract.caution import caution
@@ -21,7 +21,7 @@ from aadc.extract.decode import VideoError
 from aadc.extract.run_folder import RunFolder
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder, reason, replace_file
+from aadc.manifests.files import reason, replace_file, replacing
 from aadc.manifests.shown import say, shown
 from aadc.manifests.video_suffixes import passed_over
 
@@ -66,6 +66,8 @@ def score_videos(
             say(f"{folder}: {note}")
     below = choice.out or run.eval / "videos"
     check_writable(below)
+    if csv is not None:
+        _check_table(csv)
     with STDERR.status("loading the models"):
         scorer = VideoScorer(run, head, choice.threshold, models)
     about: dict[str, object] = {"made_with": video_made_with(run, choice, head, scorer.embedder.models)}
@@ -73,17 +75,19 @@ def score_videos(
         say(warning)
         about["caution"] = warning
     describe = open_describer(scorer.embedder.models["detector"]["class_names"]) if open_describer else None
-    pages, bad = [], 0
-    with scorer.decoder, _table(csv) as put:
+    rows, pages, bad = [], [], 0
+    with scorer.decoder:
         for number, path in enumerate(paths, 1):
             with STDERR.status(f"{number} of {len(paths)}: {escape(shown(path.name))}"):
                 answer = _one(path, scorer, answer_folder(path, below), describe, about, report)
-            put(answer.row)
+            rows.append(answer.row)
+            if csv is not None:
+                _write_table(rows, csv)
             for line in answer.lines:
                 say(line)
             if answer.problem:
                 bad += 1
-                say(f"{path}: {answer.problem}", err=True)
+                say(f"{shown(path)}: {answer.problem}", err=True)
             if answer.page:
                 pages.append(answer.page)
     if csv is not None:
@@ -95,36 +99,28 @@ def score_videos(
         raise typer.Exit(1)
 
 
-@contextmanager
-def _table(path: Path | None) -> Iterator[Callable[[Sequence[object]], None]]:
-    """Takes rows of the table, each on its way to the disk before the next video begins; without a path nobody keeps them.
+def _check_table(path: Path) -> None:
+    """Know before any work that a table may go there.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: there is something that is not such a table: a video, perhaps, or a file of the run.
     """
-    if path is None:
-        yield lambda row: None
+    check_writable(path.parent)
+    if not os.path.lexists(path):
         return
-    make_folder(path.parent)
-    with _told(path):
-        file = path.open("w", encoding="utf-8", newline="")
-    with file:
-
-        def put(row: Sequence[object]) -> None:
-            with _told(path):
-                write_row(file, row)
-                file.flush()
-
-        put(COLUMNS)
-        yield put
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
     try:
-        yield
+        with path.open("rb") as file:
+            known = file.read(200).startswith(",".join(COLUMNS).encode())
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({reason(error)}); name another file with --csv") from None
+        raise UserError(f"{path}: cannot be replaced ({reason(error)}); name another file with --csv") from None
+    if not known or not path.is_file():
+        raise UserError(f"{path}: there is another file already, which is no table of aadc-score; name another one with --csv")
+
+
+def _write_table(rows: Iterable[Sequence[object]], path: Path) -> None:
+    """Whole after each video, an earlier one replaced with the first: nothing is lost with a run that is stopped."""
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        write_rows(file, COLUMNS, rows)
 
 
 def _one(path: Path, scorer: VideoScorer, out: Path, describe: "Describer | None", about: dict, with_page: bool) -> Answer:
@@ -136,7 +132,9 @@ def _one(path: Path, scorer: VideoScorer, out: Path, describe: "Describer | None
         scored = scorer(path)
         row = _row(path, scored, scorer.head)
         write_answer(scored, scorer.threshold, out, **about)
-        lines.append(f"{path}: {verdict(scored, scorer.head)} (highest score {_highest(scored):.2f}) -> {out / 'scores.png'}")
+        lines.append(
+            f"{shown(path)}: {verdict(scored, scorer.head)} (highest score {_highest(scored):.2f}) -> {out / 'scores.png'}"
+        )
         if scored.features.truncated:
             lines.append(f"  cut off: {scored.features.share}")
         told = next(describe([scored])) if describe else None

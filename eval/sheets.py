@@ -19,11 +19,6 @@ def cell(value: object) -> object:
 
 def write_rows(file: TextIO, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table with a line of names on top."""
-    write_row(file, heads)
-    for row in rows:
-        write_row(file, row)
-
-
-def write_row(file: TextIO, row: Sequence[object]) -> None:
-    """One line of a table."""
-    csv.writer(file, lineterminator="\n").writerow([cell(value) for value in row])
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([cell(head) for head in heads])
+    writer.writerows([cell(value) for value in row] for row in rows)

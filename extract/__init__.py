@@ -1,6 +1,7 @@
 """Stage 1: videos -> DETR boxes and features, CLIP embeddings of the cropped boxes -> HDF5 shards."""
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,10 @@ class _Stage(ModuleType):
         from aadc.python import extract
 
         return extract(*arguments, **settings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can be sent to another process, as functions can."""
+        return import_module, (self.__name__,)
 
 
 sys.modules[__name__].__class__ = _Stage

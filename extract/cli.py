@@ -30,7 +30,9 @@ def extract(
     clip: Annotated[str | None, typer.Option(help="Another open_clip model: NAME/TAG or folder.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Look at one frame in this many.")] = 16,
     boxes: Annotated[int, typer.Option(min=1, max=100, help="Most boxes kept a frame.")] = 5,
-    box_threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest confidence of a kept box.")] = 0.5,
+    box_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest confidence of a kept box [default: 0.5].")
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     gate: Annotated[
         float,
@@ -57,6 +59,8 @@ def extract(
     Stop it whenever you like and start it again: it goes on where it was.
     """
     if threshold is not None:
+        if box_threshold is not None:
+            raise UserError("--threshold is the earlier spelling of --box-threshold: give one of them")
         say("aadc-extract --threshold is now --box-threshold; this spelling will work until 0.3", err=True)
     from pydantic import ValidationError
 

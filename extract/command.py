@@ -154,10 +154,8 @@ def _extract(
                 results = spread(plan.tasks, client, settings, device, header.fingerprint, progress)
                 summary = extract(folder, results, plan.before)
     rejected = [*plan.struck, *summary.rejected]
-    say(
-        f"{summary.done} videos done, {plan.already} were done before, {len(rejected)} rejected; {progress.rates()}\n"
-        f"all shards: {summary.stats}"
-    )
+    say(f"{summary.done} videos done, {plan.already} were done before, {len(rejected)} rejected; {progress.rates()}")
+    say(f"all shards: {summary.stats}")
     _say_cut_off(folder, summary.truncated)
     for video, why, what in rejected[:MOST_LINES]:
         say(f"rejected: {video}: {why}: {what}")

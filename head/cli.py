@@ -1,7 +1,6 @@
 """`aadc-train-head`: shards -> a trained head."""
 
 import shlex
-from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,35 +71,27 @@ def train(
             "use_detr": not no_detr,
             "use_mtn": not no_mtn,
         }
-        config = HeadConfig.model_validate(given | settings_of(settings or []))
+        named, usual = settings_of(settings or []), HeadConfig()
+        if twice := [key for key in named if key in given and given[key] != getattr(usual, key)]:
+            raise UserError(f"--set {twice[0]}: {twice[0]} has an option of its own, which is given too: give one of them")
+        config = HeadConfig.model_validate(given | named)
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
 
     from aadc.extract.devices import choose_device
     from aadc.head.progress import TrainProgress
-    from aadc.head.train import train_head
+    from aadc.head.train import lock_of, train_head
 
     manifest = folder.manifest()
     if told := caution(ShardSet(folder.shards).models, manifest.card.source):
         say(told)
     for note in changes_since_extraction(folder, manifest):
         say(f"note: {note}")
-    with folder.lock(), _lock_of(out), TrainProgress() as progress:
+    with folder.lock(), lock_of(out), TrainProgress() as progress:
         trained = train_head(folder, config, out, clip, choose_device(device), restart, progress)
     _tell(trained, config.validation)
     command = "aadc-eval --metric auc" + (f" --head {shlex.quote(str(out))}" if out else "")
     say(f"next: {next_step(folder, command)}")
-
-
-def _lock_of(out: Path | None) -> AbstractContextManager[None]:
-    """Keeps a second training out of a folder that is not the run's, as a training of another run could name it too."""
-    from aadc.extract.run_folder import RunFolder
-    from aadc.manifests.files import make_folder
-
-    if out is None:
-        return nullcontext()
-    make_folder(out)
-    return RunFolder(out).lock()
 
 
 def _tell(trained: "Trained", share: float) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,15 @@ def train_head(
             (out / STATE).unlink(missing_ok=True)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
     return Trained(out, metrics)
+
+
+def lock_of(out: Path | None) -> AbstractContextManager[None]:
+    """Keeps a second training out of a folder that is not the run's (None: it is, and is locked with it), as a training of
+    another run could name it too."""
+    if out is None:
+        return nullcontext()
+    make_folder(out)
+    return RunFolder(out).lock()
 
 
 class HeadMetrics(Record):

@@ -3,6 +3,7 @@ that takes whatever is said."""
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ def run_command(app: typer.Typer, name: str) -> NoReturn:
     """
     _ready_streams()
     try:
+        _refuse_empty_words(sys.argv[1:])
         app(prog_name=name)
     except (UserError, OSError, MemoryError, ImportError) as error:
         if os.environ.get("AADC_DEBUG"):
@@ -39,6 +41,13 @@ def run_command(app: typer.Typer, name: str) -> NoReturn:
             print(f"{name}: interrupted; start it again to go on", file=sys.stderr)
         raise
     sys.exit(0)
+
+
+def _refuse_empty_words(arguments: Sequence[str]) -> None:
+    """An empty word is a variable of a script that was not set, and as a path it would mean the folder that one is in."""
+    for word in arguments:
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise UserError(f"{word or 'a word of the command'} is empty; is a variable in it not set?")
 
 
 def _sentence(error: BaseException) -> str:

@@ -23,7 +23,11 @@ def replacing(path: Path, *errors: type[Exception], way_out: str = "free some sp
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     failures: tuple[type[Exception], ...] = (OSError, *errors)
     try:
+        beside.touch()
+        usual = beside.stat().st_mode
+        beside.unlink()
         yield beside
+        beside.chmod(usual)  # a library may have made a file of its own there, that nobody else can read
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)

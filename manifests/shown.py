@@ -3,6 +3,8 @@
 import sys
 import unicodedata
 
+INDENT = "  "  # of the lines of a listing
+
 
 def shown(text: object, lines: bool = False) -> str:
     """The text with every character that is no sign on paper written out (`\\x1b`, `\\u202e`, `\\udcff`).
@@ -10,9 +12,10 @@ def shown(text: object, lines: bool = False) -> str:
     So a name can neither clear a screen nor forge a line, nor turn the direction of writing, and can always be encoded.
 
     Args:
-        lines: line ends are ours and stay.
+        lines: line ends before `INDENT` are ours (see `table.listing`) and stay; others are part of a name.
     """
-    return "".join(c if _harmless(c) or (lines and c == "\n") else _written_out(c) for c in str(text))
+    parts = str(text).split(f"\n{INDENT}") if lines else [str(text)]
+    return f"\n{INDENT}".join("".join(c if _harmless(c) else _written_out(c) for c in part) for part in parts)
 
 
 def _harmless(character: str) -> bool:

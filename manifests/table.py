@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.shown import INDENT, shown
 
 
 class Problem(NamedTuple):
@@ -80,7 +81,7 @@ def _checked_header(
 def listing(lines: Sequence[str], most: int = 50) -> str:
     """Lines below a sentence, the first `most` of them: a list that nobody reads to its end must not fill a terminal."""
     more = [f"… and {len(lines) - most} more"] if len(lines) > most else []
-    return "".join(f"\n  {line}" for line in [*lines[:most], *more])
+    return "".join(f"\n{INDENT}{shown(line)}" for line in [*lines[:most], *more])
 
 
 def refuse(path: Path, problems: Iterable[Problem]) -> None:

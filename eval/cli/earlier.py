@@ -12,10 +12,10 @@ MODES = {"--video": "score", "--find": "find", "--ask": "ask", "--table": "table
 OF_SPLITS = ("--metric", "--protocol", "--split")  # meant nothing beside a mode, and no other command has them
 
 
-def run_earlier() -> None:
-    """Where the command line is an earlier spelling, say how it is spelled now, and run that; does not come back then."""
+def run_earlier(arguments: Sequence[str]) -> None:
+    """Where these, of aadc-eval, are an earlier spelling, say how it is spelled now, and run that; does not come back then."""
     try:
-        found = spelled_now(sys.argv[1:])
+        found = spelled_now(arguments)
     except UserError as error:
         print(f"aadc-eval: {error}", file=sys.stderr)
         sys.exit(2)
@@ -31,7 +31,7 @@ def spelled_now(arguments: Sequence[str]) -> tuple[str, list[str], str] | None:
     """The command (without `aadc-`) and its arguments for an earlier spelling, and the option that told; None where it is none.
 
     Raises:
-        UserError: options that belonged to two commands.
+        UserError: options that belonged to two commands, or one without its value.
     """
     options, free = _parsed(arguments)
     names = [name for name, _ in options]
@@ -46,7 +46,9 @@ def spelled_now(arguments: Sequence[str]) -> tuple[str, list[str], str] | None:
     (mode,) = modes
     command = MODES[mode]
     kept = [(name, value) for name, value in options if name != mode and name not in OF_SPLITS]
-    given = [str(value) for name, value in options if name == mode]
+    given = [value for name, value in options if name == mode and value is not None]
+    if missing := [name for name, value in options if value in (None, "--") and name not in FLAGS]:
+        raise UserError(f"{missing[0]} needs a value; aadc-{command} --help shows how it is spelled now")
     return command, [*_flat(kept), "--", *given, *free], mode
 
 

@@ -1,5 +1,6 @@
 """`aadc-eval`: shards and a trained head -> scores, figures, report."""
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -67,5 +68,5 @@ def main() -> None:
     """Console script. What the command did in 0.1 and others do now, those others do."""
     from aadc.eval.cli.earlier import run_earlier
 
-    run_earlier()
+    run_earlier(sys.argv[1:])
     run_command(app, "aadc-eval")

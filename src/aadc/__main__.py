@@ -1,5 +1,6 @@
 """`aadc`: all commands in one; `aadc eval …` is `aadc-eval …`."""
 
+import sys
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
@@ -58,7 +59,11 @@ def commands(
 
 
 def main() -> None:
-    """Console script."""
+    """Console script. `aadc eval` knows the earlier spellings of `aadc-eval`, too."""
+    from aadc.eval.cli.earlier import run_earlier
+
+    if sys.argv[1:2] in (["eval"], ["aadc-eval"]):
+        run_earlier(sys.argv[2:])
     run_command(app, "aadc")
 
 

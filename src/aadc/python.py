@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.config import HeadConfig
 from aadc.head.text_tower import load_tower
-from aadc.head.train import train_head
+from aadc.head.train import lock_of, train_head
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Manifest, Row
 from aadc.manifests.records import problems_of
@@ -90,9 +91,14 @@ class Run:
         detector: str | None = None,
         clip: str | None = None,
     ):
-        self.folder: RunFolder = named_run(Path(path))
-        self.head_folder: Path = self.folder.head if head is None else Path(head)
+        self.folder: RunFolder = named_run(_path(path))
+        self.head_folder: Path = self.folder.head if head is None else _path(head)
         self.models = Models(choose_device(device), detector, clip)
+        self._pixels = Lock()  # one video at a time goes through the models
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, and those in other processes, open the run anew."""
+        return _opened, (self.path, self.head_folder, self.models)
 
     def __repr__(self) -> str:
         return f"aadc.open_run({str(self.folder.path)!r})"
@@ -133,14 +139,14 @@ class Run:
     def _scorer(self) -> VideoScorer:
         return VideoScorer(self.folder, self.head, THRESHOLD, self.models)
 
-    def features(self, video: str) -> VideoFeatures:
+    def features(self, video: AnyPath) -> VideoFeatures:
         """What extraction kept of a video of the manifest: `scene` float16 (T, C), `detr` (T, D), `crop` (T, N, C), `box`
         (T, N, 4) cx cy w h relative, `frame` int32 (T,), `time` float64 (T,) seconds, and the facts of its file.
 
         Raises:
             UserError: it is not in the shards.
         """
-        if (row := self._rows.get(video)) is None:
+        if (row := self._rows.get(os.fspath(video))) is None:
             some = ", ".join(self.videos[:3])
             raise UserError(f"{video}: not a video of {self.path} with features; there are {len(self._rows)}: {some} …")
         return self.shards.read(row.key)
@@ -151,12 +157,15 @@ class Run:
         Args:
             threshold: score from which a span counts as anomalous.
         Raises:
-            UserError: neither, or the file cannot be used; or the features are not those the head was trained on.
+            UserError: neither, or the file cannot be used; or the features are not those the head was trained on; or a
+                threshold that is no score.
         """
+        if not 0 <= threshold <= 1:
+            raise UserError(f"threshold {threshold}: scores are from 0 to 1, and so is what they are compared with")
         if row := self._rows.get(os.fspath(video)):
             scored = score_split(self.head, self.shards, [row], threshold, manifest=self.folder.manifest_csv)[row.key]
-        elif Path(video).is_file():
-            scored = self._from_pixels(Path(video), threshold)
+        elif os.path.isfile(video):
+            scored = self._from_pixels(_path(video), threshold)
         else:
             raise UserError(f"{video}: neither a video of {self.folder.manifest_csv} that is in the shards, nor a file")
         category, confidence = most_like(scored, self.head)
@@ -177,8 +186,10 @@ class Run:
         `["map"]["published"]["mean"]`, `["interval"]` … None where one is undefined. `map`: mAP@IoU, too.
 
         Raises:
-            UserError: no video of the split is in the shards.
+            UserError: there is no such split, or no video of it is in the shards.
         """
+        if split not in ("test", "train"):
+            raise UserError(f"split {split}: there are test and train")
         rows = self.manifest.split(split)
         return evaluate(scored_rows(self.folder, self.head, self.models.device, rows), map)
 
@@ -186,8 +197,10 @@ class Run:
         """The moments that CLIP finds most like the words, best first. Needs no head.
 
         Raises:
-            UserError: no words, or more than CLIP reads, or CLIP is not where it was.
+            UserError: no words, or more than CLIP reads, or CLIP is not where it was; or `top` is less than one.
         """
+        if top < 1:
+            raise UserError(f"top {top}: give one or more")
         return best_moments(self.shards, self._tower, words, top)
 
     @cached_property
@@ -199,13 +212,23 @@ class Run:
         return {row.video: row for row in self.manifest.rows if row.key in self.shards.entries}
 
     def _from_pixels(self, path: Path, threshold: float) -> Scored:
-        scorer = self._scorer
-        scorer.threshold = threshold
         try:
-            with scorer.decoder:
-                return scorer(path)
+            with self._pixels, self._scorer.decoder:
+                self._scorer.threshold = threshold
+                return self._scorer(path)
         except VideoError as error:
             raise UserError(f"{path}: {error.reason}: {error}") from None
+
+
+def _opened(path: Path, head: Path, models: Models) -> Run:
+    return Run(path, head=head, device=models.device, detector=models.detector, clip=models.clip)
+
+
+def _path(given: AnyPath) -> Path:
+    """An empty name would mean the current folder."""
+    if not os.fspath(given):
+        raise UserError("a path is empty")
+    return Path(given)
 
 
 def open_run(
@@ -242,7 +265,7 @@ def extract(
     device: str = "auto",
     workers: int = 1,
     strict: bool = False,
-    again: Sequence[str] = (),
+    again: str | Sequence[str] = (),
     **settings: Any,
 ) -> Run:
     """`aadc-extract`: detect, crop and embed the videos of a manifest; goes on where an earlier call was stopped.
@@ -252,6 +275,7 @@ def extract(
         videos: folder that the manifest's paths count from.
         run: run folder; None for `runs/<manifest name>`.
         models: paper (DETR-R50 and CLIP ViT-B/16) or miniature.
+        again: videos to extract anew though they are done; `changed`: all whose files changed.
         settings: other fields of `ExtractSettings`: detector, clip, stride, boxes, threshold, gate, precision, reader.
     Raises:
         UserError: nothing could start, or a setting that cannot be. Rejected videos are in `rejected.csv` of the run.
@@ -260,8 +284,9 @@ def extract(
         chosen = settings_of(models, **settings)
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
-    root, folder = (None if path is None else Path(path) for path in (videos, run))
-    made, _ = extract_manifest(Path(manifest), root, folder, chosen, device, workers, strict=strict, again=again)
+    root, folder = (None if path is None else _path(path) for path in (videos, run))
+    again = [again] if isinstance(again, str) else again
+    made, _ = extract_manifest(_path(manifest), root, folder, chosen, device, workers, strict=strict, again=again)
     return Run(made.path, device=device)
 
 
@@ -292,8 +317,8 @@ def train(
         config = HeadConfig(**settings)
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
-    folder = None if out is None else Path(out)
-    with opened.folder.lock():
+    folder = None if out is None else _path(out)
+    with opened.folder.lock(), lock_of(folder):
         trained = train_head(opened.folder, config, folder, clip or opened.models.clip, choose_device(device), restart)
     models = opened.models
     return Run(opened.path, head=trained.folder, device=models.device, detector=models.detector, clip=models.clip)

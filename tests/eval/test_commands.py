@@ -90,6 +90,34 @@ def test_two_things_at_once_were_never_meant():
             spelled_now(typed.split())
 
 
+@pytest.mark.parametrize(
+    "typed", ["--video", "--find", "--table", "--ask", "--video a --run", "--find a --metric", "--video -- a.mp4"]
+)
+def test_a_value_that_is_missing_is_said(typed):
+    with pytest.raises(UserError, match="needs a value"):
+        spelled_now(typed.split())
+
+
+@pytest.mark.parametrize(
+    "words", [["aadc-score", ""], ["aadc-find", "a", "--out", ""], ["aadc-train-head", "--out="], ["aadc", "eval", "--run", ""]]
+)
+def test_an_empty_word_is_not_the_current_folder(tmp_path, words):
+    """As a script leaves it whose variable is not set."""
+    done = subprocess.run([str(BIN / words[0]), *words[1:]], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "is empty" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_an_earlier_spelling_after_aadc(tmp_path):
+    done = subprocess.run([str(BIN / "aadc"), "eval", "--video", "x"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "aadc-eval --video is now aadc-score" in done.stderr
+
+
+def test_two_spellings_of_one_thing_exclude_each_other(tmp_path):
+    (tmp_path / "x.csv").touch()
+    done = run("aadc-extract", str(tmp_path / "x.csv"), "--threshold", "0.5", "--box-threshold", "0.9")
+    assert done.returncode == 2 and "give one of them" in done.stderr
+
+
 def test_a_real_earlier_command_says_how_it_is_spelled_now(tmp_path):
     done = subprocess.run([str(BIN / "aadc-eval"), "--find", "-x-", "--top", "3"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2

@@ -180,3 +180,54 @@ def test_the_table_and_the_page_tell_of_every_video(folder, made):
     page = Path("runs/set/eval/videos/report.html").read_text(encoding="utf-8")
     assert page.count("<article") == 2 and "b &lt;i&gt;.mp4" in page and "<i>.mp4" not in page and "c.mp4" not in page
     assert "not marked" not in page and "frame AUC" not in page and page.count("data:image/jpeg") >= 2
+
+
+def test_a_table_replaces_a_table_and_nothing_else(folder, made):
+    """A video, by whatever name it goes, a file of the run, a file of somebody's: none of them is written over."""
+    below = clips(folder, made, "a.mp4")
+    (folder / "mine.csv").write_text("a,b\n1,2\n")
+    (folder / "link.csv").symlink_to(below / "a.mp4")
+    os.link(below / "a.mp4", folder / "hard.csv")
+    (folder / "folder.csv").mkdir()
+    (folder / "dangling.csv").symlink_to(folder / "nowhere")
+    for name in (
+        "clips/a.mp4",
+        "mine.csv",
+        "link.csv",
+        "hard.csv",
+        "folder.csv",
+        "dangling.csv",
+        "runs/set/manifest.csv",
+        "/dev/full",
+    ):
+        before = Path(name).read_bytes() if Path(name).is_file() else None
+        status, _, err = call(main, "clips", "--csv", name)
+        assert status == 2 and name in err and "--csv" in err and len(err.strip().splitlines()) == 1, err
+        assert before is None or Path(name).read_bytes() == before
+    assert call(main, "clips", "--csv", "new.csv")[0] == 0
+    before = Path("new.csv").read_bytes()
+    Path("new.csv").chmod(0o200)
+    assert call(main, "clips", "--csv", "new.csv")[0] in (0, 2)  # root reads it all the same
+    Path("new.csv").chmod(0o644)
+    assert call(main, "clips", "--csv", "new.csv")[0] == 0 and Path("new.csv").read_bytes() == before
+
+
+def test_a_table_from_before_stays_until_a_video_is_done(folder, made, monkeypatch):
+    clips(folder, made, "a.mp4", "b.mp4")
+    assert call(main, "clips", "--csv", "t.csv")[0] == 0
+    before = Path("t.csv").read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(video_module, "video_features", interrupted)
+    assert call(main, "clips", "--csv", "t.csv")[0] == 130
+    assert Path("t.csv").read_bytes() == before
+
+
+def test_a_name_forges_no_line(folder, made):
+    forged = "a.mp4: squat (0.99), nothing anomalous\n2 of 2 videos ok.mp4"
+    status, out, err = call(main, str(clips(folder, made, forged, "b.mp4")))
+    assert status == 0 and not any(line.startswith("2 of 2") for line in (out + err).splitlines())
+    status, _, err = call(main, "nowhere\nall well.mp4")
+    assert status == 2 and len(err.splitlines()) == 1

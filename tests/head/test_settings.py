@@ -1,5 +1,9 @@
 """`--set key=value`: every setting of the head by its name."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from aadc.head.config import HeadConfig, settings_of
@@ -32,3 +36,11 @@ def test_every_setting_can_be_set():
 def test_what_is_no_setting_is_said(words, what):
     with pytest.raises(UserError, match=what):
         settings_of(words)
+
+
+def test_a_setting_with_an_option_of_its_own_is_given_once(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    program = Path(sys.executable).with_name("aadc-train-head")
+    command = [str(program), "--run", str(tmp_path), "--k", "2", "--set", "k=3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "give one of them" in done.stderr

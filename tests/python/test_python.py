@@ -1,7 +1,9 @@
 """`import aadc`: the same numbers as the commands leave in files, and nothing heavy before it is needed."""
 
+import copy
 import csv
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -97,9 +99,60 @@ def test_what_goes_wrong_is_one_sentence(run, tmp_path):
         (lambda: aadc.train(run, epoch=3), "epoch"),
         (lambda: aadc.extract(tmp_path / "x.csv"), "x.csv"),
         (lambda: aadc.extract(tmp_path / "x.csv", models="huge"), "huge"),
-        (lambda: run.figures(split="train2"), "no such video"),
+        (lambda: run.figures(split="train2"), "there are test and train"),
         (lambda: run.find("  "), "no words"),
+        (lambda: run.find("a", top=0), "top 0"),
+        (lambda: run.score(run.videos[0], threshold=float("nan")), "threshold nan"),
+        (lambda: run.score(run.videos[0], threshold=2), "threshold 2"),
+        (lambda: run.score("a" * 5000), "neither a video of"),
+        (lambda: aadc.train(run, out=""), "empty"),
         (lambda: aadc.Run(run.path, head=tmp_path / "none").head, "none"),
     ):
         with pytest.raises(aadc.UserError, match=words):
             wrong()
+
+
+def test_copies_and_other_processes_open_the_run_anew(run):
+    answer = run.score(run.videos[0])
+    for other in (copy.copy(run), copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        np.testing.assert_array_equal(other.score(run.videos[0]).score, answer.score)
+        assert other.head_folder == run.head_folder
+    assert pickle.loads(pickle.dumps(aadc.extract)) is aadc.extract
+
+
+def test_a_path_is_a_name_too(run):
+    assert run.features(Path(run.videos[0])).video == run.videos[0] == run.score(Path(run.videos[0])).video
+
+
+def test_threads_that_share_a_run_get_their_own_answers(tmp_path, tiny_detr, tiny_clip):
+    """Real files through one decoder and one head: each thread with its own threshold."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "extract"))
+    from concurrent.futures import ThreadPoolExecutor
+
+    import videos
+    from test_eval_command import CARD, head_for
+
+    from aadc.manifests.manifest import Row, write_manifest
+
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        videos.write_ramp(tmp_path / "videos" / name, frames=60)
+    write_manifest([Row(video="a.mp4", split="test", labels="walk")], CARD, tmp_path / "set.csv")
+    made = aadc.extract(tmp_path / "set.csv", run=tmp_path / "run", detector=str(tiny_detr), clip=str(tiny_clip), threshold=0.3)
+    head_for(made.folder, made.shards.fingerprint, width=16, detr_width=32)
+    given = [(tmp_path / "videos" / name, threshold) for name in ("a.mp4", "b.mp4") for threshold in (0.0, 1.0)] * 2
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: len(made.score(*one).spans), given))
+    assert found == [1, 0] * 4
+
+
+def test_a_folder_of_a_head_has_one_writer(run, tmp_path):
+    from aadc.extract.run_folder import RunFolder
+
+    with RunFolder(tmp_path).lock(), pytest.raises(aadc.UserError, match="another aadc command"):
+        aadc.train(run, out=tmp_path, epochs=1)
+
+
+def test_others_may_read_what_is_written(run):
+    usual = run.folder.run_json.stat().st_mode
+    assert (run.head_folder / "model.safetensors").stat().st_mode == usual
