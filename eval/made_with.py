@@ -68,15 +68,9 @@ class Choice:
 def made_with(run: RunFolder, choice: Choice, head: LoadedHead, shards: ShardSet, scored: Mapping[str, Scored]) -> dict:
     """What the figures of a split depend on, and when and how they were asked for; goes into every file that holds some."""
     return {
-        **_about_this_time(),
-        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}},
-        "head": about_head(choice.head_of(run), head),
-        "classes": {"title": head.card.title, "sha256": _digest(head.card.model_dump_json()), "card": _text(choice.classes)},
+        **video_made_with(run, choice, head, shards.models),
         "split": choice.split,
-        "threshold": choice.threshold,
         "stride": shards.sampling["stride"],
-        "fingerprint": shards.fingerprint,
-        "models": about_models(shards.models),
         "manifest": about_manifest(run),
         "scores": digest_of(scored),
     }
