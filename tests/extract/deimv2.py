@@ -1,7 +1,8 @@
 """DEIMv2 Atto and Femto, trained on COCO, brought from their ONNX files into the layout that transformers loads.
 
-transformers has the family, but not quite these two members: its perceptrons compute ReLU where theirs compute SiLU, and it
-normalises the encoder's tokens once more before it chooses among them. `LiteDetector` is its class with both taken back.
+transformers has the family, but not quite these two members: its perceptrons compute ReLU where theirs compute SiLU, it
+normalises the encoder's tokens once more before it chooses among them, and it places the queries anew before each layer of the
+decoder where they are placed once. `LiteDetector` is its class with the three taken back.
 """
 
 import re
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from onnx_file import module_weights
 
 SIDES = {"atto": 320, "femto": 416}  # of the square that pictures are brought to
+QUERIES = {"atto": 100, "femto": 150}
 LAYERS = 3  # of the decoder
 COCO = """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
 parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, handbag, tie,
@@ -32,6 +34,17 @@ class LiteConfig(Deimv2Config):
     model_type = "deimv2_lite"
 
 
+class Once(Deimv2MLP):
+    """Answers the decoder's first layer, and those after it with the same."""
+
+    answer: Tensor | None = None
+
+    def forward(self, stat_features: Tensor) -> Tensor:
+        if self.answer is None:
+            self.answer = super().forward(stat_features)
+        return self.answer
+
+
 class LiteDetector(Deimv2ForObjectDetection):
     """transformers' model, computing what these weights were trained for."""
 
@@ -41,6 +54,9 @@ class LiteDetector(Deimv2ForObjectDetection):
     def __init__(self, config: LiteConfig):
         super().__init__(config)
         self.model.enc_output = nn.Identity()
+        decoder, width = self.model.decoder, config.d_model
+        decoder.query_pos_head = Once(4, width, width, 3)
+        decoder.register_forward_pre_hook(lambda *_: setattr(decoder.query_pos_head, "answer", None))
         for module in self.modules():
             if isinstance(module, Deimv2MLP):
                 module.act = nn.SiLU()
@@ -118,7 +134,7 @@ def in_transformers_names(given: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return found
 
 
-def config_of(given: dict[str, np.ndarray], kind: type[Deimv2Config] = LiteConfig) -> Deimv2Config:
+def config_of(given: dict[str, np.ndarray], queries: int, kind: type[Deimv2Config] = LiteConfig) -> Deimv2Config:
     """What the architecture is, read from the shapes where they tell it."""
     stage = "model.backbone.stages.2.blocks.0"
     width = len(given["model.decoder.decoder.layers.0.norm1.mul_1"])
@@ -136,7 +152,7 @@ def config_of(given: dict[str, np.ndarray], kind: type[Deimv2Config] = LiteConfi
         feat_strides=[16, 32], encoder_layers=0, depth_mult=2 / 3, hidden_expansion=(2 * inner + 0.5) / width,
         d_model=width, decoder_in_channels=[width, width], num_feature_levels=2, decoder_n_points=[4, 2],
         decoder_layers=LAYERS, decoder_ffn_dim=len(given["model.decoder.decoder.layers.0.swish_ffn.w12.add"]),
-        decoder_activation_function="silu", use_gateway=False, share_bbox_head=True, num_denoising=0, num_queries=300,
+        decoder_activation_function="silu", use_gateway=False, share_bbox_head=True, num_denoising=0, num_queries=queries,
         id2label=dict(enumerate(" ".join(COCO.split()).split(", "))),
     )  # fmt: skip
 
@@ -148,7 +164,7 @@ def save_as_transformers(file: Path, name: str, folder: Path) -> None:
         ValueError: a weight has another shape than transformers' model, is missing there, or is left over.
     """
     given = module_weights(file)
-    model = LiteDetector(config_of(given))
+    model = LiteDetector(config_of(given, QUERIES[name]))
     wanted, found = model.state_dict(), in_transformers_names(given)
     for key in wanted.keys() - found.keys():  # what folding into the convolutions has made trivial, and constants
         if key.endswith(("normalization.weight", "norm.weight")):
