@@ -12,8 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForObjectDetection, Deimv2Config, Deimv2ForObjectDetection, HGNetV2Config
-from transformers import RTDetrImageProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForObjectDetection,
+    Deimv2Config,
+    Deimv2ForObjectDetection,
+    HGNetV2Config,
+    RTDetrImageProcessor,
+)
 from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
 sys.path.insert(0, str(Path(__file__).parent))
