@@ -43,8 +43,8 @@ def true_periods(row: Row, scored: Scored) -> list[Period]:
 
 
 def stated_periods(text: str) -> list[Period]:
-    """The pairs of times that a text gives for what is abnormal: `from 00:05 to 00:12`. Those of a sentence that calls the video
-    normal are of what is not."""
+    """The pairs of times that a text gives for what is abnormal: `from 00:05 to 00:12`. Those of a sentence that calls the
+    video normal are of what is not."""
     found: list[Period] = []
     own: list[Period] = []
     normal = False
@@ -63,8 +63,8 @@ def time_figures(texts: Mapping[str, str], truth: Mapping[str, Sequence[Period]]
     """Times that texts state beside the true spans, over the videos that have some; nothing where none has.
 
     `times_tiou`: the mean over these videos of the seconds that both sides have, as a share of those that either has. It says
-    nothing of which stated time was meant for which span. `times_recall_30` and `_50`: the share of the true spans for which the
-    text states a time whose overlap with it (tIoU) is at least so much. A text without times states none and finds none.
+    nothing of which stated time was meant for which span. `times_recall_30` and `_50`: the share of the true spans for which
+    the text states a time whose overlap with it (tIoU) is at least so much. A text without times states none and finds none.
     """
     overlaps, found = [], []
     for video, spans in truth.items():

@@ -12,8 +12,8 @@ _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 
 def module_weights(path: Path) -> dict[str, np.ndarray]:
     """Each convolution's, product's, sum's constants as `module.role`, the module as its authors named it.
 
-    Roles: `weight` and `bias` of a convolution or a Gemm as torch has them, `matmul`, `matmul_1` ... (in, out) and `add`, `add_1`
-    ... of products and sums written out, in the order of the graph, `mul` of a scale. A module called twice counts once.
+    Roles: `weight` and `bias` of a convolution or a Gemm as torch has them, `matmul`, `matmul_1` ... (in, out) and `add`,
+    `add_1` ... of products and sums written out, in the graph's order, `mul` of a scale. A module called twice counts once.
     """
     graph = next(value for field, value in _fields(path.read_bytes()) if field == 7)
     constants, nodes = {}, []

@@ -77,8 +77,8 @@ def corners(found: Detections) -> Tensor:
 def compare(trained: Trained, picture: Tensor) -> list[tuple[float, float]]:
     """For each box of either side that is as likely as `LEAST`: IoU and difference of scores with its like on the other side.
 
-    Ours is a box for each query, with its likeliest class; theirs one for each query and class. A box of theirs that lies on one
-    of ours of another, likelier class is that query's second class.
+    Ours is a box for each query, with its likeliest class; theirs one for each query and class. A box of theirs that lies on
+    one of ours of another, likelier class is that query's second class.
     """
     ours = trained.detector(picture)
     labels, boxes, scores = trained.theirs(trained.detector.preprocess_frames(picture)["pixel_values"])
@@ -149,9 +149,7 @@ def test_transformers_own_class_lacks_weights_and_is_refused(trained, tmp_path):
     """The published class normalises once more than these weights know; nothing is filled in at random."""
     source = Path(trained.detector.source)
     for file in source.iterdir():
-        text = file.read_bytes()
-        (tmp_path / file.name).write_bytes(
-            text.replace(b"deimv2_lite", b"deimv2").replace(b"LiteDetector", b"Deimv2ForObjectDetection")
-        )
+        content = file.read_bytes().replace(b"deimv2_lite", b"deimv2").replace(b"LiteDetector", b"Deimv2ForObjectDetection")
+        (tmp_path / file.name).write_bytes(content)
     with pytest.raises(UserError, match="weights lack .*enc_output"):
         Detector(str(tmp_path), 10, LEAST)
