@@ -153,3 +153,18 @@ def test_transformers_own_class_lacks_weights_and_is_refused(trained, tmp_path):
         (tmp_path / file.name).write_bytes(content)
     with pytest.raises(UserError, match="weights lack .*enc_output"):
         Detector(str(tmp_path), 10, LEAST)
+
+
+def test_a_precision_that_a_model_cannot_bear_is_refused(trained):
+    """In bf16 the larger one answers with what is no number, for which no box would ever be found; the smaller one bears it, and
+    finds what it found in fp32 among its surest boxes."""
+    if trained.side == 416:
+        with pytest.raises(
+            UserError, match="in bfloat16 the detector computes numbers that are not finite; take --precision fp32"
+        ):
+            Detector(trained.detector.source, 10, LEAST, dtype=torch.bfloat16)
+        return
+    halved = Detector(trained.detector.source, 10, LEAST, dtype=torch.bfloat16)
+    for picture in pictures():
+        box, other = corners(trained.detector(picture))[:1], corners(halved(picture))[:1]
+        assert box_iou(box, other) > 0.9

@@ -110,8 +110,9 @@ def test_texts_of_people_as_they_are_published():
     assert uca["Abuse037_x264"][0].startswith("A white car with double flashes") and len(raw["Abuse037_x264"]["sentences"]) == 5
     assert all(uca[name][0].count(sentence) for name, entry in raw.items() for sentence in entry["sentences"])
     both = sorted(database.keys() & uca.keys())
+    assert len(both) >= 40
     own = {f"test/{name}.mp4": database[name][0] for name in both[:20]}
-    turned = {f"test/{name}.mp4": database[other][0] for name, other in zip(both[:20], both[60:80], strict=True)}
+    turned = {f"test/{name}.mp4": database[other][0] for name, other in zip(both[:20], both[-20:], strict=True)}
     itself, other, wrong = (text_figures(texts, refs) for texts, refs in ((own, database), (own, uca), (turned, uca)))
     assert itself["videos"] == 20 and itself["bleu_4"] == pytest.approx(1, abs=1e-6)
     assert other["cider"] > wrong["cider"] and other["rouge_l"] > wrong["rouge_l"]
