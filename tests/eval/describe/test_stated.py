@@ -1,10 +1,13 @@
 """What descriptions state: times beside true spans and facts beside detections, each against hand-made answers."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
+from aadc.eval.describe.compose import compose
+from aadc.eval.describe.examples import Names, made_up
 from aadc.eval.describe.facts import Count, Event, Facts
 from aadc.eval.describe.reading import Vocabulary
 from aadc.eval.describe.stated import fact_figures, stated_periods, time_figures
@@ -65,6 +68,19 @@ def test_times_beside_the_true_ones():
 )
 def test_stated_facts_that_hold(text, share):
     assert fact_figures([text], [FELL], WORDS, "true") == {"true": pytest.approx(share)}
+
+
+def test_composed_texts_state_nothing_false_and_times_of_others_are_false():
+    """200 made-up videos: each text holds beside its own detections, and not every one beside the next video's."""
+    chance = random.Random(3)
+    names = Names(WORDS.classes, ("walking", "sitting"), WORDS.objects)
+    words = Vocabulary((*WORDS.classes, "walking", "sitting"), WORDS.objects)
+    facts = [made_up(names, chance) for _ in range(200)]
+    texts = [compose(one) for one in facts]
+    assert fact_figures(texts, facts, words, "own") == {"own": 1.0}
+    assert fact_figures(texts, [*facts[1:], facts[0]], words, "others")["others"] < 0.6
+    periods = [[(int(one.start_s), int(one.end_s)) for one in own.events if int(one.end_s) > int(one.start_s)] for own in facts]
+    assert [stated_periods(text) for text in texts] == periods
 
 
 def test_nothing_stated_has_no_share():
