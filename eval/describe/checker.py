@@ -122,6 +122,29 @@ def check(tokens: Sequence[Token], facts: Facts, must: Sequence[str] | None = No
     return reader.found
 
 
+def claims(tokens: Sequence[Token], facts: Facts) -> list[tuple[str, bool]]:
+    """What a text states, and whether it holds: the kind of each phrase (a letter, as in `phrases`), one after the other.
+
+    Each is judged for itself, beside the classes and times said before it in its sentence. Words that are not understood state
+    nothing here; `check` refuses them.
+    """
+    found = []
+    reader = _Reader(facts)
+    for sentence in _sentences(phrases(tokens)[0]):
+        reader.sentence()
+        for phrase in sentence:
+            if phrase.kind == "&":
+                continue
+            reader.found, reader.said, reader.counted = [], set(), set()
+            if phrase.kind == "v":
+                _verdict([phrase], reader, must=False)
+            elif phrase.kind == "c":
+                _classes([phrase], reader, ())
+            _judge(phrase, reader)
+            found.append((phrase.kind, not reader.found))
+    return found
+
+
 def _sentences(said: Sequence[Phrase]) -> list[list[Phrase]]:
     sentences: list[list[Phrase]] = [[]]
     for phrase in said:
