@@ -51,7 +51,8 @@ class FrameFigures:
         both = [(video.score, video.known_truth) for video in videos]
         self._every = RankedScores(both, index)
         abnormal = [place for place, video in enumerate(videos) if video.abnormal]
-        self._alone = RankedScores([both[place] for place in abnormal], [index[place] for place in abnormal]) if abnormal else None
+        own = [both[place] for place in abnormal]
+        self._alone = RankedScores(own, [index[place] for place in abnormal]) if abnormal else None
         self._events = EventF1(both, index)
         timed = all(0 < video.fps < np.inf for video in videos) and any(truth.any() for _, truth in both)
         self._alarms = Alarms([(*one, video.fps) for one, video in zip(both, videos, strict=True)], index) if timed else None
@@ -167,6 +168,18 @@ def categories(
         own = [index for index, kind in enumerate(kinds) if video.abnormal == (kind == "abnormal")]
         predicted = names[max(own, key=lambda index: probability[index])] if own else None
         true = [label for label in video.labels if label in names and names.index(label) in own]
+        pairs.append((predicted if predicted in true else next(iter(true), None), predicted))
+    return pairs
+
+
+def joint_categories(
+    videos: Sequence[ScoredVideo], names: Sequence[str], k: int
+) -> list[tuple[str | None, str | None]]:
+    """As `categories`, with the prediction among all classes, normal and abnormal: nobody says beforehand which kind it is."""
+    pairs = []
+    for video, probability in zip(videos, video_classes(videos, k), strict=True):
+        predicted = names[int(np.argmax(probability))]
+        true = [label for label in video.labels if label in names]
         pairs.append((predicted if predicted in true else next(iter(true), None), predicted))
     return pairs
 

@@ -40,11 +40,11 @@ class RankedScores:
         order = np.argsort(-score, kind="stable")
         score, video = score[order], np.repeat(index, [len(part[0]) for part in parts])[order]
         positives, negatives = positives[order], negatives[order]
-        last = np.flatnonzero(np.append(np.diff(score) != 0, True))
-        # A level is a distinct score. Levels without positives matter through the negatives above the next one alone.
-        self._positives = _Side(video, positives, last)
-        self._negatives = _Side(video, negatives, last)
-        self._early = _early(videos, index, score[last])
+        level = np.cumsum(np.append(False, score[1:] != score[:-1]))  # a level is a distinct score, the highest first
+        # Where no positive is, neither recall nor any area moves: every figure is made at the levels that have some.
+        at = np.unique(level[positives > 0])
+        self._positives, self._negatives = _Side(video, positives, level, at), _Side(video, negatives, level, at)
+        self._early = _early(videos, index, score[np.searchsorted(level, at)])
 
     def __call__(self, weights: np.ndarray, rates: Sequence[float] = RATES) -> dict[str, np.ndarray]:
         """Figures of every draw, each float (R,), nan where a draw has videos of one kind alone.
@@ -62,39 +62,45 @@ class RankedScores:
         return dict(zip(names, values.T, strict=True))
 
     def _of_draw(self, draw: np.ndarray, rates: Sequence[float]) -> list[float]:
-        true, false = self._positives.up_to(draw), self._negatives.up_to(draw)
-        positives, negatives = int(true[-1]), int(false[-1])
+        true, true_before, positives = self._positives.up_to(draw)
+        false, false_before, negatives = self._negatives.up_to(draw)
         if not positives or not negatives:
             return [np.nan] * (4 + len(rates))
-        found = np.diff(true, prepend=0)
-        called = true + false
-        precision = np.where(called > 0, true / np.maximum(called, 1), 1.0)
-        before = np.concatenate([[1.0], precision[:-1]])
-        auc = np.dot(np.diff(false, prepend=0), true - found / 2) / (positives * negatives)
-        ap = np.dot(found, precision) / positives
-        trapezoid = np.dot(found, precision + before) / 2 / positives
+        found = true - true_before
+        precision, before = _precision(true, false), _precision(true_before, false_before)
+        beaten = negatives - (false + false_before) / 2  # negatives below a level, and half of those on it
         recalls = []
         for rate in rates:
             allowed = np.searchsorted(false, rate * negatives + 1e-9, side="right")
             recalls.append(true[allowed - 1] / positives if allowed else 0.0)
         video, level, gain, events = self._early
-        early = np.dot(draw[video] * gain, precision[level]) / max(int(draw[events].sum()), 1)
-        return [float(auc), float(ap), float(trapezoid), *map(float, recalls), float(early)]
+        early = (draw[video] * gain * precision[level]).sum() / max(int(draw[events].sum()), 1)
+        areas = (beaten / negatives, precision, (precision + before) / 2)
+        return [*(float((found * height).sum() / positives) for height in areas), *map(float, recalls), float(early)]
+
+
+def _precision(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+    """Of frames called anomalous; 1 where none is."""
+    called = true + false
+    return np.divide(true, called, out=np.ones(len(true)), where=called > 0)
 
 
 class _Side:
-    """How many frames of one kind, positive or negative, score at least as high as each level: cells of a video and a score."""
+    """The frames of one kind, positive or negative, in the order of their scores: cells of a video and a level."""
 
-    def __init__(self, video: np.ndarray, count: np.ndarray, last: np.ndarray):
+    def __init__(self, video: np.ndarray, count: np.ndarray, level: np.ndarray, at: np.ndarray):
         there = np.flatnonzero(count)
         self._video, self._count = video[there], count[there]
-        self._upto = np.searchsorted(there, last, side="right")
+        self._single = bool((self._count == 1).all())
+        self._through, self._before = (np.searchsorted(level[there], at, side) for side in ("right", "left"))
 
-    def up_to(self, draw: np.ndarray) -> np.ndarray:
-        """int (levels,), of a draw int (V,)."""
-        summed = np.zeros(len(self._video) + 1, np.int64)
-        np.cumsum(draw[self._video] * self._count, out=summed[1:])
-        return summed[self._upto]
+    def up_to(self, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """How many frames of this kind a draw int (V,) has that score at least as high as each of the levels `at`, how many
+        that score higher: int, as `at`; and how many in all."""
+        drawn = draw[self._video]
+        summed = np.zeros(len(drawn) + 1, np.int64)
+        np.cumsum(drawn if self._single else drawn * self._count, out=summed[1:])
+        return summed[self._through], summed[self._before], int(summed[-1])
 
 
 def _counts(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
