@@ -172,9 +172,7 @@ def categories(
     return pairs
 
 
-def joint_categories(
-    videos: Sequence[ScoredVideo], names: Sequence[str], k: int
-) -> list[tuple[str | None, str | None]]:
+def joint_categories(videos: Sequence[ScoredVideo], names: Sequence[str], k: int) -> list[tuple[str | None, str | None]]:
     """As `categories`, with the prediction among all classes, normal and abnormal: nobody says beforehand which kind it is."""
     pairs = []
     for video, probability in zip(videos, video_classes(videos, k), strict=True):

@@ -12,8 +12,8 @@ from aadc.manifests.manifest import Row
 
 
 class Split(ABC):
-    """`rows` are all of the split. `card` knows their labels, `classes` are those that the videos were scored against, most often
-    the same. A video's score is made of its `k` highest snippets (eq. 7) of `stride` frames each."""
+    """`rows` are all of the split. `card` knows their labels, `classes` are those that the videos were scored against, most
+    often the same. A video's score is made of its `k` highest snippets (eq. 7) of `stride` frames each."""
 
     rows: Sequence[Row]
     card: Card

@@ -86,10 +86,16 @@ def print_figures(figures: dict, metric: str, protocol: str, console: Console) -
 
 def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str]]:
     """Name, share and interval (text) of every figure that is a share: frame figures first, the headline of `metric` on top."""
-    return [
-        (label, value, "" if value is None or name not in figures["interval"] else interval(figures["interval"][name]))
+    intervals = figures["interval"]
+    rows = [
+        (label, value, "" if value is None or name not in intervals else interval(intervals[name]))
         for label, value, _, name in shares(figures, metric)
     ]
+    if frame := figures["frame"]:
+        floor = frame["flat_floor"]
+        rows.append(("AUC of a perfect flat video classifier", floor["auc"], ""))
+        rows.append(("AP of a perfect flat video classifier", floor["ap"], ""))
+    return rows
 
 
 def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | None, str]]:
@@ -102,11 +108,6 @@ def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | 
         names = headlines if metric not in ("ap", "ap_trapezoid") else headlines[::-1]
         names += [name for name in FRAME_FIGURES if name not in names]
         rows += [(FRAME_FIGURES[name], frame[name], floor[name], name) for name in names]
-        rows += [
-            ("AUC of a perfect flat video classifier", floor["auc"], None, "flat_auc"),
-            ("AP of a perfect flat video classifier", floor["ap"], None, "flat_ap"),
-            ("anomalous frames, the AP of chance", floor["base_rate"], None, "base_rate"),
-        ]
     return [
         *rows,
         ("video AUC", video["auc"], None, "video_auc"),
@@ -119,13 +120,18 @@ def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | 
 def _main_table(figures: dict, metric: str) -> Table:
     frame = figures["frame"]
     over = f", {frame['videos']} with frame truth" if frame and frame["videos"] < figures["videos"] else ""
-    table = Table(title=f"{figures['videos']} videos{over}", title_justify="left")
+    base = f"; {percent(frame['flat_floor']['base_rate'])} % of the frames are anomalous, the AP of chance" if frame else ""
+    table = Table(title=f"{figures['videos']} videos{over}{base}", title_justify="left")
     table.add_column("figure")
     table.add_column("%", justify="right")
     table.add_column("95 % interval", justify="right")
+    table.add_column("perfect, but flat", justify="right")
     bold = {"map": 0, "all": 2}.get(metric, 1) if frame else 1
-    for number, (label, value, bounds) in enumerate(figure_rows(figures, metric)):
-        table.add_row(label, percent(value), bounds, style="bold" if number < bold else "")
+    for number, (label, value, floor, name) in enumerate(shares(figures, metric)):
+        bounds = "" if value is None or name not in figures["interval"] else interval(figures["interval"][name])
+        table.add_row(
+            label, percent(value), bounds, "" if floor is None else percent(floor), style="bold" if number < bold else ""
+        )
     return table
 
 
