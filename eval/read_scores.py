@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
+from aadc.eval.field_protocols import SNIPPET
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import Record, parse_record
 from aadc.manifests.shown import shown
 
 FORMS = "a folder of <name>.npy or <name>.json, an .npz, a scores.h5, a .json, a .csv, or one long vector with --order"
@@ -19,13 +22,16 @@ _PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".mat"}
 @dataclass(frozen=True)
 class GivenScores:
     """What a file or folder holds: arrays as they are, by the name they have there (several for crops of one video), or one
-    long `vector` of all videos. `classes` (T, C) with `class_names` where there are class scores beside them."""
+    long `vector` of all videos. `classes` (T, C) with `class_names` where there are class scores beside them, one row for
+    `stride` frames, and `k` where the head that made them says how many snippets make a video's score."""
 
     path: Path
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     vector: np.ndarray | None = None
     classes: dict[str, np.ndarray] = field(default_factory=dict)
     class_names: Sequence[str] | None = None
+    stride: int = SNIPPET
+    k: int | None = None
 
 
 def read_scores(path: Path) -> GivenScores:
@@ -41,8 +47,8 @@ def read_scores(path: Path) -> GivenScores:
     suffix = path.suffix.lower()
     if suffix in _PICKLED:
         raise UserError(
-            f"{path}: such files are never opened here, since opening one runs what is in it; save its scores with numpy.savez, "
-            "one array by the name of each video"
+            f"{path}: such files are never opened here, since opening one runs what is in it; save its scores with "
+            "numpy.savez, one array by the name of each video"
         )
     readers: dict[str, Callable[[Path], GivenScores]] = {
         ".npz": _npz, ".npy": _npy, ".h5": _hdf5, ".hdf5": _hdf5, ".json": _json, ".csv": _csv, ".txt": _csv,
@@ -50,6 +56,21 @@ def read_scores(path: Path) -> GivenScores:
     if suffix not in readers:
         raise UserError(f"{path}: no form of scores ends in {suffix or 'nothing'}; give {FORMS}")
     return readers[suffix](path)
+
+
+class _Config(Record):
+    k: int | None = Field(None, ge=1)
+
+
+class _Head(Record):
+    config: _Config = _Config()
+
+
+class _MadeWith(Record):
+    """What of a scores.h5's `made_with` its reading depends on."""
+
+    stride: int = Field(SNIPPET, ge=1)
+    head: _Head | None = None
 
 
 def _folder(path: Path) -> GivenScores:
@@ -106,6 +127,7 @@ def _hdf5(path: Path) -> GivenScores:
     try:
         with h5py.File(path, "r") as file:
             names = [str(name) for name in np.atleast_1d(file.attrs["classes"])] if "classes" in file.attrs else None
+            made = file.attrs.get("made_with", "{}")
             for key, entry in file.items():
                 where = f"{path}: {shown(key)}"
                 if isinstance(entry, h5py.Dataset):
@@ -118,7 +140,9 @@ def _hdf5(path: Path) -> GivenScores:
         raise UserError(f"{path}: cannot be read as HDF5 ({error}); write it anew") from None
     if not arrays:
         raise UserError(f"{path}: no scores in it, neither as aadc-eval writes them nor one array a video")
-    return GivenScores(path, arrays, classes=classes, class_names=names)
+    how = parse_record(made if isinstance(made, (str, bytes)) else "{}", f"{path}: made_with", _MadeWith, "write it anew")
+    k = how.head.config.k if how.head else None
+    return GivenScores(path, arrays, classes=classes, class_names=names, stride=how.stride, k=k)
 
 
 def _parsed(path: Path) -> object:
