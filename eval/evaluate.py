@@ -35,7 +35,7 @@ def evaluate(split: Split, with_map: bool) -> dict:
         "class": class_figures(known, abnormal) if known else None,
         "map": None,
     }
-    rankings = _rankings(split) if known and with_map and split.names else {}
+    rankings = rankings_of(split) if with_map else {}
     if rankings:
         figures["map"] = _map_figures(rankings, len(known))
     figures["interval"] = _intervals(split, figures, intervals(resampled(split, rankings), len(split.videos)))
@@ -106,12 +106,15 @@ def _told_and_right(split: Split) -> tuple[np.ndarray, np.ndarray]:
     return told, told & np.array([true == predicted for true, predicted in split.categories])
 
 
-def _rankings(split: Split) -> dict[Protocol, list[Ranking]]:
-    """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment.
+def rankings_of(split: Split) -> dict[Protocol, list[Ranking]]:
+    """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment. Empty where there is
+    no frame truth, or no class.
 
     Published truth calls that segment `A`. XD-Violence's classes know the name (its card spells it `normal`), UCF-Crime's,
     where it is `Normal`, do not, and never find it. Published code also knows whole snippets only.
     """
+    if not split.known or not split.names:
+        return {}
     normal = [name for name in split.names if split.kind(name) == "normal"]
     rankings: dict[Protocol, list[Ranking]] = {}
     for protocol in PROTOCOLS:

@@ -167,15 +167,11 @@ def given_split(
     rows = manifest.split("test")
     by_key = {row.key: row for row in rows}
     curves = {key: curve_of(arrays, by_key[key].video) for key, arrays in joined.arrays.items()}
-    lengths = {
-        plain_name(by_key[key].video) if len(by_key) else key: _length(by_key[key], curve) for key, curve in curves.items()
-    }
-    reading = read_lengths(lengths)
+    reading = read_lengths({by_key[key].video: _length(by_key[key], curve) for key, curve in curves.items()})
     class_scores = _class_scores(classes, manifest, curves, reading) if classes else {}
-    return (
-        GivenSplit(rows, manifest.card, curves, reading, protocol, class_scores, fps),
-        [*_notes(joined, manifest, curves, reading)],
-    )
+    stride = classes.stride if classes else SNIPPET
+    split = GivenSplit(rows, manifest.card, curves, reading, protocol, class_scores, fps, scores.k or K, stride)
+    return split, _notes(joined, manifest, curves, reading)
 
 
 def _length(row: Row, curve: np.ndarray) -> Length:

@@ -39,8 +39,8 @@ def split_vector(scores: GivenScores, order: Path, manifest: Manifest) -> GivenS
         raise UserError(f"{order}: a video stands there twice, with others between; each once, or its crops behind each other")
     if nameless := [row.video for row in videos if row.frames is None]:
         raise UserError(
-            f"{manifest.path}: states no frames of {len(nameless)} videos ({shown(nameless[0])} …), without which one long vector "
-            "cannot be cut; fill its column frames, or give the scores by name"
+            f"{manifest.path}: states no frames of {len(nameless)} videos ({shown(nameless[0])} …), without which one long "
+            "vector cannot be cut; fill its column frames, or give the scores by name"
         )
     for listed in (videos, rows):
         for counts in _lengths(listed).values():
@@ -81,6 +81,5 @@ def _rows(order: Path, manifest: Manifest) -> Iterator[Row]:
         elif number > 1:  # the first may be one of heads
             unknown.append(f"line {number}: {shown(line)[:80]}")
     if unknown or not lines:
-        raise UserError(
-            f"{order}: {len(unknown) or 'no'} lines that are no test video of {manifest.path}: {'; '.join(unknown[:3]) or 'it is empty'}"
-        )
+        told = f"{len(unknown)} lines that are no test video of {manifest.path}: {'; '.join(unknown[:3])}"
+        raise UserError(f"{order}: {told if unknown else 'there is no line in it'}")

@@ -66,22 +66,27 @@ def text(name: object) -> str:
     return escape(shown(name))
 
 
-def print_figures(figures: dict, metric: str, protocol: str, console: Console) -> None:
-    """The headline of `metric` first and bold, then what else is known."""
+def print_figures(figures: dict, metric: str, protocol: str, console: Console, counted: str = "ours") -> None:
+    """The headline of `metric` first and bold, then what else is known.
+
+    Args:
+        protocol: of mAP@IoU, which goes in front.
+        counted: the protocol that frames are counted by (see `field_protocols`), named in every heading.
+    """
     if figures["map"] and metric == "map":
-        console.print(_map_table(figures, protocol))
-    console.print(_main_table(figures, metric))
+        console.print(_map_table(figures, protocol, counted))
+    console.print(_main_table(figures, metric, counted))
     if figures["frame"] and (alarm := alarm_text(figures["frame"]["at_80_percent_of_events"])):
         console.print(alarm)
     if figures["class"]:
-        table = Table("class", title="by class, with all normal videos", title_justify="left")
+        table = Table("class", title=f"by class, with all normal videos; protocol {counted}", title_justify="left")
         table.add_column("frame AUC", justify="right")
         table.add_column("frame AP", justify="right")
         for name, values in figures["class"].items():
             table.add_row(text(name), percent(values["auc"]), percent(values["ap"]))
         console.print(table)
     if figures["map"] and metric != "map":
-        console.print(_map_table(figures, protocol))
+        console.print(_map_table(figures, protocol, counted))
 
 
 def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str]]:
@@ -117,16 +122,16 @@ def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | 
     ]
 
 
-def _main_table(figures: dict, metric: str) -> Table:
+def _main_table(figures: dict, metric: str, counted: str) -> Table:
     frame = figures["frame"]
     over = f", {frame['videos']} with frame truth" if frame and frame["videos"] < figures["videos"] else ""
     base = f"; {percent(frame['flat_floor']['base_rate'])} % of the frames are anomalous, the AP of chance" if frame else ""
-    table = Table(title=f"{figures['videos']} videos{over}{base}", title_justify="left")
+    table = Table(title=f"protocol {counted}: {figures['videos']} videos{over}{base}", title_justify="left")
     table.add_column("figure")
     table.add_column("%", justify="right")
     table.add_column("95 % interval", justify="right")
     table.add_column("perfect, but flat", justify="right")
-    bold = {"map": 0, "all": 2}.get(metric, 1) if frame else 1
+    bold = {"map": 0, "all": 2, "ap_trapezoid": 2}.get(metric, 1) if frame else 1
     for number, (label, value, floor, name) in enumerate(shares(figures, metric)):
         bounds = "" if value is None or name not in figures["interval"] else interval(figures["interval"][name])
         table.add_row(
@@ -135,9 +140,9 @@ def _main_table(figures: dict, metric: str) -> Table:
     return table
 
 
-def _map_table(figures: dict, protocol: str) -> Table:
+def _map_table(figures: dict, protocol: str, counted: str) -> Table:
     columns = [f"{iou:.1f}" for iou in figures["map"]["iou"]]
-    table = Table("mAP@IoU", *columns, "mean", "95 % interval")
+    table = Table("mAP@IoU", *columns, "mean", "95 % interval", title=f"protocol {counted}", title_justify="left")
     for name in ("published", "clean"):
         found = figures["map"][name]
         cells = [percent(value) for value in [*found["map"], found["mean"]]]
