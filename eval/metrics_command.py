@@ -52,7 +52,8 @@ def measure(asked: Asked) -> int:
         common = len({row.key for row in split.there} & {row.key for row in other.split.there})
         Console().print(differences_table(found, figures.name, other.name, split.protocol.name, common))
     row = row_of(figures.name, split.protocol.name, split.protocol.precision, figures.record)
-    say(row.markdown() + "\n" + latex(row).rstrip())
+    for line in [*row.markdown().splitlines(), "", *latex(row).splitlines()]:
+        say(line)
     if asked.out is not None:
         with writing_to(asked.out) as folder:
             record = {**figures.record, "about": figures.about, "notes": figures.notes}

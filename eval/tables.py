@@ -18,7 +18,7 @@ FRAME_FIGURES = {
     "recall_at_3_percent_fpr": "recall at 3 % false positives",
     "recall_at_5_percent_fpr": "recall at 5 % false positives",
     "ap_early": "frame AP over early recall",
-    "false_alarm_rate": "normal videos' frames at 0.5 or more",
+    "false_alarm_rate": "false alarm rate, normal videos at 0.5",
     "event_f1_at_20_percent_iou": "event F1 at tIoU 0.2",
     "event_f1_at_50_percent_iou": "event F1 at tIoU 0.5",
 }
@@ -113,13 +113,13 @@ def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | 
         names = headlines if metric not in ("ap", "ap_trapezoid") else headlines[::-1]
         names += [name for name in FRAME_FIGURES if name not in names]
         rows += [(FRAME_FIGURES[name], frame[name], floor[name], name) for name in names]
-    return [
-        *rows,
-        ("video AUC", video["auc"], None, "video_auc"),
-        ("video AP", video["ap"], None, "video_ap"),
-        ("category accuracy, among all classes", category["joint_accuracy"], None, "joint_accuracy"),
-        ("category accuracy, normal or not being known", category["accuracy"], None, "category_accuracy"),
-    ]
+    rows += [("video AUC", video["auc"], None, "video_auc"), ("video AP", video["ap"], None, "video_ap")]
+    if "normal" in category:  # there are class scores
+        rows += [
+            ("category accuracy, among all classes", category["joint_accuracy"], None, "joint_accuracy"),
+            ("category accuracy, normal or not being known", category["accuracy"], None, "category_accuracy"),
+        ]
+    return rows
 
 
 def _main_table(figures: dict, metric: str, counted: str) -> Table:
