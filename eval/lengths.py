@@ -63,7 +63,9 @@ def read_lengths(lengths: Mapping[str, Length]) -> Reading:
             "neither frames nor spans in the manifest tell whether a score stands for a frame or for a snippet; fill its "
             "column frames, the number of frames of each video"
         )
-    by_frame = votes["frame"] > votes["snippet"]
+    # Spans alone never rule out snippets: as many scores as frames are more than enough of them.
+    even = not any(one.frames for one in lengths.values())
+    by_frame = votes["frame"] > votes["snippet"] or (even and votes["frame"] == votes["snippet"])
     wrong = [name for name, one in lengths.items() if not _fits(one, by_frame)]
     if wrong:
         listed = "\n  ".join(_misfit(name, lengths[name], by_frame) for name in wrong[:_MOST_SHOWN])
