@@ -1,4 +1,4 @@
-"""Scores of any method: every form gives the same figures, names and lengths join as the field writes them, nothing is unpickled."""
+"""Scores of any method: every form gives the same figures, names and lengths join as the field has them."""
 
 import json
 import pickle

@@ -55,8 +55,8 @@ def folder(tmp_path_factory):
         spans = "80-160:Fall" if abnormal else ""
         made.append(Row(video=f"{name}.mp4", split="test", labels=["Normal", "Fall"][abnormal], segments=spans, frames=325))
         noise = random.random(20)
-        scores["one"][name] = 0.5 * truth + 0.5 * noise
-        scores["other"][name] = 0.2 * truth + 0.5 * noise + 0.3 * random.random(20)
+        scores["one"][name] = 0.25 * truth + 0.5 * noise
+        scores["other"][name] = 0.1 * truth + 0.5 * noise + 0.1 * random.random(20)
     write_manifest(made, CARD, path / "m.csv")
     for name, values in scores.items():
         np.savez(path / f"{name}.npz", **values)
@@ -69,7 +69,7 @@ def test_without_torch_it_prints_and_keeps_everything(folder, tmp_path):
     for heading in ("protocol rtfm: frames rounded up", "protocol rtfm: 24 videos", "protocol rtfm: one minus other"):
         assert heading in done.stdout
     record = json.loads((tmp_path / "metrics.json").read_text())
-    assert record["frame"]["frames"] == 24 * 336 and record["frame"]["auc"] > 0.8
+    assert record["frame"]["frames"] == 24 * 336 and record["frame"]["auc"] > 0.7
     apart = json.loads((tmp_path / "against.json").read_text())["auc"]
     assert apart["difference"] == pytest.approx(apart["first"] - apart["second"]) and apart["turns"] < 0.05
     assert (tmp_path / "row.md").read_text().count("\n") == 5 and "one & " in (tmp_path / "row.tex").read_text()
@@ -121,7 +121,7 @@ def test_paired_differences_are_those_of_naive_draws(folder):
     random, naive = np.random.default_rng(5), []
     from sklearn.metrics import roc_auc_score
 
-    for _ in range(300):
+    for _ in range(150):
         drawn = random.integers(0, 24, 24)
         pair = []
         for figures in (one, other):
@@ -129,7 +129,7 @@ def test_paired_differences_are_those_of_naive_draws(folder):
             pair.append(roc_auc_score(np.concatenate([v.truth for v in videos]), np.concatenate([v.score for v in videos])))
         naive.append(pair[0] - pair[1])
     width = found.interval[1] - found.interval[0]
-    assert found.interval == pytest.approx(np.percentile(naive, [2.5, 97.5]), abs=0.25 * width)
+    assert found.interval == pytest.approx(np.percentile(naive, [2.5, 97.5]), abs=0.3 * width)
     assert width < sum(np.subtract(*figures["interval"]["auc"][::-1]) for figures in (one, other)) / 2
 
 
