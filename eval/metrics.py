@@ -174,7 +174,7 @@ def categories(
 
 def joint_categories(videos: Sequence[ScoredVideo], names: Sequence[str], k: int) -> list[tuple[str | None, str | None]]:
     """As `categories`, with the prediction among all classes, normal and abnormal: nobody says beforehand which kind it is."""
-    pairs = []
+    pairs: list[tuple[str | None, str | None]] = []
     for video, probability in zip(videos, video_classes(videos, k), strict=True):
         predicted = names[int(np.argmax(probability))]
         true = [label for label in video.labels if label in names]
