@@ -15,7 +15,7 @@ from aadc.eval.evaluate import fewest_videos, rankings_of, resampled
 from aadc.eval.field_protocols import field_protocol
 from aadc.eval.given_split import GivenSplit, given_split
 from aadc.eval.order_list import split_vector
-from aadc.eval.read_scores import FORMS, GivenScores, read_scores
+from aadc.eval.read_scores import FORMS, GivenScores, read_scores, scores_of
 from aadc.eval.span_lists import which_spans
 from aadc.eval.video_names import NamedRows
 from aadc.manifests.errors import UserError
@@ -127,7 +127,7 @@ def evaluate(
 
 def _given(scores: AnyScores) -> GivenScores:
     if isinstance(scores, Mapping):
-        return GivenScores(Path("scores"), {name: np.asarray(values) for name, values in scores.items()})
+        return scores_of(scores)
     return read_scores(Path(scores))
 
 

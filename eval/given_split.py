@@ -19,6 +19,7 @@ from aadc.manifests.manifest import Manifest, Row
 from aadc.manifests.shown import shown
 
 CROPS = (1, 5, 10)
+MOST = 1e100  # what is larger is no score, and its mean may be no number
 K = 5  # highest snippets that a video's score is the mean of, the head's own default
 
 
@@ -133,9 +134,11 @@ def curve_of(arrays: Sequence[np.ndarray], name: str) -> np.ndarray:
     curve = np.mean(rows, axis=0) if len(rows) > 1 else rows[0]
     if not len(curve):
         raise UserError(f"{shown(name)}: there is no score")
-    if not np.isfinite(curve).all():
-        bad = int(np.flatnonzero(~np.isfinite(curve))[0])
-        raise UserError(f"{shown(name)}: score {bad + 1} of {len(curve)} is not finite; score the video again")
+    if not (np.abs(curve) < MOST).all():
+        bad = int(np.flatnonzero(~(np.abs(curve) < MOST))[0])
+        raise UserError(
+            f"{shown(name)}: score {bad + 1} of {len(curve)} is {curve[bad]}, no finite number; score the video again"
+        )
     return curve
 
 

@@ -3,9 +3,10 @@
 import csv
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -73,6 +74,18 @@ class _MadeWith(Record):
     head: _Head | None = None
 
 
+def scores_of(arrays: Mapping[str, Any]) -> GivenScores:
+    """Arrays, or lists of numbers, by name.
+
+    Raises:
+        UserError: there is none, or one of them holds no numbers.
+    """
+    if not arrays:
+        raise UserError("there are no scores; give one array by the name of each video")
+    where = Path("scores")
+    return GivenScores(where, {str(name): _numbers(values, f"{where}: {shown(name)}") for name, values in arrays.items()})
+
+
 def _folder(path: Path) -> GivenScores:
     files = sorted(one for one in path.rglob("*") if one.suffix.lower() in (".npy", ".json") and one.is_file())
     arrays = {}
@@ -128,14 +141,14 @@ def _hdf5(path: Path) -> GivenScores:
         with h5py.File(path, "r") as file:
             names = [str(name) for name in np.atleast_1d(file.attrs["classes"])] if "classes" in file.attrs else None
             made = file.attrs.get("made_with", "{}")
-            for key, entry in file.items():
-                where = f"{path}: {shown(key)}"
+            for key in file:
+                where, entry = f"{path}: {shown(key)}", _own(file, key)
                 if isinstance(entry, h5py.Dataset):
                     arrays[key] = _real(entry[()], where)
-                elif isinstance(entry.get("score"), h5py.Dataset):
-                    arrays[key] = _real(entry["score"][()], where)
-                    if isinstance(entry.get("classes"), h5py.Dataset):
-                        classes[key] = _real(entry["classes"][()], where)
+                elif isinstance(entry, h5py.Group) and isinstance(score := _own(entry, "score"), h5py.Dataset):
+                    arrays[key] = _real(score[()], where)
+                    if isinstance(own := _own(entry, "classes"), h5py.Dataset):
+                        classes[key] = _real(own[()], where)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as HDF5 ({error}); write it anew") from None
     if not arrays:
@@ -143,6 +156,13 @@ def _hdf5(path: Path) -> GivenScores:
     how = parse_record(made if isinstance(made, (str, bytes)) else "{}", f"{path}: made_with", _MadeWith, "write it anew")
     k = how.head.config.k if how.head else None
     return GivenScores(path, arrays, classes=classes, class_names=names, stride=how.stride, k=k)
+
+
+def _own(group: Any, name: str) -> Any:
+    """What stands there itself, None for a link: a link may lead to another file."""
+    import h5py
+
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _parsed(path: Path) -> object:
@@ -169,7 +189,7 @@ def _numbers(values: object, where: object) -> np.ndarray:
         if isinstance(values, dict):
             stated = sorted((int(frame), float(score)) for frame, score in values.items())
             return _held(stated, where)
-        return _real(np.asarray(values, float), str(where))
+        return _real(np.asarray(values), str(where)).astype(float)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: these are no scores; a list of numbers, or one number for each of some frames") from None
 
@@ -178,7 +198,7 @@ def _held(stated: list[tuple[int, float]], where: object) -> np.ndarray:
     """A score for every stated frame, where these are evenly spaced, as a row of them; else one for every frame."""
     frames = np.array([frame for frame, _ in stated])
     steps = np.unique(np.diff(frames))
-    if not len(frames) or frames[0] not in (0, 1) or frames[-1] > 100_000_000 or 0 in steps:
+    if not len(frames) or frames[0] not in (0, 1) or frames[-1] > 10_000_000 or 0 in steps:
         raise UserError(f"{where}: its frames do not count up from 0 or 1; write {{frame: score}}")
     scores = np.array([score for _, score in stated])
     if len(steps) == 1 and steps[0] in (1, 16):

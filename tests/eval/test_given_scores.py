@@ -341,3 +341,31 @@ def test_class_scores_give_map_and_categories(manifest, scores):
     assert repeated["map"] == found["map"] and evaluate(scores, manifest)["map"] is None
     with pytest.raises(UserError, match=r"\(T, 3\)"):
         evaluate(scores, manifest, classes={name: own[:, :2] for name, own in perfect.items()})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({}, "there are no scores"),
+        ({"a0_x264": ["a"]}, "scores are numbers"),
+        ({"a0_x264": [None]}, "scores are numbers"),
+        ({"a0_x264": np.zeros(10, complex)}, "scores are numbers"),
+        ({"a0_x264": [[1, 2], [1]]}, "no scores"),
+        ({"a0_x264": np.full(10, 1e307)}, "no finite number"),
+        ({0: [0.5]}, "none of its 1 names"),
+    ],
+)
+def test_arrays_from_a_notebook(manifest, values, says):
+    with pytest.raises(UserError, match=says):
+        evaluate(values, manifest)
+
+
+def test_links_of_hdf5_are_not_followed(tmp_path, manifest, scores):
+    """They may lead to another file."""
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["secret"] = np.zeros(10)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["a0_x264"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/secret")
+        file["a1_x264"] = h5py.SoftLink("/nowhere")
+        file["n0_x264"] = scores["n0_x264"]
+    assert evaluate(tmp_path / "s.h5", manifest)["videos"] == 1
