@@ -294,7 +294,7 @@ def test_nothing_is_ever_unpickled(tmp_path, manifest):
     [
         ("a.json", b"{", "cannot be read as JSON"),
         ("a.json", b"[" * 100_000, "cannot be read as JSON"),
-        ("a.json", b'{"a0_x264": ["x"]}', "these are no scores"),
+        ("a.json", b'{"a0_x264": ["x"]}', "scores are numbers"),
         ("a.json", b'{"a0_x264": [[1], [1, 2]]}', "these are no scores"),
         ("a.json", b"3", "neither"),
         ("a.json", b'{"a0_x264": {"7": 0.1, "3": 0.2}}', "do not count up"),
