@@ -99,7 +99,7 @@ def test_status_and_sentence(folder, tmp_path):
 
 
 def test_scores_of_aadc_eval_give_aadc_evals_figures(tmp_path):
-    """Through the file that it writes: the same to the last digit, mAP too. What a head says of a video as a whole is not in it."""
+    """Through the file that it writes: the same to the last digit. What a head says of a whole video is not in it."""
     classes = card("walk", "fall", "fight")
     made = [row.model_copy(update={"frames": 160}) for row in rows_of(classes)]
     split = perfect(made, classes)
