@@ -10,10 +10,9 @@ from rich.progress import Progress
 
 from aadc.eval import scores
 from aadc.eval.made_with import Choice
-from aadc.eval.moments import best_moments, write_moments
+from aadc.eval.moments import best_moments, moments_table, write_moments
 from aadc.eval.open_vocabulary import score_against
 from aadc.eval.out_folder import writing_to
-from aadc.eval.tables import moments_table
 from aadc.extract.caution import caution
 from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder
