@@ -94,10 +94,10 @@ class OfficialLists:
                 for span in found
                 for label in ([span.label] if span.label else entry.labels)
             )
+            counted = uncounted.pop(entry.name, None) if entry.split == "test" else None
             cells = {"video": entry.video, "split": entry.split, "labels": tuple(entry.labels), "segments": segments}
-            cells["frames"] = uncounted.pop(entry.name, None) if entry.split == "test" else None
             try:
-                row = Row.model_validate(cells, context=card)
+                row = Row.model_validate({**cells, "frames": counted}, context=card)
             except ValidationError as error:
                 self.fault(entry.line, problems_of(error))
                 continue

@@ -5,14 +5,14 @@ A shard of sixteen videos appears when it is whole; killed at any moment, what i
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aadc.extract.model_names import named
+from aadc.extract.model_names import MINIATURE, named
 from aadc.extract.old_reader import IMPORTED
-from aadc.extract.plan import VIDEOS_PER_SHARD
 from aadc.extract.published.arrays import ArrayError, Seen
 from aadc.extract.published.folder import FeatureFile, FeatureFolder, look_into
 from aadc.extract.published.joined import Joined, choose_crops, join
@@ -21,13 +21,13 @@ from aadc.extract.published.video import Reading, facts, read_blocks
 from aadc.extract.run_folder import RunFolder, RunRecord
 from aadc.extract.set_aside import Rejected, write_rejected
 from aadc.extract.shard_layout import Entry
-from aadc.extract.shard_task import shard_path
 from aadc.extract.shards import ShardHeader, ShardSet, ShardWriter, new_shard, shard_files, shard_index
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder
 from aadc.manifests.manifest import Manifest, Row
 
 NO_CLIP = "none"
+_VIDEOS_PER_SHARD = 16
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,11 @@ def _header(folder: FeatureFolder, found: Recognised, reading: Reading, clip: st
 def _about_clip(clip: str | None, given: bool) -> dict[str, object] | None:
     """Name and hash of the weights. Of a published name the hash is left open until its text side is loaded; whoever gives a
     folder, or the miniature, has it here."""
-    from aadc.extract.hub import is_folder
-    from aadc.extract.model_names import MINIATURE
-
     if clip is None or clip == NO_CLIP:
         return None
     source = named(clip, "clip")
-    if given and (is_folder(source) or source == MINIATURE):
-        from aadc.extract.clip_model import load_clip
+    if given and (source == MINIATURE or os.path.isdir(source) or source.startswith((".", "/", "~"))):
+        from aadc.extract.clip_model import load_clip  # brings torch along: half a gigabyte that nothing else here needs
 
         loaded = load_clip(source)
         return {"source": loaded.source, "weights": loaded.weights, "width": loaded.width}
@@ -160,8 +157,8 @@ def write_run(planned: Import, run: RunFolder, tell: Callable[[int, int], None])
     held = ShardSet(run.shards).entries
     done = Done(rejected=_rejected_at_once(planned, held))
     rows = planned.manifest.rows
-    for number, start in enumerate(range(0, len(rows), VIDEOS_PER_SHARD)):
-        _write_shard(planned, run, number, rows[start : start + VIDEOS_PER_SHARD], held, done, tell)
+    for number, start in enumerate(range(0, len(rows), _VIDEOS_PER_SHARD)):
+        _write_shard(planned, run, number, rows[start : start + _VIDEOS_PER_SHARD], held, done, tell)
     write_rejected(run.rejected, done.rejected)
     return done
 
@@ -190,7 +187,7 @@ def _write_shard(
     tell: Callable[[int, int], None],
 ) -> None:
     """Put the videos of one shard together: those it holds and whose files have not changed are taken over, others are read."""
-    path = shard_path(run, number)
+    path = run.shards / f"{number:05d}.h5"
     files = planned.joined.files
     fresh = [row for row in rows if row.key in files and not _as_before(held.get(row.key), files[row.key], planned)]
     kept = [row for row in rows if row.key in held and row not in fresh]

@@ -67,8 +67,8 @@ def join(folder: FeatureFolder, manifest: Manifest) -> Joined:
     if not candidates:
         ours, theirs = next(iter(rows)), next(iter(joined.unknown), "names of several of its videos")
         raise UserError(
-            f"{folder.path}: not one of its {len(folder.files)} files is of a video of {manifest.path}; it has {theirs} for one, and "
-            f"the manifest {ours}: is it the manifest of this data set?"
+            f"{folder.path}: not one of its {len(folder.files)} files is of a video of {manifest.path}; it has {theirs} for "
+            f"one, and the manifest {ours}: is it the manifest of this data set?"
         )
     return joined
 

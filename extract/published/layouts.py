@@ -80,7 +80,8 @@ def recognise(folder: FeatureFolder, named: str = "auto") -> Recognised:
         file, shape = next(iter(shapes.items()))
         raise UserError(
             f"{file.below}: an array of {' x '.join(map(str, shape))}, where {layout.name} is "
-            f"{' or '.join(map(str, layout.widths))} wide; were other models at work, give --layout npy, and --clip if they were a CLIP"
+            f"{' or '.join(map(str, layout.widths))} wide; were other models at work, give --layout npy "
+            "(and --clip)"
         )
     axis = form.views_axis
     views = 1 if axis is None else max(shape[axis] for shape in shapes.values() if len(shape) == 3)

@@ -108,8 +108,8 @@ def _spread(blocks: Iterator[np.ndarray], row: Row, reading: Reading, seen: Seen
         if row.frames is None:
             raise ArrayError(
                 "rows",
-                f"has features of {SEGMENTS} equal parts, and the manifest does not state its frames; without them nobody knows "
-                "which frames a part stands for: fill in the column frames",
+                f"has features of {SEGMENTS} equal parts, and the manifest does not state its frames; without them nobody "
+                "knows which frames a part stands for: fill in the column frames",
             )
         rows = -(-row.frames // reading.stride)
     place = np.arange(rows) * SEGMENTS // rows
