@@ -245,6 +245,11 @@ class ShardSet:
     def keys(self) -> list[str]:
         return list(self.entries)
 
+    @property
+    def has_detector(self) -> bool:
+        """Whether the features have a detector's part; imported ones have none."""
+        return self._widths.get("D", 1) > 0
+
     def _header(self) -> ShardHeader:
         if self.header is None:
             raise UserError(f"{self.folder}: no shards in it; run aadc-extract first")

@@ -30,7 +30,7 @@ AGAIN = "train it again with aadc-train-head --restart"
 
 
 class MadeWith(records.Record):
-    """The CLIP whose text tower a head was trained with: where it was, hash of its weights."""
+    """The CLIP whose text tower a head was trained with: where it was, hash of its weights; both empty where there is none."""
 
     source: str
     weights: str
@@ -50,6 +50,11 @@ class HeadRecord(records.Record):
     metrics: dict[str, float | int | None]
     weights: str
     threads: int | list[int] | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _earlier_heads_had_prompts(cls, config: HeadConfig) -> HeadConfig:
+        return config if config.class_vectors else config.model_copy(update={"class_vectors": "prompts"})
 
     @field_validator("card")
     @classmethod

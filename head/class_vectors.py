@@ -102,11 +102,16 @@ def texts_of(config: HeadConfig, clip: Clip, prompts: Sequence[str], device: str
     Raises:
         UserError: the head has no words.
     """
+    refuse_without_words(config)
+    if config.class_vectors == "texts":
+        return FixedTexts(clip, prompts, device)
+    return PromptEncoder(clip, prompts, config.n_ctx, device)
+
+
+def refuse_without_words(config: HeadConfig) -> None:
+    """`UserError` for a head that has no words, before anything is loaded to read some."""
     if config.class_vectors == "free":
         raise UserError(
             "this head's class vectors are learned ones (class_vectors=free) and know no words, so it can only be scored "
             "against the classes it was trained on: leave --classes out"
         )
-    if config.class_vectors == "texts":
-        return FixedTexts(clip, prompts, device)
-    return PromptEncoder(clip, prompts, config.n_ctx, device)

@@ -121,6 +121,8 @@ def _say_names(names: Sequence[str], what: str) -> None:
 
 def _say_totals(planned: Import, entries: Mapping[str, Entry]) -> None:
     manifest = planned.manifest
+    if not manifest.split("test"):
+        return
     found = totals(manifest.split("test"), entries, manifest.card)
     say(f"test: {_in_words(found)}")
     known = KNOWN.get((manifest.card.title, planned.layout))
