@@ -183,8 +183,8 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
 
 
 def videos_of(run: RunFolder) -> Path | None:
-    """Where the videos of a run are: `AADC_VIDEOS`, else where they were when it was extracted. None: its features were imported,
-    and nothing says."""
+    """Where the videos of a run are: `AADC_VIDEOS`, else where they were when it was extracted. None: its features were
+    imported, and nothing says."""
     if named := os.environ.get("AADC_VIDEOS"):
         return Path(named)
     record = run.record()
@@ -202,9 +202,8 @@ def add_pictures(
     """Link the videos that are there and decode their key frames, worst videos first, until `room` bytes are full. Gives the
     pages and notes on what is left out."""
     if root is None:
-        return list(pages), [
-            "no key frames: the features were imported; set AADC_VIDEOS to where the videos are, if you have them"
-        ]
+        note = "no key frames: the features were imported; if you have the videos, set AADC_VIDEOS to where they are"
+        return list(pages), [note]
     if not os.path.isdir(root):
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0

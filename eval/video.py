@@ -92,8 +92,8 @@ def open_models(run: RunFolder, models: Models) -> FrameEmbedder:
     """
     if "imported" in run.record().models:
         raise UserError(
-            f"{run.path}: its features were imported, and nothing here makes such ones of a video; aadc-extract makes a run that "
-            "can be asked about videos"
+            f"{run.path}: its features were imported, and nothing here makes such ones of a video; aadc-extract makes a run "
+            "that can be asked about videos"
         )
     try:
         settings = ExtractSettings.model_validate(run.record().settings)

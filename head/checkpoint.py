@@ -51,11 +51,6 @@ class HeadRecord(records.Record):
     weights: str
     threads: int | list[int] | None = None
 
-    @field_validator("config")
-    @classmethod
-    def _earlier_heads_had_prompts(cls, config: HeadConfig) -> HeadConfig:
-        return config if config.class_vectors else config.model_copy(update={"class_vectors": "prompts"})
-
     @field_validator("card")
     @classmethod
     def _both_kinds(cls, card: Card) -> Card:

@@ -30,7 +30,7 @@ class ClassVectors(Protocol):
 
     initial_contexts: Tensor
 
-    def __call__(self, contexts: Tensor) -> Tensor: ...
+    def __call__(self, contexts: Tensor, /) -> Tensor: ...
 
 
 class FixedTexts:
@@ -75,8 +75,8 @@ def settle(config: HeadConfig, clip: Clip | None) -> HeadConfig:
     if clip is None:
         if kind not in (None, "free"):
             raise UserError(
-                f"class_vectors={kind} needs the text side of a CLIP, and these features are from none that is known: leave the "
-                "setting out, or name their CLIP with aadc-import --clip"
+                f"class_vectors={kind} needs the text side of a CLIP, and these features are from none that is known: leave "
+                "the setting out, or name their CLIP with aadc-import --clip"
             )
         kind = "free"
     elif kind is None:

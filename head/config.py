@@ -21,8 +21,8 @@ class HeadConfig(BaseModel):
     n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
     class_vectors: Literal["prompts", "texts", "free"] | None = Field(
         None,
-        description="what classes are told by: prompts (III-D), the texts of the class card as they are, or free vectors without "
-        "words [default: the first of these that the features allow]",
+        description="what classes are told by: prompts (III-D), the texts of the class card as they are, or free vectors "
+        "without words [default: the first of these that the features allow]",
     )
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")

@@ -156,8 +156,9 @@ def _finished(out: Path, identity: dict) -> Trained | None:
         return None
     if (record := read_record(out)) is None:
         return None
-    identity = _as_settled(identity, record.config.model_dump())
-    found = {"config": record.config.model_dump(), "fingerprint": record.fingerprint, **record.trained_on}
+    config = record.config.model_dump() | {"class_vectors": record.config.class_vectors or "prompts"}  # as earlier heads had
+    identity = _as_settled(identity, config)
+    found = {"config": config, "fingerprint": record.fingerprint, **record.trained_on}
     found["classes"] = _classes(record.card)
     asked = _as_older_heads_say_it(identity) if isinstance(found.get("videos"), str) else identity
     if differ := differences(found, asked):
@@ -175,9 +176,8 @@ def _as_settled(identity: dict, config: object) -> dict:
     the kind, are the same."""
     if identity["config"]["class_vectors"] is not None or not isinstance(config, dict):
         return identity
-    settled = {name: config[name] for name in ("class_vectors", "n_ctx") if name in config}
-    if settled.get("class_vectors") == "prompts":
-        settled.pop("n_ctx", None)
+    kind = config.get("class_vectors") or "prompts"
+    settled = {"class_vectors": kind} | ({} if kind == "prompts" else {"n_ctx": 0})
     return {**identity, "config": {**identity["config"], **settled}}
 
 

@@ -27,10 +27,11 @@ class Trainer:
         self.model, self.prompts, self.card, self.config, self.steps, self.device = model, prompts, card, config, steps, device
         matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not model.contexts]
         rest = [p for p in model.parameters() if p.ndim < 2]
+        share = 1.0 if config.class_vectors == "free" else 0.1  # word embeddings are small numbers
         self.optimiser = torch.optim.AdamW([
             {"params": matrices, "weight_decay": config.weight_decay, "share": 1.0},
             {"params": rest, "weight_decay": 0.0, "share": 1.0},
-            {"params": [model.contexts], "weight_decay": 0.0, "share": 1.0 if config.class_vectors == "free" else 0.1},  # word embeddings are small numbers
+            {"params": [model.contexts], "weight_decay": 0.0, "share": share},
         ])  # fmt: skip
 
     def step(self, number: int, bags: Sequence[Bag]) -> dict[str, float]:

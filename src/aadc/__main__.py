@@ -11,7 +11,8 @@ from aadc.manifests.command import command_app, run_command
 
 # In the order of the work; a command that is not named here comes after these.
 ORDER = [
-    "manifest", "extract", "import", "export", "train-head", "eval", "score", "find", "describe", "ask", "train-describer", "table",
+    "manifest", "extract", "import", "export", "train-head", "eval", "score", "find", "describe", "ask", "train-describer",
+    "table",
 ]  # fmt: skip
 
 
