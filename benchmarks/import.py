@@ -1,4 +1,4 @@
-"""How long an import takes, and how much memory: a made folder in VadCLIP's layout, UCF-Crime's 1,900 videos, one crop, 512 wide.
+"""How long an import takes, and how much memory: VadCLIP's layout, UCF-Crime's 1,900 videos, one crop, made up.
 
     python benchmarks/import.py [videos]
 
@@ -42,14 +42,14 @@ def main() -> None:
         words = [str(root / "UCFClipFeatures"), str(root / "ucf.csv"), "--run", str(root / "run")]
         for what in ("import", "again, nothing left to do"):
             began = time.monotonic()
-            child = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            with open(os.devnull, "w") as silent:
+                child = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=silent, stderr=silent)
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
             print(
                 f"{what}: {len(rows)} videos, {total} rows: {time.monotonic() - began:.1f} s "
-                f"({usage.ru_utime + usage.ru_stime:.1f} s of processor), {usage.ru_maxrss / 1024:.0f} MB at most, exit {child.returncode}"
+                f"({usage.ru_utime + usage.ru_stime:.1f} s of processor), {usage.ru_maxrss / 1024:.0f} MB at most, "
+                f"exit {child.returncode}"
             )
 
 

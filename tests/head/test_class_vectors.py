@@ -1,11 +1,12 @@
 """Three kinds of class vectors: which one is taken, what each learns and refuses, and that heads remember theirs."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
-import synthetic
 import torch
 
 from aadc.eval.open_vocabulary import score_against
@@ -18,6 +19,9 @@ from aadc.head.config import HeadConfig
 from aadc.head.scoring import score_video
 from aadc.head.train import train_head
 from aadc.manifests.errors import UserError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import synthetic  # noqa: E402
 
 SHORT = HeadConfig(epochs=2)
 
@@ -117,9 +121,7 @@ def test_features_without_clip_or_detector_get_free_vectors(bare, tmp_path):
 def test_words_are_not_to_be_had_without_clip(bare, tmp_path, kind):
     with pytest.raises(UserError, match=f"class_vectors={kind} needs the text side of a CLIP"):
         train_head(bare, HeadConfig(class_vectors=kind), tmp_path / "head")
-    with pytest.raises(
-        UserError, match="imported \\(i3d\\) without a CLIP; name the one that made them with aadc-import --clip"
-    ):
+    with pytest.raises(UserError, match="imported .i3d. without a CLIP; name the one that made them with aadc-import"):
         ShardSet(bare.shards).models["clip"]
 
 

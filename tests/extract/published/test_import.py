@@ -422,7 +422,7 @@ def test_published_names_are_read(tmp_path):
 
 
 def test_killed_at_any_moment_it_goes_on(tmp_path):
-    """SIGKILL in the middle: shards are whole, and the second run reads only what is missing and ends with the same features."""
+    """SIGKILL in the middle: shards are whole, and the second run reads what is missing and ends with the same features."""
     rows = [Row(video=f"{n:03d}.mp4", split="train", labels=("Normal",)) for n in range(160)]
     write_manifest(rows, CARD, tmp_path / "many.csv")
     for n in range(160):
