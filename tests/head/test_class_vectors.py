@@ -102,10 +102,10 @@ def test_towers_without_contexts_get_texts():
 
 
 def test_features_without_clip_or_detector_get_free_vectors(bare, tmp_path):
-    out = train_head(bare, HeadConfig(epochs=8), tmp_path / "head").folder
+    out = train_head(bare, HeadConfig(epochs=30), tmp_path / "head").folder
     found = settings(out)
     assert (found["class_vectors"], found["use_detr"], found["n_ctx"]) == ("free", False, 0)
-    assert train_head(bare, HeadConfig(epochs=8), out).already
+    assert train_head(bare, HeadConfig(epochs=30), out).already
     head, shards = load_head(out), ShardSet(bare.shards)
     names = head.card.names
     hits = []
