@@ -18,6 +18,7 @@ from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead, load_head
+from aadc.head.class_vectors import refuse_without_words
 from aadc.head.text_tower import load_tower
 from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
@@ -40,6 +41,7 @@ def load(run: RunFolder, choice: Choice, clip: str | None, device: str) -> Loade
     loaded.model.to(device)
     if choice.classes is None:
         return loaded
+    refuse_without_words(loaded.config)
     made_with = {"source": loaded.clip, "weights": loaded.clip_weights}
     return score_against(loaded, read_card(choice.classes), load_tower(made_with, clip), device)
 

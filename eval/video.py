@@ -90,6 +90,11 @@ def open_models(run: RunFolder, models: Models) -> FrameEmbedder:
     Raises:
         UserError: the run has no settings, or a model is not there.
     """
+    if "imported" in run.record().models:
+        raise UserError(
+            f"{run.path}: its features were imported, and nothing here makes such ones of a video; aadc-extract makes a run "
+            "that can be asked about videos"
+        )
     try:
         settings = ExtractSettings.model_validate(run.record().settings)
     except ValidationError as error:

@@ -30,7 +30,7 @@ AGAIN = "train it again with aadc-train-head --restart"
 
 
 class MadeWith(records.Record):
-    """The CLIP whose text tower a head was trained with: where it was, hash of its weights."""
+    """The CLIP whose text tower a head was trained with: where it was, hash of its weights; both empty where there is none."""
 
     source: str
     weights: str

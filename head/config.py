@@ -19,6 +19,11 @@ class HeadConfig(BaseModel):
     gamma: float = Field(1.0, ge=0.01, le=100, description="sharpness of the class softmax (eq. 10): 0.5 smooths, 2 sharpens")
     lambda_: float = Field(1.0, ge=0, le=1000, description="weight of the alignment loss (eq. 11)")
     n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
+    class_vectors: Literal["prompts", "texts", "free"] | None = Field(
+        None,
+        description="what classes are told by: prompts (III-D), the texts of the class card as they are, or free vectors "
+        "without words [default: the first of these that the features allow]",
+    )
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from aadc.head.bags import Bag, make_batch
+from aadc.head.class_vectors import ClassVectors
 from aadc.head.config import HeadConfig
 from aadc.head.losses import VideoLosses, video_losses
 from aadc.head.model import AnomalyHead
-from aadc.head.prompts import PromptEncoder
 from aadc.manifests.card import Card
 
 ROWS_AT_ONCE = 4096  # of a step; gradients add up, so memory stays small and tensors stay near the processor
@@ -23,14 +23,15 @@ class Trainer:
     Everything that is left to chance depends on (seed, step) alone: a stopped training needs no generator's state.
     """
 
-    def __init__(self, model: AnomalyHead, prompts: PromptEncoder, card: Card, config: HeadConfig, steps: int, device: str):
+    def __init__(self, model: AnomalyHead, prompts: ClassVectors, card: Card, config: HeadConfig, steps: int, device: str):
         self.model, self.prompts, self.card, self.config, self.steps, self.device = model, prompts, card, config, steps, device
         matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not model.contexts]
         rest = [p for p in model.parameters() if p.ndim < 2]
+        share = 1.0 if config.class_vectors == "free" else 0.1  # word embeddings are small numbers
         self.optimiser = torch.optim.AdamW([
             {"params": matrices, "weight_decay": config.weight_decay, "share": 1.0},
             {"params": rest, "weight_decay": 0.0, "share": 1.0},
-            {"params": [model.contexts], "weight_decay": 0.0, "share": 0.1},  # word embeddings are small numbers
+            {"params": [model.contexts], "weight_decay": 0.0, "share": share},
         ])  # fmt: skip
 
     def step(self, number: int, bags: Sequence[Bag]) -> dict[str, float]:

@@ -10,7 +10,10 @@ from typer.core import TyperGroup
 from aadc.manifests.command import command_app, run_command
 
 # In the order of the work; a command that is not named here comes after these.
-ORDER = ["manifest", "extract", "train-head", "eval", "metrics", "score", "find", "describe", "ask", "train-describer", "table"]
+ORDER = [
+    "manifest", "extract", "import", "export", "train-head", "eval", "metrics", "score", "find", "describe", "ask",
+    "train-describer", "table",
+]  # fmt: skip
 
 
 class Commands(TyperGroup):
