@@ -286,7 +286,7 @@ def test_odd_sets_train_all_the_same(tiny_clip, tmp_path):
         assert done.metrics["val_auc"] is None
         loaded = load_head(run.head)
         for row in rows:
-            assert np.isfinite(score_video(loaded.model, ShardSet(run.shards).read(row.key, FIELDS)).anomaly).all()
+            assert np.isfinite(score_video(loaded, ShardSet(run.shards).read(row.key, FIELDS)).anomaly).all()
 
 
 def test_another_clip_is_refused(run, tmp_path):
@@ -581,7 +581,7 @@ def test_features_of_another_width_are_named(run, head, tiny_clip, tmp_path):
         with pytest.raises(UserError, match=f"3.mp4: its {said}"):
             load_bags(shards, rows, CARD, SHORT)
         with pytest.raises(UserError, match=f"3.mp4: its {said}"):
-            score_video(load_head(head.folder).model, kept_as_half(mixed[3]))
+            score_video(load_head(head.folder), kept_as_half(mixed[3]))
 
 
 def kept_as_half(video):
