@@ -11,6 +11,7 @@ from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.scores import Scored
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row
 
@@ -33,7 +34,7 @@ def perfect(rows: list[Row], classes: Card, frames: int = 160, stride: int = 16,
         own[own.sum(1) == 0, 0] = 1
         own /= own.sum(1, keepdims=True)
         snippets = own[::stride]
-        scores = SnippetScores(1 - snippets[:, 0], snippets, snippets)
+        scores = SnippetScores(1 - snippets[:, 0], snippets, snippets, VideoScore(1 - snippets[:, 0].min(), snippets.mean(0)))
         scored[row.key] = Scored(VideoFeatures(row.video, row.split, row.labels, frames, fps=25.0), scores, [])
     return ScoredSplit(rows, scored, classes, classes, 5, stride)
 

@@ -204,7 +204,7 @@ def test_a_class_never_trained_on_is_judged_beside_clip(run, head, tiny_clip, po
     assert head.model.classes == CARD.names and score_video(head, features).classes.shape == (40, 2)  # as it was
     model = copy.deepcopy(head.model)
     model.set_classes(OTHER.names, PromptEncoder(clip, OTHER.prompts, 2)(model.contexts))
-    alone = np.log(score_video(model, features).classes)
+    alone = np.log(score_video(replace(head, model=model), features).classes)
     texts = np.stack([embed(clip, prompt) for prompt in OTHER.prompts])
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     scale = float(clip.model.logit_scale.detach().exp())
