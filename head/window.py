@@ -7,8 +7,8 @@ AHEAD = 4  # snippets: as far as the widest convolution of the temporal network 
 
 class Window(NamedTuple):
     """The score of snippet s is the head's answer on `rows` snippets that end `ahead` after it, s - rows + 1 + ahead to
-    s + ahead; M of eq. 2 is over those alone. Where a video (or a stream) begins or ends there are fewer of them: those that are
-    there count, and M is their mean. So a score never depends on what lies further off, be the video as long as it may."""
+    s + ahead; M of eq. 2 is over those alone. Where a video (or a stream) begins or ends there are fewer of them: those
+    that are there count, and M is their mean. So a score never depends on what lies further off, however long the video."""
 
     rows: int
     ahead: int = AHEAD
