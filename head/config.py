@@ -23,7 +23,9 @@ class HeadConfig(BaseModel):
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
-    snippets: int = Field(256, ge=1, le=MOST, description="longer videos are averaged into this many bins in training")
+    snippets: int = Field(
+        256, ge=1, le=MOST, description="a step sees so many in a row of a longer video, drawn anew each time"
+    )
     window: int = Field(
         256, ge=0, le=MOST, description="snippets that a score is made from, the last 4 after it; 0: the whole video"
     )

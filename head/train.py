@@ -88,7 +88,7 @@ def train_head(
             f"{run.manifest_csv}: all {len(rows)} train videos in the shards are {kind}; training needs {other} ones too: add "
             "some to the manifest and extract again"
         )
-    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
+    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None, out)
     with torch.random.fork_rng(), _few_threads(bags[0].vis.shape[-1]):
         tower = load_tower(shards.models["clip"], clip)
         check_widths(rows[0].video, bags[0].detr, bags[0].vis, None, tower.width)
@@ -200,7 +200,7 @@ def _fit(
     model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names).to(device)
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
-    set_statistics(model, learn_bags)
+    set_statistics(model, learn_bags, config.snippets)
     abnormal = [entry.kind == "abnormal" for entry in card.classes]
     model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
     trainer = Trainer(model, prompts, card, config, steps, device)

@@ -4,6 +4,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from aadc.head.config import HeadConfig
@@ -34,7 +35,8 @@ def video_logits(output: HeadOutput, valid_BT: Tensor, config: HeadConfig) -> Vi
     )
 
 
-def video_score(output: HeadOutput, valid_BT: Tensor, config: HeadConfig) -> VideoScore:
+def video_score(output: HeadOutput, config: HeadConfig) -> VideoScore:
     """The same for one video (B = 1), as evaluation keeps it."""
-    anomaly_B, classes_BC = video_logits(output, valid_BT, config)
+    all_BT = torch.ones_like(output.logits_BT, dtype=torch.bool)
+    anomaly_B, classes_BC = video_logits(output, all_BT, config)
     return VideoScore(float(anomaly_B[0].sigmoid()), classes_BC[0].softmax(-1).cpu().numpy())
