@@ -14,7 +14,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 class ScoredVideo:
     """A test video with its scores: frame scores float (F,), frame truth bool (F,) or None where unknown, abnormal or not,
     labels, and the class probabilities of its snippets float (T, C). `own_score` and `own_classes` (C,) are what a head says of
-    the video as a whole (eq. 7, 9, 10); scores of other methods have none."""
+    the video as a whole (eq. 7, 9, 10), `probability` how sure it is that it is abnormal; scores of other methods have none."""
 
     video: str
     labels: tuple[str, ...]
@@ -25,6 +25,7 @@ class ScoredVideo:
     classes: np.ndarray
     own_score: float | None = None
     own_classes: np.ndarray | None = None
+    probability: float | None = None
 
     @property
     def known_truth(self) -> np.ndarray:
@@ -151,9 +152,24 @@ def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarr
 
 
 def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:
-    """AUC and AP over videos."""
+    """AUC and AP over videos, and the calibration error of their probabilities where they have some."""
     abnormal, score = np.array([video.abnormal for video in videos]), video_scores(videos, k, stride)
-    return {"auc": roc_auc(abnormal, score), "ap": average_precision(abnormal, score), "videos": len(videos)}
+    probability = [video.probability for video in videos if video.probability is not None]
+    error = calibration_error(abnormal, np.array(probability)) if len(probability) == len(videos) else None
+    return {
+        "auc": roc_auc(abnormal, score),
+        "ap": average_precision(abnormal, score),
+        "calibration_error": error,
+        "videos": len(videos),
+    }
+
+
+def calibration_error(truth: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015): over bins of equal width, how far the share of positives is from
+    the mean probability, weighed by their number."""
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = (abs(truth[which == one].sum() - probability[which == one].sum()) for one in range(bins))
+    return float(sum(gaps) / len(truth))
 
 
 def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:

@@ -52,7 +52,9 @@ class ScoredSplit:
             score,
             truth,
             scored.snippets.classes,
-            *scored.snippets.video,
+            scored.snippets.video.anomaly,
+            scored.snippets.video.classes,
+            scored.probability,
         )
 
     def frames(self, row: Row) -> int:

@@ -78,6 +78,7 @@ def figure_rows(figures: dict, metric: str) -> list[tuple[str, float | None, str
     rows += [
         ("video AUC", video["auc"], "video_auc"),
         ("video AP", video["ap"], "video_ap"),
+        ("calibration error of the videos' confidence", video.get("calibration_error"), None),
         ("category accuracy", figures["category"]["accuracy"], "category_accuracy"),
     ]
     return [

@@ -240,7 +240,19 @@ def _fit(
     }
     made_with = {"source": clip.source, "weights": clip.weights}
     videos = {"videos": identity["videos"]}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads, snippet_s)
+    save_head(
+        out,
+        model,
+        config,
+        card,
+        identity["fingerprint"],
+        made_with,
+        videos,
+        metrics,
+        done.threads,
+        snippet_s,
+        trainer.calibration(validation_bags),
+    )
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from aadc.head.bags import Bag, make_batch
+from aadc.head.calibration import Calibration, fit_calibration
 from aadc.head.config import HeadConfig
 from aadc.head.losses import VideoLosses, video_losses
-from aadc.head.model import AnomalyHead
+from aadc.head.model import AnomalyHead, HeadOutput
 from aadc.head.prompts import PromptEncoder
 from aadc.head.scoring import whole_output
+from aadc.head.video_score import video_score
 from aadc.manifests.card import Card
 
 ROWS_AT_ONCE = 4096  # of a step; gradients add up, so memory stays small and tensors stay near the processor
@@ -81,20 +83,29 @@ class Trainer:
     def validate(self, bags: Sequence[Bag]) -> dict[str, float]:
         """Mean loss (eq. 11), AUC of the video scores, and `hits`: how often the most similar class is one of the video's.
         Of whole videos, scored as `scoring.score_video` scores them."""
-        self.model.eval()
         self.keep_text()
-        truth, scores, hits, loss = [], [], [], 0.0
+        truth, scores, hits, loss = [bag.abnormal for bag in bags], [], [], 0.0
         for bag in bags:
-            output = whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.rule)
+            output = self._whole(bag)
             about = make_batch([bag.part(0, 1)], self.card, self.device)
             all_BT = torch.ones_like(output.logits_BT, dtype=torch.bool)
             losses = video_losses(output, all_BT, about.abnormal_B, about.labels_BC, self.config)
             loss += float(losses.total(self.config.lambda_))
-            truth.append(bag.abnormal)
             scores.append(float(losses.anomaly))
             hits.append(float(about.labels_BC[0, losses.classes[0].argmax()]))
         auc = _auc(np.array(truth), np.array(scores))
         return {"val_loss": loss / len(bags), "val_auc": auc, "val_hits": float(np.mean(hits))}
+
+    def calibration(self, bags: Sequence[Bag]) -> Calibration:
+        """Of the model as it is now, by whole videos that were not learned from; none where there are none."""
+        if not bags:
+            return Calibration()
+        anomaly = [video_score(self._whole(bag), self.config).anomaly_logit for bag in bags]
+        return fit_calibration(anomaly, [bag.abnormal for bag in bags])
+
+    def _whole(self, bag: Bag) -> HeadOutput:
+        self.model.eval()
+        return whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.rule)
 
 
 def _auc(truth: np.ndarray, scores: np.ndarray) -> float:

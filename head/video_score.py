@@ -1,6 +1,7 @@
 """What is said of a video as a whole (eq. 7, 9, 10), in one place for training, validation and evaluation."""
 
 # ruff: noqa: N815  shape suffixes name the fields too
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,16 @@ class VideoLogits(NamedTuple):
 
 
 class VideoScore(NamedTuple):
-    """Of one video: `anomaly` in [0, 1] (eq. 7), `classes` float32 (C,), its distribution over the classes (eq. 10)."""
+    """Of one video: `anomaly_logit`, the mean of its K highest (eq. 7), and `classes` float32 (C,), its distribution over the
+    classes (eq. 10)."""
 
-    anomaly: float
+    anomaly_logit: float
     classes: np.ndarray
+
+    @property
+    def anomaly(self) -> float:
+        """In [0, 1]: after the one sigmoid."""
+        return 1 / (1 + math.exp(-max(self.anomaly_logit, -700.0)))
 
 
 def video_logits(output: HeadOutput, valid_BT: Tensor, config: HeadConfig) -> VideoLogits:
@@ -39,4 +46,4 @@ def video_score(output: HeadOutput, config: HeadConfig) -> VideoScore:
     """The same for one video (B = 1), as evaluation keeps it."""
     all_BT = torch.ones_like(output.logits_BT, dtype=torch.bool)
     anomaly_B, classes_BC = video_logits(output, all_BT, config)
-    return VideoScore(float(anomaly_B[0].sigmoid()), classes_BC[0].softmax(-1).cpu().numpy())
+    return VideoScore(float(anomaly_B[0]), classes_BC[0].softmax(-1).cpu().numpy())
