@@ -21,6 +21,9 @@ class HeadConfig(BaseModel):
     lambda_: float = Field(1.0, ge=0, le=1000, description="weight of the alignment loss (eq. 11)")
     n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
+    fuse_confidence: bool = Field(
+        False, description="a video's class also by its features weighed with their anomaly scores, half and half (III-B)"
+    )
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
     snippets: int = Field(

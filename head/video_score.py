@@ -35,11 +35,22 @@ class VideoScore(NamedTuple):
 
 def video_logits(output: HeadOutput, valid_BT: Tensor, config: HeadConfig) -> VideoLogits:
     """The K highest snippets speak for their video: the mean of the K highest anomaly logits, and per class gamma times the
-    mean of the K highest similarities over tau. K is capped by the video's length."""
+    mean of the K highest similarities over tau. K is capped by the video's length.
+
+    With `fuse_confidence` (III-B) half of that similarity is another one: that of a single feature of the whole video, the mean
+    of its snippets' features (of length 1) weighed with their anomaly scores. The class loss does not reach into the weights.
+    """
     k = config.k
-    return VideoLogits(
-        top_k_mean(output.logits_BT, valid_BT, k), align_logits(output.class_logits_BTC, valid_BT, k, config.gamma)
-    )
+    anomaly_B = top_k_mean(output.logits_BT, valid_BT, k)
+    classes_BC = align_logits(output.class_logits_BTC, valid_BT, k, config.gamma)
+    if config.fuse_confidence:
+        confidence_BT = output.logits_BT.detach().masked_fill(~valid_BT, -torch.inf).sigmoid()
+        share_BT = confidence_BT / confidence_BT.sum(1, keepdim=True).clamp(min=1e-12)
+        # The inner product with a text is linear, so the mean of the similarities is the similarity of the mean.
+        class_logits_BTC = output.class_logits_BTC.masked_fill(~valid_BT[..., None], 0)
+        fused_BC = config.gamma * (share_BT[..., None] * class_logits_BTC).sum(1)
+        classes_BC = (classes_BC + fused_BC) / 2
+    return VideoLogits(anomaly_B, classes_BC)
 
 
 def video_score(output: HeadOutput, config: HeadConfig) -> VideoScore:

@@ -2,21 +2,30 @@
 
 import errno
 import os
+import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aadc.head.bags import Bag, make_batch
+sys.path.insert(0, str(Path(__file__).parent))
+import synthetic
+
+from aadc.extract.shards import ShardSet
+from aadc.head.bags import Bag, load_bags, make_batch
 from aadc.head.config import HeadConfig
+from aadc.head.fusion import AttentionPool, visual_features
 from aadc.head.row_store import RowStore
 from aadc.head.sampling import BalancedSampler, least_for_validation, split_validation
 from aadc.head.trainer import Trainer
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row
 
 CARD = Card(
     title="Test",
@@ -50,6 +59,20 @@ def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_file", full)
     with pytest.raises(UserError, match="no room for the features.*another disk"):
         store.add([torch.ones(3)])
+
+
+def test_attention_pools_the_objects_of_one_frame_in_long_videos_too(tiny_clip, tmp_path):
+    """What a step draws of 600 snippets are frames: before a question is learned, their pooled objects are their mean."""
+    video = synthetic.make_video(np.random.default_rng(0), "long.mp4", "train", ("walk",), 600, slice(0))
+    row = Row(video="long.mp4", split="train", labels="walk")
+    run = synthetic.write_run(tmp_path / "run", tiny_clip, [row], [video])
+    shards, config = ShardSet(run.shards), HeadConfig(pooling="attention")
+    (bag,) = load_bags(shards, [row], synthetic.CARD, config)
+    (part,) = Trainer.drawn(SimpleNamespace(config=config), 5, [bag])
+    start = int((bag.detr == part.detr[0]).all(1).nonzero())
+    mean = visual_features(shards.read(row.key), "mean")[start : start + 256]
+    assert len(bag) == 600 and len(part) == 256
+    torch.testing.assert_close(AttentionPool(16)(part.vis.float()[None])[0], mean, rtol=2e-3, atol=2e-3)
 
 
 def drawn(lengths: list[int], step: int, seed: int = 0, most: int = 8) -> list[Bag]:

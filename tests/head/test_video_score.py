@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parent))
 from loaded import as_loaded
@@ -21,7 +22,7 @@ from aadc.head.mil_align import top_k_mean
 from aadc.head.model import HeadOutput
 from aadc.head.scoring import score_video
 from aadc.head.trainer import Trainer
-from aadc.head.video_score import video_score
+from aadc.head.video_score import video_logits, video_score
 from aadc.head.window import Window
 
 
@@ -49,6 +50,19 @@ def test_a_video_s_classes_are_one_softmax_over_the_means_of_the_highest(gamma):
     softmax = np.exp(gamma * np.array(class_logits))
     softmax /= softmax.sum(1, keepdims=True)
     assert np.sort(softmax, 0)[-2:].mean(0).argmax() == 0 != found.classes.argmax()
+
+
+def test_fused_with_confidence_is_the_similarity_of_one_weighed_feature():
+    """III-B by hand: unit features, weighed with anomaly scores, against the texts, half and half with eq. 9; padding aside."""
+    random = torch.Generator().manual_seed(0)
+    features, texts = (functional.normalize(torch.randn(n, 5, generator=random), dim=-1) for n in (6, 3))
+    logits, config = torch.randn(6, generator=random), HeadConfig(fuse_confidence=True, gamma=2.0, k=2)
+    weights = logits[:4].sigmoid()
+    one = (weights[:, None] * features[:4]).sum(0) / weights.sum()
+    highest = (features[:4] @ texts.T).topk(2, dim=0).values.mean(0)
+    output = HeadOutput(logits[None], (features @ texts.T)[None] / 0.07, features[None])
+    found = video_logits(output, torch.arange(6)[None] < 4, config)
+    torch.testing.assert_close(found.classes_BC[0], 2.0 * (highest + texts @ one) / 2 / 0.07)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=12), st.lists(st.integers(1, 15), min_size=2, max_size=2))
