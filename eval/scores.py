@@ -112,7 +112,9 @@ def score_split(
     scored = {}
     for key, features in shards.read_videos(there, FIELDS):
         found = score_features(head, features, stride, threshold)
-        kept = KeptScores(*found.snippets[:2], found.snippets.video, _scoring_again(head, shards, key))
+        kept = KeptScores(
+            found.snippets.anomaly, found.snippets.classes, found.snippets.video, _scoring_again(head, shards, key)
+        )
         scored[key] = replace(found, snippets=kept)
         tell()
     return {key: scored[key] for key in there}

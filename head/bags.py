@@ -98,10 +98,13 @@ def load_bags(
     if not rows:
         raise UserError(f"{shards.folder}: not one train video of the manifest is in the shards; run aadc-extract first")
     wanted = {row.key: row for row in rows}
-    store, places, widths = RowStore(beside or shards.folder), {}, None
+    places, widths = {}, None
     for key, features in shards.read_videos(wanted, FIELDS):
         detr, vis = snippet_features(features, config.pooling)
-        widths = widths or (detr.shape[-1], vis.shape[-1])
+        if widths is None:
+            widths = detr.shape[-1], vis.shape[-1]
+            snippet_bytes = 2 * (detr[0].numel() + vis[0].numel())
+            store = RowStore(beside or shards.folder, snippet_bytes * sum(shards.entries[key].snippets for key in wanted))
         check_widths(wanted[key].video, detr, vis, *widths)
         places[key] = store.add((detr, vis))
         if tell:

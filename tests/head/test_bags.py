@@ -42,9 +42,10 @@ def make_bag(name: str, labels: tuple[str, ...], rows: int = 2) -> Bag:
     return Bag(name, labels, CARD.is_abnormal(labels), values, 10 * values)
 
 
-def test_rows_come_back_from_disk_as_they_were(tmp_path):
+@pytest.mark.parametrize("size", [0, 10**12], ids=["memory", "disk"])
+def test_rows_come_back_as_they_were(tmp_path, size):
     """Bit by bit, in any shape, also where a folder is yet to be made, and nothing is left of the file."""
-    store = RowStore(tmp_path / "not" / "there")
+    store = RowStore(tmp_path / "not" / "there", size)
     rows = [torch.randn(3, 4), torch.randn(0, 4), torch.randn(2, 3, 4), 60_000 * torch.rand(5, 1)]
     places = store.add(rows[:2]) + store.add(rows[2:])
     values = store.map()
