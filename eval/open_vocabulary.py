@@ -31,4 +31,4 @@ def score_against(head: LoadedHead, card: Card, tower: Clip, device: str) -> Loa
     if set(card.prompts) <= set(head.card.prompts):
         return replace(head, card=card, model=model)
     plain_CD = FixedTexts(tower, card.prompts, device)(model.contexts)
-    return replace(head, card=card, model=BesideClip(model, plain_CD, float(tower.model.logit_scale.exp())))
+    return replace(head, card=card, model=BesideClip(model, plain_CD))

@@ -56,6 +56,9 @@ class ScoredSplit(Split):
             score,
             truth,
             scored.snippets.classes,
+            scored.snippets.video.anomaly,
+            scored.snippets.video.classes,
+            scored.probability,
         )
 
     def frames(self, row: Row) -> int:

@@ -114,6 +114,7 @@ def shares(figures: dict, metric: str) -> list[tuple[str, float | None, float | 
         names += [name for name in FRAME_FIGURES if name not in names]
         rows += [(FRAME_FIGURES[name], frame[name], floor[name], name) for name in names]
     rows += [("video AUC", video["auc"], None, "video_auc"), ("video AP", video["ap"], None, "video_ap")]
+    rows.append(("calibration error of the videos' confidence", video.get("calibration_error"), None, ""))
     if "normal" in category:  # there are class scores
         rows += [
             ("category accuracy, among all classes", category["joint_accuracy"], None, "joint_accuracy"),

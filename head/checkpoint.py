@@ -12,15 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from aadc.head.beside_clip import BesideClip
+from aadc.head.calibration import Calibration, evidence
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.head.window import Window
 from aadc.manifests import records
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
@@ -38,7 +41,9 @@ class MadeWith(records.Record):
 
 class HeadRecord(records.Record):
     """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
-    stopped training went on with another number (None: not noted)."""
+    stopped training went on with another number (None: not noted); `snippet_s` how long a snippet lasted in training (seconds,
+    median over the videos), which is the clock of live scoring (None: not noted); `calibration` makes probabilities
+    of its scores (as they are, where no videos were kept for validation)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -50,6 +55,14 @@ class HeadRecord(records.Record):
     metrics: dict[str, float | int | None]
     weights: str
     threads: int | list[int] | None = None
+    snippet_s: float | None = Field(None, gt=0)
+    calibration: Calibration = Calibration()
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _without_a_window(cls, config: Any) -> Any:
+        """Heads that know of no window were trained on whole videos."""
+        return {"window": 0, **config} if isinstance(config, dict) else config
 
     @field_validator("card")
     @classmethod
@@ -61,7 +74,9 @@ class HeadRecord(records.Record):
 
 @dataclass(frozen=True)
 class LoadedHead:
-    """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`."""
+    """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`. `window`: what a
+    snippet's score is made from (None: the whole video), at first as in training; `snippet_s` and `calibration` as in
+    `HeadRecord`."""
 
     model: AnomalyHead | BesideClip
     config: HeadConfig
@@ -71,6 +86,13 @@ class LoadedHead:
     clip_weights: str
     metrics: dict
     weights: str = ""
+    window: Window | None = None
+    snippet_s: float | None = None
+    calibration: Calibration = Calibration()
+
+    def sure(self, anomaly_T: np.ndarray) -> float:
+        """How sure it is that something anomalous happens in a run of snippets with these scores: a probability."""
+        return self.calibration(evidence(anomaly_T, self.config.k))
 
 
 def save_head(
@@ -83,6 +105,8 @@ def save_head(
     trained_on: Mapping[str, str],
     metrics: Mapping,
     threads: Sequence[int] = (),
+    snippet_s: float | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
@@ -90,6 +114,8 @@ def save_head(
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
         trained_on: classes and videos, which tell whether a training asked for again is the same.
         threads: numbers of threads that it was computed with; empty for as many as there are now.
+        snippet_s: seconds a snippet lasted in training, None where that is not known.
+        calibration: of its scores; None: they are taken as they are.
     """
     record = {
         "format": FORMAT,
@@ -101,6 +127,8 @@ def save_head(
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
         "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
+        "snippet_s": snippet_s,
+        "calibration": (calibration or Calibration()).model_dump(),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     publish(folder, model.state_dict(), record)
@@ -127,7 +155,9 @@ def load_head(folder: Path) -> LoadedHead:
         raise UserError(f"{path}: has weights that are no numbers; {AGAIN}")
     clip = record.clip
     about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
-    return LoadedHead(model.eval(), *about)
+    return LoadedHead(
+        model.eval(), *about, window=record.config.rule, snippet_s=record.snippet_s, calibration=record.calibration
+    )
 
 
 def build_head(config: HeadConfig, card: Card, tensors: Mapping[str, torch.Tensor]) -> AnomalyHead:

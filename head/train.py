@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import math
+import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -30,6 +31,7 @@ from aadc.head.training_state import STATE, Progress, differences, load_state, r
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import clear_torn, make_folder, replace_file
+from aadc.manifests.manifest import Row
 from aadc.manifests.records import Record, check_record
 
 LEAST_STEPS = 10  # of an epoch, however few the videos
@@ -87,7 +89,7 @@ def train_head(
             f"{run.manifest_csv}: all {len(rows)} train videos in the shards are {kind}; training needs {other} ones too: add "
             "some to the manifest and extract again"
         )
-    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
+    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None, out)
     with torch.random.fork_rng(), _few_threads(bags[0].vis.shape[-1]):
         tower = load_tower(shards.models["clip"], clip) if has_clip(shards, clip) else None
         config = settle(config, tower)
@@ -99,7 +101,8 @@ def train_head(
         clear_torn(out)
         if restart:  # now that a training can begin; a finished head stays until its successor is whole
             (out / STATE).unlink(missing_ok=True)
-        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
+        snippet_s = _snippet_s(shards, rows)
+        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, snippet_s, progress)
     return Trained(out, metrics)
 
 
@@ -119,6 +122,12 @@ def has_clip(shards: ShardSet, clip: str | None) -> bool:
     if clip is not None:
         shards.models["clip"]  # says what is to be done
     return False
+
+
+def _snippet_s(shards: ShardSet, rows: Sequence[Row]) -> float | None:
+    """How long a snippet lasts in the middle one of these videos, seconds; None where no file says its frame rate."""
+    rates = [rate for row in rows if 0 < (rate := shards.entries[row.key].fps) < math.inf]
+    return statistics.median(shards.sampling["stride"] / rate for rate in rates) if rates else None
 
 
 def lock_of(out: Path | None) -> AbstractContextManager[None]:
@@ -212,6 +221,7 @@ def _fit(
     out: Path,
     identity: dict,
     missing: int,
+    snippet_s: float | None,
     progress: TrainProgress | None,
 ) -> dict:
     """Train on bags, keep the head in `out`, give its figures."""
@@ -226,7 +236,7 @@ def _fit(
     model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names).to(device)
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
-    set_statistics(model, learn_bags)
+    set_statistics(model, learn_bags, config.snippets)
     abnormal = [entry.kind == "abnormal" for entry in card.classes]
     if config.class_vectors != "free":  # those say nothing yet
         model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
@@ -267,7 +277,19 @@ def _fit(
     }
     made_with = {"source": clip.source, "weights": clip.weights} if clip else {"source": "", "weights": ""}
     videos = {"videos": identity["videos"]}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads)
+    save_head(
+        out,
+        model,
+        config,
+        card,
+        identity["fingerprint"],
+        made_with,
+        videos,
+        metrics,
+        done.threads,
+        snippet_s,
+        trainer.calibration(validation_bags),
+    )
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

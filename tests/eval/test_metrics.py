@@ -229,7 +229,7 @@ def test_spans_by_hand():
         (pytest.approx(1.6), pytest.approx(6.4)),
         (pytest.approx(9.6), pytest.approx(10.0)),
     ]
-    assert spans[0].confidence == pytest.approx(0.75) and spans[0].peak == 0.9
+    assert spans[0].share == pytest.approx(0.75) and spans[0].probability == spans[0].peak == 0.9
     assert str(spans[0]) == "00:01-00:06 fall" and clock(3725) == "1:02:05"
 
 

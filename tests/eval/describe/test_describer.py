@@ -28,6 +28,7 @@ from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.config import HeadConfig
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
 
@@ -110,7 +111,14 @@ def scored(video: str, spans: list[Span], snippets: int = 4, seen: list[int] | N
     )  # fmt: skip
     classes = random_.dirichlet(np.ones(5), snippets).astype(np.float32)
     return Scored(
-        features, SnippetScores(random_.random(snippets).astype(np.float32), classes, np.ones((snippets, 6), np.float32)), spans
+        features,
+        SnippetScores(
+            random_.random(snippets).astype(np.float32),
+            classes,
+            np.ones((snippets, 6), np.float32),
+            VideoScore(0.5, classes.mean(0)),
+        ),
+        spans,
     )
 
 
@@ -174,7 +182,7 @@ def test_a_crowd_is_at_least_what_was_kept():
 
 def test_of_many_events_the_strongest_are_told_in_order_of_time():
     spans = [span(n, n + 0.5, peak=1 - n / 100, category=("fall", "fight")[n % 2]) for n in range(30)]
-    events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, 5, {}).events
+    events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, {}).events
     assert [event.start_s for event in events] == list(range(MOST_EVENTS))
 
 
@@ -185,8 +193,9 @@ def test_a_flickering_score_is_one_event():
     assert [(one.start_s, one.end_s, one.category) for one in told] == [
         (0, 10, "fall"), (10, 11, "fight"), (12, 13, "fall"), (20, 22, "fall"),
     ]  # fmt: skip
-    sure = [replace(span(0, 2), confidence=0.9), replace(span(3, 4), confidence=0.3)]
-    assert as_one(sure)[0].confidence == pytest.approx(0.7) and as_one(sure)[0].end_frame == 40
+    sure = [replace(span(0, 2), share=0.9, probability=0.6), replace(span(3, 4), share=0.3, probability=0.8)]
+    assert as_one(sure)[0].share == pytest.approx(0.7) and as_one(sure)[0].probability == 0.8
+    assert as_one([span(0, 2), span(3, 4)])[0].share is None and as_one(sure)[0].end_frame == 40
 
 
 def test_video_tokens_come_from_the_head_s_features():
@@ -228,7 +237,7 @@ def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
     assert sorted(map(json.dumps, read_rows(path))) == sorted(map(json.dumps, rows))
     assert len(path.read_text().splitlines()) == 40
     assert rows[1]["spans"] == [
-        {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "confidence": 0.8,
+        {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "probability": 0.8, "share": None,
          "objects": {}, "at_least": []},
     ]  # fmt: skip
     describe_into(path, describer(model, temperature=1.0), videos)
