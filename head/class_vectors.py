@@ -73,13 +73,13 @@ def settle(config: HeadConfig, clip: Clip | None) -> HeadConfig:
     """
     kind = config.class_vectors
     if clip is None:
-        if kind not in (None, "free"):
+        if kind not in ("auto", "free"):
             raise UserError(
                 f"class_vectors={kind} needs the text side of a CLIP, and these features are from none that is known: leave "
                 "the setting out, or name their CLIP with aadc-import --clip"
             )
         kind = "free"
-    elif kind is None:
+    elif kind == "auto":
         kind = "prompts" if takes_prompts(clip.model) else "texts"
     elif kind == "prompts" and not takes_prompts(clip.model):
         raise UserError(f"{clip.source}: its text tower takes no learnable prompts; use --set class_vectors=texts")

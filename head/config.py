@@ -20,10 +20,10 @@ class HeadConfig(BaseModel):
     gamma: float = Field(1.0, ge=0.01, le=100, description="sharpness of the class softmax (eq. 10): 0.5 smooths, 2 sharpens")
     lambda_: float = Field(1.0, ge=0, le=1000, description="weight of the alignment loss (eq. 11)")
     n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
-    class_vectors: Literal["prompts", "texts", "free"] | None = Field(
-        None,
+    class_vectors: Literal["auto", "prompts", "texts", "free"] = Field(
+        "auto",
         description="what classes are told by: prompts (III-D), the texts of the class card as they are, or free vectors "
-        "without words [default: the first of these that the features allow]",
+        "without words; auto: the first of these that the features allow",
     )
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
     fuse_confidence: bool = Field(

@@ -165,7 +165,9 @@ def _finished(out: Path, identity: dict) -> Trained | None:
         return None
     if (record := read_record(out)) is None:
         return None
-    config = record.config.model_dump() | {"class_vectors": record.config.class_vectors or "prompts"}  # as earlier heads had
+    config = record.config.model_dump()
+    if config["class_vectors"] == "auto":  # an earlier head, which did not note it
+        config["class_vectors"] = "prompts"
     identity = _as_settled(identity, config)
     found = {"config": config, "fingerprint": record.fingerprint, **record.trained_on}
     found["classes"] = _classes(record.card)
@@ -183,9 +185,9 @@ def _finished(out: Path, identity: dict) -> Trained | None:
 def _as_settled(identity: dict, config: object) -> dict:
     """What was asked, with the kind of class vectors that a training settled on where none was asked for: the features, and so
     the kind, are the same."""
-    if identity["config"]["class_vectors"] is not None or not isinstance(config, dict):
+    if identity["config"]["class_vectors"] != "auto" or not isinstance(config, dict):
         return identity
-    kind = config.get("class_vectors") or "prompts"
+    kind = "prompts" if (noted := config.get("class_vectors", "auto")) == "auto" else noted
     settled = {"class_vectors": kind} | ({} if kind == "prompts" else {"n_ctx": 0})
     return {**identity, "config": {**identity["config"], **settled}}
 

@@ -20,8 +20,9 @@ def stated_figures(
 ) -> dict[str, float]:
     """Figures of rows of `descriptions.jsonl`: stated times beside the manifest's spans, and the share of stated facts that the
     detections back, in what goes out (`facts_true`) and in the first words for each video (`facts_true_at_first`)."""
-    truth = {row.video: true_periods(row, scored[row.video]) for row in rows if row.video in scored}
-    facts = [describer.facts(scored[row["video"]]) for row in texts]
+    truth = {row.video: true_periods(row, scored[row.key]) for row in rows if row.key in scored}
+    by_video = {one.features.video: one for one in scored.values()}
+    facts = [describer.facts(by_video[row["video"]]) for row in texts]
     first = [row["refused"][0]["text"] if row["refused"] else row["text"] for row in texts]
     return (
         time_figures({row["video"]: row["text"] for row in texts}, truth)

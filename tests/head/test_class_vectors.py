@@ -110,7 +110,7 @@ def test_features_without_clip_or_detector_get_free_vectors(bare, tmp_path):
     names = head.card.names
     hits = []
     for row in bare.manifest().split("test"):
-        classes = score_video(head.model, shards.read(row.key, FIELDS)).classes
+        classes = score_video(head, shards.read(row.key, FIELDS)).classes
         hits.append(names[int(np.sort(classes, axis=0)[-3:].mean(0).argmax())] == row.labels[0])
     assert np.mean(hits) > 0.6  # one in four by chance
     with pytest.raises(UserError, match="class_vectors=free.*know no words"):
