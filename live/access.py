@@ -1,7 +1,7 @@
 """Who may do what: people and their roles, sessions, the tokens of devices, and the log of who looked at what.
 
-A file of its own (`DATA/access.sqlite`): what it keeps outlives every event, and whoever reads events can read no password. No secret is stored: passwords as scrypt
-(RFC 7914), sessions and tokens, which are random, as SHA-256.
+A file of its own (`DATA/access.sqlite`): what it keeps outlives every event, and whoever reads events can read no password.
+No secret is stored: passwords as scrypt (RFC 7914), sessions and tokens, which are random, as SHA-256.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ _COST = 2**15  # scrypt's N: 32 MB and some 80 ms a try
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _NOBODY = f"{_COST}$8$1${'0' * 32}${'0' * 64}"  # checked where a name is not known, so that both take as long
 _VERSION = 1
+_SESSION = "id, user, address, agent, made_s, seen_s"
+_TOKEN = "id, use, camera, label, made_by, made_s, used_s"
 _TABLES = """
 CREATE TABLE users (
     name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL, every_camera INTEGER NOT NULL, made_s REAL NOT NULL
@@ -43,8 +45,8 @@ CREATE TABLE sessions (
     address TEXT NOT NULL, agent TEXT NOT NULL, made_s REAL NOT NULL, seen_s REAL NOT NULL
 ) STRICT;
 CREATE TABLE tokens (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, use TEXT NOT NULL, camera TEXT NOT NULL, label TEXT NOT NULL,
-    made_by TEXT NOT NULL, made_s REAL NOT NULL, used_s REAL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, use TEXT NOT NULL, camera TEXT NOT NULL,
+    label TEXT NOT NULL, made_by TEXT NOT NULL, made_s REAL NOT NULL, used_s REAL
 ) STRICT;
 CREATE TABLE log (
     id INTEGER PRIMARY KEY AUTOINCREMENT, utc_ns INTEGER NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, what TEXT NOT NULL,
@@ -54,7 +56,7 @@ CREATE INDEX log_by_time ON log (utc_ns);
 """
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a person may do: look, also decide over events, also change who may."""
 
     VIEWER = "viewer"
@@ -67,7 +69,7 @@ class Role(str, Enum):
         return order.index(self) >= order.index(needed)
 
 
-class Use(str, Enum):
+class Use(StrEnum):
     """What a token is for: a camera that publishes, a program that watches one, a program that reads the counters."""
 
     PUBLISH = "publish"
@@ -123,7 +125,7 @@ class LogEntry(NamedTuple):
 
 
 class Access:
-    """Users, sessions, tokens and the log, in one SQLite file that only its owner can read. Safe to use from several threads."""
+    """Users, sessions, tokens and the log, in one SQLite file that only its owner can read. Threads may share it."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         """Open the file, or make it.
@@ -190,7 +192,7 @@ class Access:
             self._set_cameras(name, cameras)
 
     def set_rights(self, name: str, role: Role, cameras: Iterable[str] | None) -> None:
-        """Change what somebody may, from the next request on. `UserError`: nobody of that name, or nobody could let people in afterwards."""
+        """Change what somebody may, at once. `UserError`: nobody of that name, or nobody could let people in afterwards."""
         with self._change():
             if role is not Role.ADMINISTRATOR:
                 self._keep_one_administrator(name)
@@ -225,7 +227,7 @@ class Access:
     # Sessions
 
     def log_in(self, name: str, password: str, address: str, agent: str = "") -> str | None:
-        """Check a password; gives the new session's secret, or None where it is wrong. Takes a tenth of a second: not on an event loop.
+        """Check a password (a tenth of a second); gives the new session's secret, or None where it is wrong.
 
         Raises:
             TooManyError: too many wrong ones from that address, or for that name; says when to come back.
@@ -234,7 +236,7 @@ class Access:
         self._by_address.take(address, now)  # before the answer is known: a hundred at once are a hundred
         self._by_name.take(name[:64], now)
         with self._lock:
-            row = self._db.execute("SELECT password FROM users WHERE name = ?", (name,)).fetchone()
+            row = self._db.execute("SELECT password FROM users WHERE name = ?", (_text(name, 65),)).fetchone()
         with self._hashing:
             right = _same(password, row[0] if row else _NOBODY)
         if not (right and row):
@@ -248,7 +250,15 @@ class Access:
             self._db.execute(
                 "INSERT INTO sessions (hash, user, address, agent, made_s, seen_s) "
                 "SELECT ?, name, ?, ?, ?, ? FROM users WHERE name = ? AND password = ?",
-                (_digest(secret), address[:100], agent[:200], now, now, name, row[0]),  # not for a password changed meanwhile
+                (
+                    _digest(secret),
+                    _text(address, 100),
+                    _text(agent, 200),
+                    now,
+                    now,
+                    name,
+                    row[0],
+                ),  # not for a password changed meanwhile
             )
         self.note(name, address, "login")
         return secret
@@ -257,9 +267,7 @@ class Access:
         """The session a browser's secret belongs to, with the rights its user has now. None: ended, too old, or never there."""
         now = self._now()
         with self._lock:
-            row = self._db.execute(
-                "SELECT id, user, address, agent, made_s, seen_s FROM sessions WHERE hash = ?", (_digest(secret),)
-            ).fetchone()
+            row = self._db.execute(f"SELECT {_SESSION} FROM sessions WHERE hash = ?", (_digest(secret),)).fetchone()
             if row is None or now - row[4] > LONGEST_S or now - row[5] > IDLE_S:
                 return None
             if now - row[5] > 60:  # to the minute is enough, and spares a write a request
@@ -272,7 +280,7 @@ class Access:
         now = self._now()
         with self._lock:
             rows = self._db.execute(
-                "SELECT id, user, address, agent, made_s, seen_s FROM sessions WHERE made_s > ? AND seen_s > ? ORDER BY id DESC",
+                f"SELECT {_SESSION} FROM sessions WHERE made_s > ? AND seen_s > ? ORDER BY id DESC",
                 (now - LONGEST_S, now - IDLE_S),
             ).fetchall()
             return [Session(row[0], user, *row[2:]) for row in rows if (user := self._user(row[1]))]
@@ -288,7 +296,7 @@ class Access:
         """Give a device a token: its number and the secret, which is never to be had again."""
         secret = f"aadc_{secrets.token_urlsafe(32)}"
         with self._change():
-            row = (_digest(secret), use.value, "" if use is Use.METRICS else camera, label[:100], made_by, self._now())
+            row = (_digest(secret), use.value, "" if use is Use.METRICS else camera, _text(label, 100), made_by, self._now())
             added = self._db.execute(
                 "INSERT INTO tokens (hash, use, camera, label, made_by, made_s) VALUES (?, ?, ?, ?, ?, ?)", row
             )
@@ -299,9 +307,7 @@ class Access:
         """What a secret may; None where it is revoked or was never given."""
         now = self._now()
         with self._lock:
-            row = self._db.execute(
-                "SELECT id, use, camera, label, made_by, made_s, used_s FROM tokens WHERE hash = ?", (_digest(secret),)
-            ).fetchone()
+            row = self._db.execute(f"SELECT {_TOKEN} FROM tokens WHERE hash = ?", (_digest(secret),)).fetchone()
             if row is None:
                 return None
             if now - (row[6] or 0.0) > 60:
@@ -311,9 +317,7 @@ class Access:
     def tokens(self) -> list[Token]:
         """All tokens that hold, newest first (without their secrets, which nobody knows)."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT id, use, camera, label, made_by, made_s, used_s FROM tokens ORDER BY id DESC"
-            ).fetchall()
+            rows = self._db.execute(f"SELECT {_TOKEN} FROM tokens ORDER BY id DESC").fetchall()
         return [Token(row[0], Use(row[1]), *row[2:]) for row in rows]
 
     def revoke_token(self, number: int) -> bool:
@@ -328,16 +332,14 @@ class Access:
             if session is not None:
                 row = self._db.execute("SELECT user, made_s FROM sessions WHERE id = ?", (session,)).fetchone()
                 return self._user(row[0]) if row and now - row[1] <= LONGEST_S else None
-            row = self._db.execute(
-                "SELECT id, use, camera, label, made_by, made_s, used_s FROM tokens WHERE id = ?", (token,)
-            ).fetchone()
+            row = self._db.execute(f"SELECT {_TOKEN} FROM tokens WHERE id = ?", (token,)).fetchone()
         return Token(row[0], Use(row[1]), *row[2:]) if row else None
 
     # The log
 
     def note(self, who: str, address: str, what: str, camera: str = "", subject: str = "") -> None:
         """Write down that somebody did something. It is on the disk when this returns."""
-        row = (int(self._now() * 1e9), who[:100], address[:100], what[:100], camera[:200], subject[:200])
+        row = (int(self._now() * 1e9), *(_text(word, 200) for word in (who, address, what, camera, subject)))
         with self._change():
             self._db.execute("INSERT INTO log (utc_ns, who, address, what, camera, subject) VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -394,7 +396,7 @@ class Access:
 
 
 def csrf_token(secret: str) -> str:
-    """What a page of that session sends along with each change: other sites cannot know it, since they cannot read the cookie."""
+    """What a page of that session sends with each change: other sites cannot know it, as they cannot read the cookie."""
     return hmac.new(secret.encode(errors="replace"), b"csrf", hashlib.sha256).hexdigest()
 
 
@@ -416,6 +418,11 @@ def _derived(password: str, salt: bytes, cost: int, block: int, lanes: int) -> b
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _text(word: str, longest: int) -> str:
+    """What SQLite can keep of text from outside: JSON may hold halves of characters."""
+    return word[:longest].encode(errors="replace").decode()
 
 
 def _who(name: str) -> str:

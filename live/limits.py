@@ -14,7 +14,7 @@ class TooManyError(Exception):
 
 
 class Attempts:
-    """At most `most` tries in any `within_s` seconds for one key (an address, a name). Memory is bounded: at most 10,000 keys, the oldest go."""
+    """At most `most` tries in any `within_s` seconds for one key (an address, a name). It remembers 10,000 keys, no more."""
 
     KEYS = 10_000
 
