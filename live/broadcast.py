@@ -81,7 +81,7 @@ def _codec(width: int, height: int) -> av.VideoCodecContext:
 
 
 class ViewerTrack(MediaStreamTrack):
-    """What one viewer is sent. One that is too slow loses pictures, up to the next it can begin with; it keeps nobody waiting."""
+    """What one viewer is sent. Who is too slow loses pictures, up to the next one to begin with; nobody waits for them."""
 
     kind = "video"
 

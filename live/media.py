@@ -1,7 +1,7 @@
-"""The media process: WebRTC and encoding, in a process and a loop of their own, and the line by which the web process drives it.
+"""The media process: WebRTC and encoding, in a process and a loop of their own, driven by the web process over a socket.
 
-A message is one line of JSON, followed by `bytes` raw bytes where it names a number of them. The web process asks, each question
-with a number that the answer repeats; by itself the media process only says that a connection ended. When the line breaks, the
+A message is one line of JSON, followed by `bytes` raw bytes where it names a number of them. The web process asks, the answer
+repeats the question's number; by itself the media process only says that a connection ended. When the line breaks, the
 media process ends; when the media process dies, the web process starts another.
 """
 
@@ -112,7 +112,7 @@ class Media:
         answer: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            self._writer.write(json.dumps({"number": number, "do": do, **what}).encode() + b"\n")
+            self._writer.write(json.dumps({"question": number, "do": do, **what}).encode() + b"\n")
             told, attached = await asyncio.wait_for(answer, _PATIENCE_S)
         except (TimeoutError, OSError) as error:
             raise MediaError(503, "the media process does not answer; try again in a few seconds") from error
@@ -155,9 +155,9 @@ class Media:
                 told, attached = message
                 if "ready" in told:
                     self._up.set()
-                elif "ended" in told:
-                    self._ended(told["ended"], told["why"])
-                elif (answer := self._answers.get(told["number"])) and not answer.done():
+                elif "gone" in told:
+                    self._ended(told["gone"], told["why"])
+                elif (answer := self._answers.get(told["question"])) and not answer.done():
                     answer.set_result((told, attached))
         except asyncio.CancelledError:
             raise
@@ -203,7 +203,7 @@ async def _serve(line: socket.socket) -> None:
     frames = _frames(settings.frames)
     peers = Peers(
         frames,
-        lambda peer, why: _write(writer, {"ended": peer, "why": why}),
+        lambda peer, why: _write(writer, {"gone": peer, "why": why}),
         settings.most,
         settings.public_address,
         settings.take_over,
@@ -230,7 +230,7 @@ async def _read_questions(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def _answer(question: dict[str, Any], writer: asyncio.StreamWriter, desk: "_Desk") -> None:
-    number = question.pop("number")
+    number = question.pop("question")
     try:
         told, attached = await desk.answer(**question)
     except MediaError as error:
@@ -238,7 +238,7 @@ async def _answer(question: dict[str, Any], writer: asyncio.StreamWriter, desk: 
     except Exception as error:  # of a library, at an offer that passed all checks: that connection is not made, the others live
         _log.exception("%s", question.get("do"))
         told, attached = {"error": f"the connection could not be made ({type(error).__name__})", "status": 422}, b""
-    _write(writer, {**told, "number": number}, attached)
+    _write(writer, {**told, "question": number}, attached)
 
 
 def _write(writer: asyncio.StreamWriter, told: dict[str, Any], attached: bytes = b"") -> None:
