@@ -1,7 +1,7 @@
 """Who may ask for what: every route says what it needs, and one that says nothing cannot be made.
 
-Two ways to show who one is: a session's cookie (people) or a bearer token (devices). A cookie is sent along by a browser whoever
-asks it to, so a change needs the page's own token too, and must come from our own pages (OWASP's two defences against CSRF).
+Two ways to show who one is: a session's cookie (people) or a bearer token (devices). A browser sends a cookie along whoever
+makes it ask, so a change needs the page's own token too, and must come from our own pages (OWASP's two defences against CSRF).
 """
 
 import time
@@ -110,7 +110,7 @@ class Guard:
         self.secure = secure
         self.cookie = "__Host-aadc" if secure else "aadc"
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
-        self._camera_exists = camera_exists
+        self.camera_exists = camera_exists
         self._noted: dict[tuple[str, str, str, str], float] = {}
 
     async def who(self, connection: HTTPConnection) -> Who | None:
@@ -147,7 +147,7 @@ class Guard:
         elif needs.role is None or not who.rights.role.covers(needs.role):
             raise RefusedError(403, "your role may not do this")
         camera = request.path_params.get("camera")
-        if camera is not None and not (who.sees(camera) and self._camera_exists(camera)):
+        if camera is not None and not (who.sees(camera) and self.camera_exists(camera)):
             raise RefusedError(404, "there is no such camera")
         if who.session is not None and request.method not in SAFE:
             self.check_origin(request)
@@ -305,4 +305,6 @@ def text_of(value: Any, longest: int, what: str) -> str:
     """A text from a request's JSON. `RefusedError` (400) where it is none, or longer."""
     if not isinstance(value, str) or len(value) > longest:
         raise RefusedError(400, f"{what} must be a text of at most {longest} characters")
+    if any(0xD800 <= ord(c) < 0xE000 for c in value):
+        raise RefusedError(400, f"{what} holds half a character")
     return value

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +63,8 @@ class Connections:
     async def end(self, peer: str) -> None:
         """End one."""
         self._open.pop(peer, None)
-        try:
+        with suppress(MediaError):  # with the media process, its connections are gone
             await self._media.ask("end", peer=peer)
-        except MediaError:
-            pass  # with the media process, its connections are gone
 
     async def answer(self, request: Request, do: str, base: str) -> Response:
         """A request to the endpoint of a camera (`/whip/door`)."""

@@ -16,9 +16,9 @@ class CameraSource(Protocol):
 
 
 class EventSource(Protocol):
-    """Events as the store keeps them. Each is a dict of plain values with `id` and `camera`. May be called from several threads."""
+    """Events as the store keeps them, each a dict of plain values with `id` and `camera`. Called from several threads."""
 
-    def list(
+    def newest(
         self,
         cameras: frozenset[str] | None,
         before: str | None,
