@@ -33,9 +33,10 @@ from aadc.manifests.shown import say
 PAGES = Path(__file__).parent / "pages"
 _PAGE_FILES = {
     "publish.js": "text/javascript",
-    "watch.js": "text/javascript",
-    "login.js": "text/javascript",
+    "session.js": "text/javascript",
     "style.css": "text/css",
+    "watch.js": "text/javascript",
+    "watch_page.js": "text/javascript",
 }
 _ASK_RIGHTS_S = 2.0
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class ServerSettings:
 
     `host`, `port`: where it listens. `tls`: None for TLS unless it listens on loopback alone (browsers trust that without).
     `certificate`, `key`: PEM files instead of our own. `behind_proxy`: a reverse proxy on this machine does TLS and says who
-    asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: pages of other sites that
+    asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: other sites' pages that
     may publish and watch with a token. `media_addresses`, `public_address`, `take_over`, `frames`: see `MediaSettings`; the
     addresses follow `host` where none are given. `log_days`: how long the access log is kept.
     """
