@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,6 +227,7 @@ def serve(
     scheme = "https" if settings.own_tls else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     say(f"{scheme}://{host}:{settings.port}/")
+    before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         uvicorn.run(
             create_app(settings, access, cameras, events, front),
@@ -243,7 +245,12 @@ def serve(
             **files,
         )
     finally:
+        signal.signal(signal.SIGTERM, before)
         access.close()
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(0)
 
 
 def _named(host: str) -> list[str]:
