@@ -181,7 +181,7 @@ def test_the_page_on_a_phone(browser, server, tmp_path):
         page.goto("/publish")
         page.wait_for_selector("#button:enabled")
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
-        light = page.evaluate("getComputedStyle(document.body).backgroundColor").startswith("rgb(2")
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor").startswith("rgb(247")
         assert light == (scheme == "light")
         controls = "[...document.querySelectorAll('select,button,input')]"
         assert page.evaluate(f"{controls}.filter(e => !e.labels?.length && !e.textContent.trim()).length") == 0
