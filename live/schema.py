@@ -17,19 +17,24 @@ _STEPS = (
         clip TEXT,
         verdict TEXT CHECK (verdict IN ('confirmed', 'dismissed')),
         label TEXT,
+        changed INTEGER NOT NULL DEFAULT 0,
         camera TEXT AS (json_extract(body, '$.camera')) STORED,
         ending TEXT AS (json_extract(body, '$.ending')) STORED,
         state TEXT AS (json_extract(body, '$.state')) STORED,
+        category TEXT AS (coalesce(label, json_extract(body, '$.category'))) STORED,
         start_ns INTEGER AS (json_extract(body, '$.start_ns')) STORED
     ) STRICT;
     CREATE INDEX events_by_camera ON events (camera, number);
     CREATE INDEX events_by_time ON events (start_ns);
     CREATE INDEX events_open ON events (number) WHERE ending IS NULL;
+    CREATE INDEX events_changed ON events (changed);
+    CREATE TABLE counter (changes INTEGER NOT NULL) STRICT;
+    INSERT INTO counter VALUES (0);
     CREATE VIRTUAL TABLE words USING fts5 (description, category, camera, tokenize = 'porter unicode61');
     CREATE TABLE decisions (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         event TEXT NOT NULL REFERENCES events (id) ON DELETE CASCADE,
-        what TEXT NOT NULL CHECK (what IN ('confirmed', 'dismissed', 'renamed')),
+        what TEXT NOT NULL CHECK (what IN ('confirmed', 'dismissed', 'renamed', 'open')),
         label TEXT,
         who TEXT NOT NULL,
         utc_ns INTEGER NOT NULL

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -101,12 +101,18 @@ class Store:
         def job(db: sqlite3.Connection) -> None:
             db.execute("UPDATE events SET description = ?, how = ? WHERE id = ?", (description, how, event))
             _index(db, event)
+            _touch(db, event)
 
         return self.write(job)
 
     def set_clip(self, event: str, clip: str | None) -> Future:
         """Where an event's clip lies below the data folder; None: it has none (any more)."""
-        return self.write(lambda db: db.execute("UPDATE events SET clip = ? WHERE id = ?", (clip, event)).rowcount)
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE events SET clip = ? WHERE id = ?", (clip, event))
+            _touch(db, event)
+
+        return self.write(job)
 
     def end_interrupted(self) -> Future:
         """End what a killed process left open. Gives the `EventMessage`s; to be called before anything new is put."""
@@ -123,17 +129,18 @@ class Store:
         return self.write(job)
 
     def decide(self, event: str, what: str, who: str, label: str | None = None) -> Future:
-        """Keep what a person says of an event: `confirmed`, `dismissed`, or `renamed` to the class `label`. Gives whether there
-        is such an event."""
+        """Keep what a person says of an event: `confirmed`, `dismissed`, `renamed` to the class `label`, or `open`, which takes
+        back whatever was said. Gives whether there is such an event."""
         utc_ns = self._now_ns()
+        change = {"renamed": "label = ?1", "open": "label = ?1, verdict = NULL"}.get(what, "verdict = ?2")
 
         def job(db: sqlite3.Connection) -> bool:
-            row = ("label", label) if what == "renamed" else ("verdict", what)
-            if not db.execute(f"UPDATE events SET {row[0]} = ? WHERE id = ?", (row[1], event)).rowcount:
+            if not db.execute(f"UPDATE events SET {change} WHERE id = ?3", (label, what, event)).rowcount:
                 return False
             decision = (event, what, label, who, utc_ns)
             db.execute("INSERT INTO decisions (event, what, label, who, utc_ns) VALUES (?, ?, ?, ?, ?)", decision)
             _index(db, event)
+            _touch(db, event)
             return True
 
         return self.write(job)
@@ -216,6 +223,7 @@ class Store:
             db.execute("UPDATE events SET description = ?, how = ? WHERE id = ?", (description, how, event.id))
         if message.kind is not Kind.update:
             _index(db, event.id)
+        _touch(db, event.id)
         body = {
             "type": message.kind.value,
             "before": message.before and message.before.shape(),
@@ -294,6 +302,12 @@ def _index(db: sqlite3.Connection, event: str) -> None:
         db.execute("INSERT INTO words (rowid, description, category, camera) VALUES (?, ?, ?, ?)", row)
 
 
+def _touch(db: sqlite3.Connection, event: str) -> None:
+    """Whoever follows the changes is told of this event again."""
+    db.execute("UPDATE counter SET changes = changes + 1")
+    db.execute("UPDATE events SET changed = (SELECT changes FROM counter) WHERE id = ?", (event,))
+
+
 def _remove(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
     rows = [(number,) for number in numbers]
     db.executemany("DELETE FROM words WHERE rowid = ?", rows)
@@ -322,8 +336,12 @@ def _utc(utc_ns: int) -> str:
 
 
 class KeptEvent(NamedTuple):
-    """An event as the store has it. `number` grows in the order in which events were kept, whatever the clock says; `verdict`:
-    what a person decided; `label`: the class a person gave it instead of its category; `clip`: below the data folder."""
+    """An event as the store has it.
+
+    `number` grows in the order in which events were kept, whatever the clock says; `changed` is the number of its last change,
+    of all changes to any event. `verdict`: what a person decided; `label`: the class a person gave it instead of its category;
+    `clip`: below the data folder.
+    """
 
     number: int
     event: Event
@@ -332,6 +350,7 @@ class KeptEvent(NamedTuple):
     clip: str | None
     verdict: str | None
     label: str | None
+    changed: int
 
     @property
     def category(self) -> str:
@@ -376,7 +395,8 @@ class LogLine(NamedTuple):
     what: str
 
 
-_KEPT = "SELECT number, body, description, how, clip, verdict, label FROM events"
+_KEPT = "SELECT number, body, description, how, clip, verdict, label, changed FROM events"
+_DECIDED = "verdict, iif(label IS NULL, NULL, 'renamed'), iif(coalesce(label, verdict) IS NULL, 'open', NULL)"
 
 
 class Reader:
@@ -404,46 +424,47 @@ class Reader:
 
     def events(
         self,
-        camera: str | None = None,
+        cameras: Collection[str] | None = None,
         words: str = "",
         after: int = 0,
         before: int | None = None,
         start_ns: int | None = None,
         end_ns: int | None = None,
-        verdict: str | None = None,
+        category: str | None = None,
+        decision: str | None = None,
         retracted: bool = False,
         most: int = 100,
     ) -> list[KeptEvent]:
         """Events, newest first.
 
         Args:
-            words: all of them in description, class or camera; any text may stand there.
+            cameras: of these; None: of all.
+            words: all of them in description, class or camera, or the beginnings of words there; any text may stand there.
             after, before: numbers to lie between, for what is new and for the next page.
             start_ns, end_ns: began within [start_ns, end_ns).
-            verdict: confirmed or dismissed; `open`: not decided yet.
+            category: as a person named it, else as it was detected.
+            decision: confirmed, dismissed, renamed, or `open`: nothing of these.
             retracted: those that final scores did not bear out, too.
         """
-        where, values = ["number > ?"], [after]  # type: list[str], list[Any]
-        for sql, value in (
-            ("number < ?", before),
-            ("camera = ?", camera),
-            ("start_ns >= ?", start_ns),
-            ("start_ns < ?", end_ns),
-        ):
-            if value is not None:
-                where.append(sql)
-                values.append(value)
-        if verdict is not None:
-            where.append("verdict IS NULL" if verdict == "open" else "verdict = ?")
-            values += [] if verdict == "open" else [verdict]
-        if not retracted:
-            where.append(f"state != '{State.retracted}'")
-        if asked := _match(words):
-            where.append("number IN (SELECT rowid FROM words WHERE words MATCH ?)")
-            values.append(asked)
-        elif words.strip():
+        asked = {
+            "number > ?": after,
+            "number < ?": before,
+            "camera IN (SELECT value FROM json_each(?))": None if cameras is None else json.dumps(sorted(cameras)),
+            "start_ns >= ?": start_ns,
+            "start_ns < ?": end_ns,
+            "category = ?": category,
+            f"? IN ({_DECIDED})": decision,
+            "number IN (SELECT rowid FROM words WHERE words MATCH ?)": _match(words) if words.strip() else None,
+            "state != ?": None if retracted else State.retracted.value,
+        }
+        asked = {sql: value for sql, value in asked.items() if value is not None}
+        if "" in asked.values():  # words without a letter
             return []
-        return self._kept(f"{_KEPT} WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?", *values, most)
+        return self._kept(f"{_KEPT} WHERE {' AND '.join(asked)} ORDER BY number DESC LIMIT ?", *asked.values(), most)
+
+    def changed(self, after: int, most: int = 100) -> list[KeptEvent]:
+        """Events that changed since change `after`, by their last change."""
+        return self._kept(f"{_KEPT} WHERE changed > ? ORDER BY changed LIMIT ?", after, most)
 
     def event(self, event: str) -> KeptEvent | None:
         """The event with this id, or the only one whose id begins or ends so."""

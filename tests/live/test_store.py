@@ -180,13 +180,26 @@ def test_filters(store, reader):
             *messages(number, camera=("yard", "garage")[number % 2], state=State.retracted if number == 5 else State.confirmed),
         )
     store.decide(an_event(0).id, "dismissed", "anna").result()
+    store.decide(an_event(2).id, "renamed", "anna", "fall").result()
+    store.decide(an_event(4).id, "confirmed", "anna").result()
+    store.decide(an_event(4).id, "open", "bea").result()
     numbers = lambda **asked: [one.number - 1 for one in reader.events(**asked)]  # noqa: E731
     assert numbers() == [4, 3, 2, 1, 0] and numbers(retracted=True) == [5, 4, 3, 2, 1, 0] and numbers(most=2) == [4, 3]
-    assert (
-        numbers(camera="garage") == [3, 1] and numbers(verdict="dismissed") == [0] and numbers(verdict="open") == [4, 3, 2, 1]
-    )
+    assert numbers(cameras={"garage"}) == [3, 1] and numbers(cameras=set()) == []
+    assert numbers(decision="dismissed") == [0] and numbers(decision="renamed") == [2] and numbers(decision="open") == [4, 3, 1]
+    assert numbers(category="fall") == [2] and numbers(category="RoadAccidents") == [4, 3, 1, 0] and numbers(decision="'") == []
     assert numbers(start_ns=an_event(2).start_ns, end_ns=an_event(4).start_ns) == [3, 2] and numbers(before=3) == [1, 0]
     assert not store.decide("nobody", "confirmed", "anna").result()
+
+
+def test_changes_are_told_in_order_and_once(store, reader):
+    put(store, *messages(0)[:2], *messages(1))
+    seen = reader.changed(0)
+    assert [one.number for one in seen] == [1, 2] and reader.changed(seen[-1].changed) == []
+    put(store, messages(0)[2])
+    assert [one.event.ending for one in reader.changed(seen[-1].changed)] == [Ending.quiet]
+    store.decide(an_event(1).id, "confirmed", "anna").result()
+    assert [one.number for one in reader.changed(seen[-1].changed)] == [1, 2] and len(reader.changed(0, 1)) == 1
 
 
 def test_what_is_forgotten_is_in_no_file(store, reader, tmp_path):
