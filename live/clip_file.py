@@ -14,6 +14,7 @@ from PIL import Image
 from aadc.manifests.files import replace_file
 
 KEYFRAME_S = 1.0
+_UNREADABLE = OSError, av.error.FFmpegError, ValueError, IndexError  # the last one: no video stream in it
 _FRAGMENT_US = 250_000
 _MS = Fraction(1, 1000)
 _OPTIONS = {
@@ -80,7 +81,7 @@ class ClipFile:
 def seconds_of(path: Path) -> float | None:
     """How long a clip plays (first frame to last), None where not one frame of it does."""
     first = last = None
-    with suppress(OSError, av.error.FFmpegError), av.open(str(path)) as clip:
+    with suppress(*_UNREADABLE), av.open(str(path)) as clip:
         for packet in clip.demux(video=0):
             if packet.pts is not None and packet.time_base is not None and packet.size:
                 at_s = float(packet.pts * packet.time_base)
@@ -95,7 +96,7 @@ def make_thumbnail(clip: Path, at_s: float, to: Path) -> bool:
         UserError: it cannot be written.
     """
     picture = None
-    with suppress(OSError, av.error.FFmpegError), av.open(str(clip)) as video:
+    with suppress(*_UNREADABLE), av.open(str(clip)) as video:
         stream = video.streams.video[0]
         if at_s > KEYFRAME_S and stream.time_base:
             video.seek(round((at_s - KEYFRAME_S) / stream.time_base), stream=stream)

@@ -16,7 +16,8 @@ from av.video.reformatter import VideoReformatter
 
 from aadc.live.clip_file import ClipFile, make_thumbnail, seconds_of
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
-from aadc.live.store import Reader, Store
+from aadc.live.reader import Reader
+from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
 
@@ -78,6 +79,11 @@ class Recorder:
         self._waiting: queue.Queue[tuple[float, bytes] | EventMessage | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="clips", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many frames and messages have not been dealt with."""
+        return self._waiting.qsize()
 
     def add(self, jpeg: bytes, second: float) -> None:
         """A frame as `small_jpeg` makes it, blackouts painted, at its time in the stream."""

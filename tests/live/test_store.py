@@ -14,7 +14,8 @@ import pytest
 
 from aadc.live import schema
 from aadc.live.event import Ending, EventMessage, Kind, State
-from aadc.live.store import Reader, Store
+from aadc.live.reader import Reader
+from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 
 HERE = Path(__file__).parent
@@ -87,7 +88,7 @@ def test_killed_at_a_hundred_moments(tmp_path):
 def test_fifty_writes_a_second_beside_three_readers(store):
     """In processes of their own, as the web server and the command line are."""
     code = (
-        "import sys, time; from pathlib import Path; from aadc.live.store import Reader\n"
+        "import sys, time; from pathlib import Path; from aadc.live.reader import Reader\n"
         "reader, end = Reader(Path(sys.argv[1])), time.monotonic() + 3\n"
         "last, reads = 0, 0\n"
         "print('ready', flush=True)\n"
