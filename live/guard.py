@@ -242,7 +242,7 @@ class Shield:
         self._headers = [
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"SAMEORIGIN"),
-            (b"referrer-policy", b"no-referrer"),
+            (b"referrer-policy", b"same-origin"),  # without any, browsers call a form's origin null
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(self), microphone=(), geolocation=(), payment=(), usb=()"),

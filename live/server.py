@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,10 @@ from aadc.manifests.shown import say
 PAGES = Path(__file__).parent / "pages"
 _PAGE_FILES = {
     "publish.js": "text/javascript",
-    "watch.js": "text/javascript",
-    "login.js": "text/javascript",
+    "session.js": "text/javascript",
     "style.css": "text/css",
+    "watch.js": "text/javascript",
+    "watch_page.js": "text/javascript",
 }
 _ASK_RIGHTS_S = 2.0
 _log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class ServerSettings:
 
     `host`, `port`: where it listens. `tls`: None for TLS unless it listens on loopback alone (browsers trust that without).
     `certificate`, `key`: PEM files instead of our own. `behind_proxy`: a reverse proxy on this machine does TLS and says who
-    asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: pages of other sites that
+    asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: other sites' pages that
     may publish and watch with a token. `media_addresses`, `public_address`, `take_over`, `frames`: see `MediaSettings`; the
     addresses follow `host` where none are given. `log_days`: how long the access log is kept.
     """
@@ -225,6 +227,7 @@ def serve(
     scheme = "https" if settings.own_tls else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     say(f"{scheme}://{host}:{settings.port}/")
+    before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         uvicorn.run(
             create_app(settings, access, cameras, events, front),
@@ -242,7 +245,12 @@ def serve(
             **files,
         )
     finally:
+        signal.signal(signal.SIGTERM, before)
         access.close()
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(0)
 
 
 def _named(host: str) -> list[str]:

@@ -12,7 +12,7 @@ class CameraSource(Protocol):
         """All cameras, in the order of the configuration."""
 
     def state(self, camera: str) -> dict[str, Any]:
-        """How a camera is, in plain values (`state`: connecting, online, stalled, offline or disabled; numbers are exported)."""
+        """How a camera is, in plain values (`state`: one of `status.STATES`; numbers are exported)."""
 
 
 class EventSource(Protocol):
