@@ -13,9 +13,10 @@ from typing import Any
 import streamlit as st
 
 from aadc.live.access import Role, User
-from aadc.live.front import House, house
+from aadc.live.front import PAGES, House, house
 
 REFRESH_S = 1.5
+_CSS = (PAGES / "front.css").read_text(encoding="utf-8")
 _DECISIONS = {"to review": "open", "confirmed": "confirmed", "dismissed": "dismissed", "renamed": "renamed", "all": None}
 _FEWEST, _MOST = 25, 200
 
@@ -29,13 +30,12 @@ def component(name: str) -> Callable[..., Any]:
       import(location.origin + "/pages/{name}.js").then((page) => page.render(component, place.aadc));
       return () => place.aadc.leave?.();
     }}"""
-    css = "@import url('/pages/front.css');"
-    return st.components.v2.component(f"aadc.{name}", html='<div class="front"></div>', css=css, js=js)
+    return st.components.v2.component(f"aadc.{name}", html='<div class="front"></div>', css=_CSS, js=js)
 
 
 def main() -> None:
     """One run of the script."""
-    st.set_page_config(page_title="AADC live", page_icon=":material/videocam:", layout="wide")
+    st.set_page_config(page_title="AADC live", layout="wide")
     home = house()
     user = home.user(st.context.cookies.get(home.cookie, ""))
     if user is None:
@@ -115,16 +115,15 @@ def review(home: House, user: User) -> None:
                 words=words,
                 category=category,
                 decision=_DECISIONS[decision],
+                start_ns=_since_ns(since),
             )
         except Exception as error:  # the store is being made anew, or its disk is away: say so, and try again by itself
             st.warning(f"Events cannot be read just now ({type(error).__name__}); trying again.")
             return
-        begin_ns = _since_ns(since)
-        found = [event for event in found if event.get("start_ns", 0) >= begin_ns]
         data = {
             "events": found,
             "may_decide": user.role.covers(Role.REVIEWER),
-            "filtered": bool(chosen or category or words or begin_ns) or decision != "all",
+            "filtered": bool(chosen or category or words or _since_ns(since)) or decision != "all",
         }
         page(data=data, key="review")
 
@@ -193,11 +192,11 @@ def _now_ms() -> int:
     return time.time_ns() // 10**6
 
 
-def _since_ns(since: str | None) -> int:
+def _since_ns(since: str | None) -> int | None:
     now = datetime.now().astimezone()
     if since == "today":
         return int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * 10**9
-    return int(now.timestamp() - 3600) * 10**9 if since == "last hour" else 0
+    return int(now.timestamp() - 3600) * 10**9 if since == "last hour" else None
 
 
 def _when(utc_ns: int) -> str:

@@ -10,6 +10,7 @@ from aadc.live.sources import CameraSource, EventSource
 if TYPE_CHECKING:
     from streamlit import App
 
+PAGES = Path(__file__).with_name("pages")
 SCRIPT = Path(__file__).with_name("dashboard.py")
 _SETTINGS = {
     "browser.gatherUsageStats": False,  # no packet leaves the machine unasked

@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp
 
 from aadc.live.access import Access
 from aadc.live.accounts import account_routes
@@ -33,9 +32,14 @@ from aadc.manifests.shown import say
 
 PAGES = Path(__file__).parent / "pages"
 _PAGE_FILES = {
+    "account.js": "text/javascript",
+    "live.js": "text/javascript",
+    "parts.js": "text/javascript",
     "publish.js": "text/javascript",
+    "review.js": "text/javascript",
     "session.js": "text/javascript",
     "style.css": "text/css",
+    "tiles.js": "text/javascript",
     "watch.js": "text/javascript",
     "watch_page.js": "text/javascript",
 }
@@ -111,12 +115,17 @@ def create_app(
     access: Access,
     cameras: CameraSource,
     events: EventSource | None = None,
-    front: ASGIApp | None = None,
+    with_front: bool = False,
 ) -> Starlette:
-    """The application. `front`: the dashboard (ASGI), shown under `/ui` to who is logged in."""
+    """The application. `with_front`: with the dashboard, under `/ui`, for who is logged in."""
     guard = Guard(access, settings.secure, settings.origins, lambda camera: camera in cameras.names())
     media = Media(settings.media(), lambda peer, why: connections.ended(peer, why))
     connections = Connections(media, guard, frozenset(settings.far_origins))
+    front = None
+    if with_front and events is not None:
+        from aadc.live.front import House, dashboard
+
+        front = dashboard(House(cameras, events, access, guard.cookie))
 
     async def home(request: Request) -> Response:
         return RedirectResponse("/ui/" if front is not None else "/watch", 303)
@@ -150,13 +159,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await media.start()
-        watching = asyncio.create_task(_watch_rights(connections, access, settings.log_days))
-        try:
+        async with contextlib.AsyncExitStack() as inside:
+            if front is not None:  # what is mounted is not told of the beginning by itself
+                await inside.enter_async_context(front.lifespan()(app))
+            inside.push_async_callback(media.stop)
+            await media.start()
+            inside.callback(asyncio.create_task(_watch_rights(connections, access, settings.log_days)).cancel)
             yield
-        finally:
-            watching.cancel()
-            await media.stop()
 
     async def missing(request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 500)
@@ -193,7 +202,7 @@ async def _watch_rights(connections: Connections, access: Access, log_days: floa
 
 
 def serve(
-    settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, front: ASGIApp | None = None
+    settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, with_front: bool = False
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
@@ -230,7 +239,7 @@ def serve(
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         uvicorn.run(
-            create_app(settings, access, cameras, events, front),
+            create_app(settings, access, cameras, events, with_front),
             host=settings.host,
             port=settings.port,
             proxy_headers=settings.behind_proxy,

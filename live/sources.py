@@ -14,6 +14,13 @@ class CameraSource(Protocol):
     def state(self, camera: str) -> dict[str, Any]:
         """How a camera is, in plain values (`state`: one of `status.STATES`; numbers are exported)."""
 
+    def recent(self, camera: str) -> dict[str, Any]:
+        """What is drawn over its live picture: `at_ms` now and `scores` [UTC in ms, score, final] of the last minute or so,
+        `open_at`, `close_at`, `boxes` [left, top, right, bottom, name, score] as shares of a picture of `shape` (H, W)."""
+
+    def health(self) -> list[dict[str, Any]]:
+        """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never)."""
+
 
 class EventSource(Protocol):
     """Events as the store keeps them, each a dict of plain values with `id` and `camera`. Called from several threads."""
@@ -26,9 +33,11 @@ class EventSource(Protocol):
         words: str | None,
         category: str | None,
         decision: str | None,
+        start_ns: int | None = None,
     ) -> list[dict[str, Any]]:
         """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
-        category, and were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all)."""
+        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` (UTC) or
+        later."""
 
     def one(self, event: str) -> dict[str, Any] | None:
         """One event; None where there is none."""
@@ -56,3 +65,11 @@ class FixedCameras:
     def state(self, camera: str) -> dict[str, Any]:
         """Nothing is known."""
         return {"state": "connecting"}
+
+    def recent(self, camera: str) -> dict[str, Any]:
+        """Nothing was scored."""
+        return {"at_ms": 0, "scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
+
+    def health(self) -> list[dict[str, Any]]:
+        """Nothing is known."""
+        return []

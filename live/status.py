@@ -22,7 +22,7 @@ STATES = ("connecting", "online", "stalled", "offline", "disabled")
 
 
 def status_routes(guard: Guard, connections: Connections, media: Media, cameras: CameraSource) -> list[Route]:
-    """`/health`, `/metrics`, `/api/cameras`, `/api/connections`."""
+    """`/health`, `/metrics`, `/api/cameras`, what is drawn over a camera's picture, `/api/connections`."""
 
     async def health(request: Request) -> Response:
         well = media.pid is not None
@@ -32,6 +32,9 @@ def status_routes(guard: Guard, connections: Connections, media: Media, cameras:
         who: Who = request.state.who
         names = [name for name in cameras.names() if who.sees(name)]
         return JSONResponse([{"name": name, **await run_in_threadpool(cameras.state, name)} for name in names])
+
+    async def recent(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(cameras.recent, request.path_params["camera"]))
 
     async def list_connections(request: Request) -> Response:
         status = await _status(media)
@@ -59,6 +62,7 @@ def status_routes(guard: Guard, connections: Connections, media: Media, cameras:
         route("/health", health, Needs()),
         route("/metrics", metrics, Needs(Role.ADMINISTRATOR, Use.METRICS)),
         route("/api/cameras", list_cameras, Needs(Role.VIEWER)),
+        route("/api/cameras/{camera}/recent", recent, Needs(Role.VIEWER)),
         route("/api/connections", list_connections, administrator),
         route("/api/connections/{peer}", end_connection, administrator, ["DELETE"]),
     ]
