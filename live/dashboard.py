@@ -1,8 +1,8 @@
 """The dashboard's script, which Streamlit runs for each person who looks: cameras, one of them live, review, health, settings.
 
-No picture passes through here: pages get addresses, and the browser fetches video, pictures and clips from the server, which asks
-who may see them. Names, words and classes are data of components that put them in as text. What a person decides goes to the
-server's API, which knows roles and keeps the log; here it is only shown.
+No picture passes through here: pages get addresses, and the browser fetches video, pictures and clips from the server, which
+asks who may see them. Names, words and classes are data of components that put them in as text. What a person decides goes to
+the API of the server, which knows roles and keeps the log; here it is only shown.
 """
 
 import time
@@ -36,6 +36,7 @@ def component(name: str) -> Callable[..., Any]:
 def main() -> None:
     """One run of the script."""
     st.set_page_config(page_title="AADC live", layout="wide")
+    st.html("<style>.stMainBlockContainer { padding-top: 4rem; }</style>")
     home = house()
     user = home.user(st.context.cookies.get(home.cookie, ""))
     if user is None:
@@ -43,11 +44,11 @@ def main() -> None:
         st.link_button("Log in", "/login")
         st.stop()
     pages = [
-        st.Page(lambda: cameras(home, user), title="Cameras", icon=":material/grid_view:", url_path="cameras", default=True),
-        st.Page(lambda: live(home, user), title="Live", icon=":material/play_circle:", url_path="live"),
-        st.Page(lambda: review(home, user), title="Review", icon=":material/rate_review:", url_path="review"),
-        st.Page(lambda: health(home, user), title="Health", icon=":material/monitor_heart:", url_path="health"),
-        st.Page(lambda: settings(home, user), title="Settings", icon=":material/settings:", url_path="settings"),
+        st.Page(lambda: cameras(home, user), title="Cameras", url_path="cameras", default=True),
+        st.Page(lambda: live(home, user), title="Live", url_path="live"),
+        st.Page(lambda: review(home, user), title="Review", url_path="review"),
+        st.Page(lambda: health(home, user), title="Health", url_path="health"),
+        st.Page(lambda: settings(home, user), title="Settings", url_path="settings"),
     ]
     st.navigation(pages, position="top").run()
 
@@ -149,7 +150,10 @@ def health(home: House, user: User) -> None:
             if not part["ok"]:
                 st.error(f"**{_text(part['name'])}**: {_text(part['told'])}")
         st.dataframe(
-            [{**part, "last success": _when(part.pop("utc_ns"))} for part in map(dict, parts)] or [{"name": "nothing is told yet"}],
+            [
+                {"part": part["name"], "well": part["ok"], "told": part["told"], "last success": _when(part["utc_ns"])}
+                for part in parts
+            ],
             hide_index=True,
         )
 

@@ -18,6 +18,7 @@ _SETTINGS = {
     "client.showErrorDetails": "none",
     "logger.level": "warning",
     "runner.magicEnabled": False,
+    "theme.primaryColor": "#1f6feb",
     "server.fileWatcherType": "none",
 }
 

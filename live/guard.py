@@ -265,8 +265,9 @@ class Shield:
                 answered = True
                 there = {key.lower() for key, _ in message["headers"]}
                 more = list(self._headers)
+                more.append((b"content-security-policy", _FRONT_POLICY if front else _POLICY))
                 if not front:
-                    more += [(b"content-security-policy", _POLICY), (b"cache-control", b"no-store")]
+                    more.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": [*message["headers"], *(pair for pair in more if pair[0] not in there)]}
             await send(message)
 
@@ -298,6 +299,12 @@ class _TooLargeError(Exception):
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     b"connect-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
+)
+# Streamlit writes scripts and styles into its own page; but nothing of it may ask anybody else for anything.
+_FRONT_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    b"connect-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'self'"
 )
 
 

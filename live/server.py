@@ -201,9 +201,7 @@ async def _watch_rights(connections: Connections, access: Access, log_days: floa
         await asyncio.sleep(_ASK_RIGHTS_S)
 
 
-def serve(
-    settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, with_front: bool = False
-) -> None:
+def serve(settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, with_front: bool = False) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
     Raises:

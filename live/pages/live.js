@@ -57,6 +57,7 @@ export function render(component, kept) {
       make("span", {}, bars.length ? `opens at ${bars[0].toFixed(2)}, ends below ${(bars[1] ?? bars[0]).toFixed(2)}` : ""),
       make("span", {}, "dashed: provisional · left: a minute ago, right: now"),
     );
+    const letters = (13 * 1600) / Math.max(boxes.clientWidth, 1); // 13 px, however small the picture is shown
     const [height, width] = shape ?? [9, 16];
     const wide = Math.min(1600, (900 * width) / height);
     const high = (wide * height) / width;
@@ -66,7 +67,7 @@ export function render(component, kept) {
         const y = (900 - high) / 2 + top * high;
         return [
           draw("rect", { x, y, width: (right - left) * wide, height: (bottom - top) * high }),
-          draw("text", { x: x + 3, y: Math.max(y - 5, 14) }, `${label} ${score.toFixed(2)}`),
+          draw("text", { x, y: Math.max(y - letters / 3, letters), "font-size": letters }, `${label} ${score.toFixed(2)}`),
         ];
       }),
     );

@@ -147,7 +147,7 @@ function showOne(kept) {
     make("button", { disabled: !may, "aria-pressed": String(event.verdict === what), onclick: () => act(kept, what) }, words, make("kbd", {}, letter));
   const rename = kept.renaming ? renameForm(kept, typed ?? event.label ?? event.category) : null;
   const points = event.curve ?? [];
-  kept.one.replaceChildren(
+  const parts = [
     film,
     make("h2", {}, event.label ?? event.category),
     make("p", { class: "faint" }, `${event.camera} · ${clock(event.start_ns / 1e6, true)} · ${length(event.duration_s)}${event.label ? ` · scored as ${event.category}` : ""}`),
@@ -158,7 +158,8 @@ function showOne(kept) {
     make("p", { class: "faint", role: "status" }, kept.told || KEYS),
     points.length > 1 ? withClock(points, event, film) : null,
     make("p", { class: "faint" }, `peak ${event.peak.toFixed(2)} · mean ${event.mean.toFixed(2)} · ${Math.round(100 * event.share)} % of the abnormal classes' share · ${event.state}${event.ending ? `, ended: ${event.ending}` : ""}`),
-  );
+  ];
+  kept.one.replaceChildren(...parts.filter(Boolean));
 }
 
 function filmOf(event) {
