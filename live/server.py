@@ -23,7 +23,7 @@ from aadc.live.event_api import event_routes
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
 from aadc.live.signalling import Connections
-from aadc.live.sources import CameraSource, EventSource
+from aadc.live.served import CameraSource, EventSource
 from aadc.live.status import status_routes
 from aadc.live.whep import whep_routes
 from aadc.live.whip import whip_routes

@@ -73,7 +73,7 @@ class Server:
         """Start it, and wait until it answers."""
         code = (
             "import sys, pathlib; sys.path.insert(0, sys.argv[3]); from web_server import CAMERAS, MadeEvents\n"
-            "from aadc.live.server import ServerSettings, serve; from aadc.live.sources import FixedCameras\n"
+            "from aadc.live.server import ServerSettings, serve; from aadc.live.served import FixedCameras\n"
             "folder = pathlib.Path(sys.argv[1])\n"
             f"settings = ServerSettings(folder, port=int(sys.argv[2]), **{self.settings!r})\n"
             "serve(settings, FixedCameras(CAMERAS), MadeEvents(folder / 'clips'))\n"
