@@ -59,8 +59,6 @@ def hide_credentials(text: object, secrets: Iterable[str] = ()) -> str:
     forms: set[str] = set()
     for word in secrets:
         forms |= {word, quote(word, ""), quote(word), quote_plus(word), unquote(word), repr(word)[1:-1]}
-    for form in (word, quote(word, ""), quote(word), quote_plus(word), unquote(word), repr(word)[1:-1])
-    }
     for form in sorted(forms, key=len, reverse=True):  # the longest first: a part of it would leave the rest
         if len(form) >= 3:
             told = told.replace(form, HIDDEN)
