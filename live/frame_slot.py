@@ -23,7 +23,7 @@ MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoeve
 
 
 class SlotFrame(NamedTuple):
-    """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures that were written; `epoch` and
+    """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures written; `epoch` and
     `snippet` say for which snippet it stands, by capture's count; `second` is the stream's own time, `utc_ns` when it was taken
     (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it."""
 

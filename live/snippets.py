@@ -19,18 +19,24 @@ class Due(NamedTuple):
     missing: int
 
 
+def middle_of(stride: int) -> float:
+    """Where in a snippet of `stride` frames the one lies that it is seen through offline, as a share: a half, or just below."""
+    return stride // 2 / stride
+
+
 class SnippetClock:
     """Tells of each frame whether a snippet is seen through it.
 
     Args:
         seconds: that a snippet lasts.
+        middle: share of it after which a frame is taken; see `middle_of`.
         epoch: number of the first epoch.
     """
 
-    def __init__(self, seconds: float, epoch: int = 0):
+    def __init__(self, seconds: float, middle: float = 0.5, epoch: int = 0):
         if not 0 < seconds < math.inf:
             raise ValueError(f"a snippet of {seconds} s")
-        self.seconds, self.epoch = seconds, epoch
+        self.seconds, self.middle, self.epoch = seconds, middle, epoch
         self._start: float | None = None
         self._next = 0
         self._newest = 0.0
@@ -65,4 +71,4 @@ class SnippetClock:
     def _passed(self, second: float) -> int:
         """The last snippet whose middle has come."""
         assert self._start is not None
-        return math.floor((second - self._start + _SAME_S) / self.seconds - 0.5)
+        return math.floor((second - self._start + _SAME_S) / self.seconds - self.middle)

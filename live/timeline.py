@@ -1,7 +1,7 @@
-"""Times of a stream's frames that never run backwards, whatever the camera says and whatever happens to the clock on the wall.
+"""Times of a stream's frames that never run backwards, whatever the camera says and whatever happens to the wall clock.
 
-Cameras start again at 0, leap by hours, leave times out, run slow. What is sure is when a frame came in, by the monotonic clock:
-a camera's own times are believed as long as they agree with that.
+Cameras start again at 0, leap by hours, leave times out, run slow. What is sure is when a frame came in, by the monotonic
+clock: a camera's own times are believed as long as they agree with that.
 """
 
 import time
@@ -16,8 +16,8 @@ WALL_OFF_NS = 2_000_000_000
 
 
 class Moment(NamedTuple):
-    """When a frame was taken: `second` of the stream, strictly growing; `by` what clock; `breaks` where the camera began another
-    count, so that what comes before and after does not belong together."""
+    """When a frame was taken: `second` of the stream, strictly growing; `by` what clock; `breaks` where the camera began
+    another count, so that what comes before and after does not belong together."""
 
     second: float
     by: Literal["camera", "arrival"]

@@ -1,4 +1,4 @@
-"""One frame a snippet, by time: the same scene at any rate gives the same snippets; at the training set's, the offline frames."""
+"""One frame a snippet, by time: a scene at any rate gives the same snippets; at the training set's, the offline frames."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aadc.extract.sampling import sampled_frames
-from aadc.live.snippets import MOST_CARRIED, SnippetClock
+from aadc.live.snippets import MOST_CARRIED, SnippetClock, middle_of
 
 
-def cut(times, seconds=16 / 30, end=False):
-    clock = SnippetClock(seconds)
+def cut(times, seconds=16 / 30, middle=0.5, end=False):
+    clock = SnippetClock(seconds, middle)
     found = [(due, n) for n, second in enumerate(times) if (due := clock.due(second))]
     if end and (due := clock.at_the_end()):
         found.append((due, len(times) - 1))
@@ -20,7 +20,7 @@ def cut(times, seconds=16 / 30, end=False):
 @given(st.integers(1, 400), st.integers(1, 32), st.sampled_from([24000 / 1001, 25, 30000 / 1001, 30, 50]), st.floats(0, 1e6))
 def test_at_the_training_sets_rate_the_frames_are_those_taken_offline(frames, stride, rate, start):
     times = [round(start + n / rate, 3) for n in range(frames)]
-    found = cut(times, stride / rate, end=True)
+    found = cut(times, stride / rate, middle_of(stride), end=True)
     assert [n for _, n in found] == sampled_frames(frames, stride).tolist()
     assert [due.snippet for due, _ in found] == list(range(len(found))) and not any(due.missing for due, _ in found)
 
