@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import av
 import numpy as np
@@ -97,6 +97,7 @@ class Capture:
         self._status = CameraStatus()
         self._told = self._looked = self._viewed = -np.inf
         self._newest: tuple[av.VideoFrame, av.VideoStream, Moment, int, int] | None = None
+        self._recording: _Recording | None = None
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -128,13 +129,15 @@ class Capture:
     def _read_once(self) -> None:
         """One connection, until it ends one way or another."""
         self._timeline.connected()
-        edge, is_file = LiveEdge(), self.job.kind == "file"
+        edge = LiveEdge()
         geometry: Geometry | None = None
         shape: tuple = ()
         with open_source(self.job.source, self.job.kind) as (container, stream):
             self._counts["connects"] += 1
             codec = stream.codec_context
-            codec.thread_type, codec.thread_count = ("AUTO", 2) if is_file else ("SLICE", 1)  # frame threads hold frames back
+            codec.thread_type, codec.thread_count = (
+                ("AUTO", 2) if self.job.kind == "file" else ("SLICE", 1)
+            )  # frame threads hold frames back
             for picture in self._paced(container, stream):
                 arrived_ns = time.monotonic_ns()
                 self._view.beat()
@@ -142,8 +145,8 @@ class Capture:
                     return
                 self._counts["decoded"] += 1
                 self._counts["damaged"] += bool(picture.is_corrupt)
-                stated_s = None if picture.pts is None or picture.time_base is None else float(picture.pts * picture.time_base)
-                if not is_file and not edge.reached(stated_s, arrived_ns / 1e9):
+                stated_s = _stated_s(picture)
+                if self._recording is None and not edge.reached(stated_s, arrived_ns / 1e9):
                     self._counts["backlog"] += 1
                     continue
                 if (now_shape := (picture.width, picture.height, stream.sample_aspect_ratio, picture.rotation)) != shape:
@@ -155,33 +158,31 @@ class Capture:
                 self._tell_online(container, stream, moment, stated_s, arrived_ns)
 
     def _paced(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        """Decoded pictures as they come; those of a file when their time has come."""
-        self._file_began: tuple[float, float] | None = None
+        """Decoded pictures as they come; recorded ones when their time has come."""
+        recorded = self.job.kind == "file" or (self.job.source.startswith("http") and bool(container.duration))
+        self._recording = None
         for picture in container.decode(stream):
-            if self.job.kind == "file" and picture.pts is not None and picture.time_base is not None:
-                stated_s = float(picture.pts * picture.time_base)
-                if self._file_began is None:
-                    self._file_began = stated_s, time.monotonic()
-                first, began = self._file_began
-                while (wait := began + (stated_s - first) / self.job.pace - time.monotonic()) > 0 and not self._stop.is_set():
+            if recorded and (stated_s := _stated_s(picture)) is not None:
+                if self._recording is None:
+                    now_ns, frame_s = time.monotonic_ns(), 1 / float(stream.average_rate or 25)
+                    follows_ns = self.job.began_ns + int((self._timeline.last + frame_s) * 1e9)
+                    self._recording = _Recording(stated_s, now_ns, max(now_ns, follows_ns), self.job.pace)
+                while (wait := self._recording.wait_s(stated_s)) > 0 and not self._stop.is_set():
                     self._view.beat()
                     self._stop.wait(min(wait, 1.0))
             yield picture
 
     def _due_ns(self, stated_s: float | None, arrived_ns: int) -> int:
-        """When a frame came in, for the timeline: that of a file is in time by its nature, also where it goes by faster."""
-        if self.job.kind != "file" or stated_s is None or self._file_began is None:
+        """When a frame came in, for the timeline; a recorded one is in time by its nature, at whatever pace it goes by."""
+        if self._recording is None or stated_s is None:
             return arrived_ns
-        first, began = self._file_began
-        if not hasattr(self, "_file_at") or self._file_at[0] != began:
-            self._file_at = began, max(int(began * 1e9), self.job.began_ns + int(self._status.second * 1e9))
-        return self._file_at[1] + int((stated_s - first) * 1e9)
+        return self._recording.due_ns(stated_s)
 
     def _hurry(self, codec: av.VideoCodecContext, moment: Moment, arrived_ns: int) -> None:
         """Leave out frames while the decoder is behind what comes in."""
-        lag_s = (arrived_ns - self.job.began_ns) / 1e9 - moment.second
-        if self.job.kind == "file":
+        if self._recording is not None:
             return
+        lag_s = (arrived_ns - self.job.began_ns) / 1e9 - moment.second
         if lag_s > 2 * BEHIND_S:
             codec.skip_frame = "NONKEY"
         elif lag_s > BEHIND_S:
@@ -263,6 +264,26 @@ class Capture:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, 1.0)):
             self._view.beat()
+
+
+def _stated_s(picture: av.VideoFrame) -> float | None:
+    return None if picture.pts is None or picture.time_base is None else float(picture.pts * picture.time_base)
+
+
+class _Recording(NamedTuple):
+    """When the frames of a recording are due. `first_s`: of its first frame, which came at `began_ns` and counts for the timeline
+    as of `counts_ns`; nanoseconds of the monotonic clock. `pace`: so many seconds of it go by in one."""
+
+    first_s: float
+    began_ns: int
+    counts_ns: int
+    pace: float
+
+    def wait_s(self, stated_s: float) -> float:
+        return (stated_s - self.first_s) / self.pace - (time.monotonic_ns() - self.began_ns) / 1e9
+
+    def due_ns(self, stated_s: float) -> int:
+        return self.counts_ns + int((stated_s - self.first_s) * 1e9)
 
 
 class _Painter:

@@ -18,7 +18,8 @@ _MAGIC = 0x41414443534C4F54
 _PAGE = 4096
 _WORDS = 64  # of a header, 8 bytes each
 _BUFFERS = 3
-_STATUS_BYTES = 2048
+_STATUS_BYTES = 2**16
+_START = _PAGE + _STATUS_BYTES  # of the first buffer
 MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoever writes
 
 
@@ -47,13 +48,13 @@ class FrameSlot:
     def __init__(self, descriptor: int | None = None, most_pixels: int = MOST_PIXELS):
         made = descriptor is None
         self._buffer_bytes = _round_up(most_pixels * 3) + _PAGE
-        size = _PAGE + _BUFFERS * self._buffer_bytes  # takes memory only where something was written
+        size = _START + _BUFFERS * self._buffer_bytes  # takes memory only where something was written
         if descriptor is None:
             descriptor = os.memfd_create("aadc-frame", os.MFD_CLOEXEC)
             os.ftruncate(descriptor, size)
         else:
             size = os.fstat(descriptor).st_size
-            self._buffer_bytes = (size - _PAGE) // _BUFFERS
+            self._buffer_bytes = (size - _START) // _BUFFERS
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, size)
         self._bytes = np.frombuffer(self._memory, np.uint8)
@@ -129,14 +130,14 @@ class FrameSlot:
         """Say how things are, as a small JSON record; readers get this one or the next, never a mixture."""
         content = json.dumps(status).encode()
         if len(content) > _STATUS_BYTES - 8:
-            raise ValueError("a status of more than 2 kB")
-        place = self._bytes[_WORDS * 8 : _WORDS * 8 + _STATUS_BYTES]
+            raise ValueError("a status of more than 64 kB")
+        place = self._bytes[_PAGE:_START]
         place[:8].view(np.uint32)[:] = [len(content), zlib.crc32(content)]
         place[8 : 8 + len(content)] = np.frombuffer(content, np.uint8)
 
     def told(self) -> dict:
         """What `tell` said last; empty before."""
-        place = self._bytes[_WORDS * 8 : _WORDS * 8 + _STATUS_BYTES]
+        place = self._bytes[_PAGE:_START]
         for _ in range(100):
             length, check = (int(word) for word in place[:8].view(np.uint32))
             content = place[8 : 8 + min(length, _STATUS_BYTES)].tobytes()
@@ -154,7 +155,7 @@ class FrameSlot:
         os.close(self.descriptor)
 
     def _buffer(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        start = _PAGE + number % _BUFFERS * self._buffer_bytes
+        start = _START + number % _BUFFERS * self._buffer_bytes
         whole = self._bytes[start : start + self._buffer_bytes]
         return whole[: _WORDS * 8].view(np.uint64), whole[_PAGE:]
 

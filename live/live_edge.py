@@ -5,8 +5,8 @@ _AT_MOST_S = 2.0
 
 
 class LiveEdge:
-    """A camera (or FFmpeg, while it looked what the stream is) hands over what it has in store faster than it was taken. As soon
-    as frames take about as long to come as lies between them, they are live."""
+    """A camera (or FFmpeg, while it looked what the stream is) hands over what it has in store faster than it was taken. As
+    soon as frames take about as long to come as lies between them, they are live."""
 
     def __init__(self) -> None:
         self._first: float | None = None

@@ -29,11 +29,11 @@ class Timeline:
 
     Args:
         began_ns: monotonic time that is second 0, nanoseconds.
-        last: second of the newest frame of an earlier process.
+        last: second of the newest frame of an earlier process; afterwards, of the newest frame.
     """
 
     def __init__(self, began_ns: int, last: float = -LEAST_S):
-        self._began_ns, self._last = began_ns, last
+        self._began_ns, self.last = began_ns, last
         self._offset: float | None = None
         self._doubted_since: float | None = None
         self._previous: float | None = None
@@ -54,14 +54,14 @@ class Timeline:
         if stated_s is None or not abs(stated_s) < 1e12:
             return self._moment(by_arrival, "arrival", False)
         if self._offset is None:
-            self._offset = max(by_arrival, self._last + LEAST_S) - stated_s
+            self._offset = max(by_arrival, self.last + LEAST_S) - stated_s
         off = stated_s + self._offset - by_arrival
-        if abs(off) > BELIEVED_S or stated_s + self._offset <= self._last:
+        if abs(off) > BELIEVED_S or stated_s + self._offset <= self.last:
             if self._doubted_since is None:
                 self._doubted_since = by_arrival
             if by_arrival - self._doubted_since < PERSISTS_S:
                 return self._moment(by_arrival, "arrival", False)
-            self._offset = max(by_arrival, self._last + LEAST_S) - stated_s
+            self._offset = max(by_arrival, self.last + LEAST_S) - stated_s
             breaks = True
         elif abs(off) > CALM_S and self._previous is not None:
             most = FOLLOWS * min(max(stated_s - self._previous, 0.0), 1.0)
@@ -70,8 +70,8 @@ class Timeline:
         return self._moment(stated_s + self._offset, "camera", breaks)
 
     def _moment(self, second: float, by: Literal["camera", "arrival"], breaks: bool) -> Moment:
-        self._last = max(second, self._last + LEAST_S)
-        return Moment(self._last, by, breaks)
+        self.last = max(second, self.last + LEAST_S)
+        return Moment(self.last, by, breaks)
 
 
 class UtcClock:
