@@ -15,11 +15,14 @@ SILENT_S = 4.0  # the process gave no sign of life
 
 
 class CameraStatus(Record):
-    """What capture says of a camera. Counts are since the process began: frames `decoded`, those of them left out at a
-    connection because they were old (`backlog`), `damaged` ones, `connects`. `lag_s`: how much later than the first ones frames come now;
-    `camera_off_s`: by how much the camera's own clock differs from this machine's (None: it tells no time). `clock`: whose time
-    the newest frame has. `wrong`: what ails the picture, since which second of the stream; `jumps` counts changes as a whole.
-    `error` has no password in it."""
+    """What capture says of a camera.
+
+    Counts are since the process began: frames `decoded`, those of them left out at a connection because they were old
+    (`backlog`), `damaged` ones, `connects`. `lag_s`: how much later than the first ones frames come now; `camera_off_s`: by how
+    much the camera's own clock differs from this machine's (None: it tells no time). `clock`: whose time the newest frame has.
+    `wrong`: what ails the picture, since which second of the stream; `jumps` counts changes as a whole. `error` has no password
+    in it.
+    """
 
     state: State = "disabled"
     error: str = ""

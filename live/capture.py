@@ -22,6 +22,7 @@ from aadc.live.blackouts import Blackouts
 from aadc.live.camera_state import CameraStatus, State, status_of
 from aadc.live.config import Kind
 from aadc.live.credentials import hide_credentials
+from aadc.live.following import follow_parent, read_job, until_parent_goes
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.live_edge import LiveEdge
 from aadc.live.picture_health import PictureHealth
@@ -29,7 +30,7 @@ from aadc.live.snippets import SnippetClock
 from aadc.live.sources import SOURCE_ERRORS, open_source
 from aadc.live.timeline import Moment, Timeline, UtcClock
 from aadc.manifests.files import reason
-from aadc.manifests.records import Record, parse_record
+from aadc.manifests.records import Record
 
 GOOD_S = 10.0  # a connection that lasts so long was no failure
 LOOKS_EVERY_S = 0.2  # at the picture's health
@@ -271,8 +272,8 @@ def _stated_s(picture: av.VideoFrame) -> float | None:
 
 
 class _Recording(NamedTuple):
-    """When the frames of a recording are due. `first_s`: of its first frame, which came at `began_ns` and counts for the timeline
-    as of `counts_ns`; nanoseconds of the monotonic clock. `pace`: so many seconds of it go by in one."""
+    """When the frames of a recording are due. `first_s`: of its first frame, which came at `began_ns` and counts for the
+    timeline as of `counts_ns`; nanoseconds of the monotonic clock. `pace`: so many seconds of it go by in one."""
 
     first_s: float
     began_ns: int
@@ -318,10 +319,8 @@ class _Painter:
 
 def main() -> None:
     """The process: reads its job, works until it is told to end or its parent is gone."""
-    line = sys.stdin.buffer.readline()
-    if not line:
-        os._exit(0)
-    job = parse_record(line, "the job of a capture process", CaptureJob, "this is a bug")
+    follow_parent()
+    job = read_job(CaptureJob)
     av.logging.set_level(None)  # FFmpeg's own words go to standard error, addresses and all
     frames, view = FrameSlot(job.frames), FrameSlot(job.view)
     capture = Capture(job, frames, view, status_of(view))
@@ -331,8 +330,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: _gone(capture))
     worker = threading.Thread(target=_work, args=(capture, job.secrets), daemon=True)
     worker.start()
-    while sys.stdin.buffer.read(1):
-        pass
+    until_parent_goes()
     _gone(capture)
 
 
