@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from aadc.live.back_off import BackOff
 
@@ -104,11 +105,9 @@ class Child:
             [sys.executable, "-m", self._module], stdin=subprocess.PIPE, pass_fds=self._descriptors, env=_environment()
         )
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # where it is gone already, which the next look finds
             self._process.stdin.write(json.dumps(self._job()).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # it is gone already, which the next look finds
 
     def _wait_before_next(self) -> float:
         if time.monotonic_ns() - self._began_ns > STEADY_S * 1e9:
@@ -120,10 +119,8 @@ class Child:
 
     def _gone(self) -> None:
         assert self._process is not None and self._process.stdin is not None
-        try:
+        with suppress(OSError):
             self._process.stdin.close()
-        except OSError:
-            pass
         self._process = None
 
 

@@ -13,15 +13,15 @@ Job = TypeVar("Job", bound=Record)
 
 
 def follow_parent() -> None:
-    """Have the system kill this process when its parent is gone, also while it hangs or is stopped. (By name a thread of it: the
-    parent starts all from the one that lives longest.) Ctrl-C is left to the parent."""
+    """Have the system kill this process when its parent is gone, also while it hangs or is stopped. (More
+    exactly, when that thread is gone which started this process.) Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def read_job(kind: type[Job]) -> Job:
-    """The one line of JSON on standard input that says what is to be done; command lines can be read by others. Ends the process
-    where the parent went away before it said so."""
+    """The one line of JSON on standard input that says what is to be done; command lines can be read by others. Ends the
+    process where the parent went away before it said so."""
     line = sys.stdin.buffer.readline()
     if not line:
         os._exit(0)

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 BELIEVED_S = 5.0  # further off the arrival clock, a camera's time is not believed
 PERSISTS_S = 2.0  # so long off, it is a new count of the camera's: a new epoch
 CALM_S = 0.5  # closer than this nothing is corrected: jitter of the network
-FOLLOWS = 0.002  # beyond it the camera's clock is led back, by at most this share of the time that goes by
+FOLLOWS = 0.002  # beyond it the camera's clock is led back, by at most this share of the time that goes by …
+RETURNS = 0.1  # … or by this, where frames would be from the future: the first ones were late
 LEAST_S = 1e-6
 WALL_OFF_NS = 2_000_000_000
 
@@ -64,7 +65,7 @@ class Timeline:
             self._offset = max(by_arrival, self.last + LEAST_S) - stated_s
             breaks = True
         elif abs(off) > CALM_S and self._previous is not None:
-            most = FOLLOWS * min(max(stated_s - self._previous, 0.0), 1.0)
+            most = (RETURNS if off > 0 else FOLLOWS) * min(max(stated_s - self._previous, 0.0), 1.0)
             self._offset -= max(-most, min(most, off))
         self._doubted_since, self._previous = None, stated_s
         return self._moment(stated_s + self._offset, "camera", breaks)

@@ -1,4 +1,4 @@
-"""A real RTSP server in a process of its own, which tests can stop, kill, and start again; and videos that carry their clock."""
+"""A real RTSP server in a process of its own, which tests stop, kill and start again; videos that carry their clock."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -80,7 +81,7 @@ def clock_video(path: Path, size=(320, 240), rate=25, seconds=10.0, times=None, 
         stream.width, stream.height = size
         stream.pix_fmt, stream.gop_size = "yuv420p", gop or rate
         if times is not None:
-            stream.codec_context.time_base = __import__("fractions").Fraction(1, 1000)
+            stream.codec_context.time_base = Fraction(1, 1000)
         noise = np.random.default_rng(0).integers(60, 120, (size[1], size[0], 1), dtype=np.uint8)
         for n in range(count):
             rgb = np.repeat(noise, 3, axis=2)

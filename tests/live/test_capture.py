@@ -173,7 +173,7 @@ def test_a_second_after_connecting_frames_are_fresh(rtsp_server, camera):  # noq
     door = camera(rtsp_server.url("a.mp4"))
     door.reaches("online", 15)
     time.sleep(1)
-    # Ages differ by nothing but jitter once the frames are live: a backlog would be worked off later, and show as a faster clock.
+    # Ages differ by jitter alone once the frames are live: a backlog would be worked off, and show as a faster clock.
     seen = []
     until = time.monotonic() + 3
     while time.monotonic() < until:
