@@ -5,8 +5,8 @@ import contextlib
 import ipaddress
 import logging
 import signal
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from aadc.live.accounts import account_routes
 from aadc.live.event_api import event_routes
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
-from aadc.live.signalling import Connections
 from aadc.live.served import CameraSource, EventSource
+from aadc.live.signalling import Connections
 from aadc.live.status import status_routes
 from aadc.live.whep import whep_routes
 from aadc.live.whip import whip_routes
@@ -50,7 +50,7 @@ class ServerSettings:
     `host`, `port`: where it listens. `tls`: None for TLS unless it listens on loopback alone (browsers trust that without).
     `certificate`, `key`: PEM files instead of our own. `behind_proxy`: a reverse proxy on this machine does TLS and says who
     asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: other sites' pages that
-    may publish and watch with a token. `media_addresses`, `public_address`, `take_over`, `frames`: see `MediaSettings`; the
+    may publish and watch with a token. `media_addresses` and what follows: see `MediaSettings`; the
     addresses follow `host` where none are given. `log_days`: how long the access log is kept.
     """
 
@@ -66,7 +66,8 @@ class ServerSettings:
     media_addresses: tuple[str, ...] | None = None
     public_address: str | None = None
     take_over: bool = False
-    frames: str | None = None
+    views: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     log_days: float = 365.0
 
     @property
@@ -103,7 +104,7 @@ class ServerSettings:
         if addresses is None:
             everywhere = self.host in ("0.0.0.0", "::")
             addresses = () if everywhere else ("127.0.0.1",) if self.host == "localhost" else (self.host,)
-        return MediaSettings(list(addresses), self.public_address, self.take_over, frames=self.frames)
+        return MediaSettings(list(addresses), self.public_address, self.take_over, views=self.views, jobs=self.jobs)
 
 
 def create_app(
@@ -112,8 +113,9 @@ def create_app(
     cameras: CameraSource,
     events: EventSource | None = None,
     front: ASGIApp | None = None,
+    while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Starlette:
-    """The application. `front`: the dashboard (ASGI), shown under `/ui` to who is logged in."""
+    """The application. `front`: the dashboard (ASGI), shown under `/ui` to who is logged in; `while_serving`: runs beside."""
     guard = Guard(access, settings.secure, settings.origins, lambda camera: camera in cameras.names())
     media = Media(settings.media(), lambda peer, why: connections.ended(peer, why))
     connections = Connections(media, guard, frozenset(settings.far_origins))
@@ -151,11 +153,14 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await media.start()
-        watching = asyncio.create_task(_watch_rights(connections, access, settings.log_days))
+        beside = [asyncio.create_task(_watch_rights(connections, access, settings.log_days))]
+        if while_serving is not None:
+            beside.append(asyncio.create_task(while_serving()))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in beside:
+                task.cancel()
             await media.stop()
 
     async def missing(request: Request, error: Exception) -> Response:
@@ -193,7 +198,11 @@ async def _watch_rights(connections: Connections, access: Access, log_days: floa
 
 
 def serve(
-    settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, front: ASGIApp | None = None
+    settings: ServerSettings,
+    cameras: CameraSource,
+    events: EventSource | None = None,
+    front: ASGIApp | None = None,
+    while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
@@ -230,7 +239,7 @@ def serve(
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         uvicorn.run(
-            create_app(settings, access, cameras, events, front),
+            create_app(settings, access, cameras, events, front, while_serving),
             host=settings.host,
             port=settings.port,
             proxy_headers=settings.behind_proxy,
