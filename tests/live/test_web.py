@@ -162,7 +162,8 @@ def test_the_web_process_ends_with_its_parent(tmp_path):
     """However that ends, and the media process with it."""
     job = {"data": str(tmp_path), "events": str(tmp_path / STORE), "cameras": []}
     code = (
-        "import json, subprocess, sys, time; web = subprocess.Popen([sys.executable, '-m', 'aadc.live.web'], stdin=subprocess.PIPE)\n"
+        "import subprocess, sys, time; command = [sys.executable, '-m', 'aadc.live.web']\n"
+        "web = subprocess.Popen(command, stdin=subprocess.PIPE)\n"
         "web.stdin.write(sys.argv[1].encode() + b'\\n'); web.stdin.flush(); print(web.pid, flush=True); time.sleep(600)"
     )
     with socket.socket() as probe:

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from web_peers import CELLS, Numbered, Publisher, Viewer, number_on, until
 from web_server import CAMERAS, Server, threads_and_files
 
+from aadc.live import tls
 from aadc.live.offers import LARGEST, OfferError, Way, checked, finished
 
 
@@ -487,3 +489,34 @@ def test_an_answer_names_the_public_address():
     lines = finished(answer, 1500, "203.0.113.7").splitlines()
     assert [line for line in lines if line.startswith("a=candidate")] == ["a=candidate:1 1 udp 21 203.0.113.7 40000 typ host"]
     assert lines[3:5] == ["b=AS:1500", "b=TIAS:1500000"]
+
+
+FFMPEG = """
+import sys, time; from fractions import Fraction
+import av, numpy as np
+url, token, certificate, key = sys.argv[1:]
+options = {"authorization": token, "cert_file": certificate, "key_file": key}
+with av.open(url, "w", format="whip", options=options) as out:
+    stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"})
+    stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+    for number in range(75):
+        frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), number, np.uint8), "rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        out.mux(stream.encode(frame))
+        time.sleep(0.04)
+"""
+
+
+def test_ffmpeg_publishes_with_a_certificate_of_its_own(server, tmp_path):
+    """FFmpeg's `whip` with GnuTLS makes itself one on P-224, which OpenSSL refuses ("wrong curve"); one that is given passes."""
+    certificate, key = tls.certificate(tmp_path, [])
+    arguments = [sys.executable, "-c", FFMPEG, f"{server.url}/whip/door", server.token("publish"), certificate, key]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as ffmpeg:
+        most = 0
+        end = time.monotonic() + 60
+        while ffmpeg.poll() is None and time.monotonic() < end:
+            most = max([most, *(one["received"] for one in connections(server))])
+            time.sleep(0.1)
+        assert ffmpeg.wait(1) == 0, ffmpeg.stderr.read()
+    assert most > 40
+    assert connections(server) == []  # it said DELETE
