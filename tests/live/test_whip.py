@@ -508,7 +508,7 @@ with av.open(url, "w", format="whip", options=options) as out:
 
 
 def test_ffmpeg_publishes_with_a_certificate_of_its_own(server, tmp_path):
-    """FFmpeg's `whip` with GnuTLS makes itself one on P-224, which OpenSSL refuses ("wrong curve"); one that is given passes."""
+    """FFmpeg makes itself one on P-224 (GnuTLS), which OpenSSL refuses as "wrong curve"; one that is given passes."""
     certificate, key = tls.certificate(tmp_path, [])
     arguments = [sys.executable, "-c", FFMPEG, f"{server.url}/whip/door", server.token("publish"), certificate, key]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as ffmpeg:
