@@ -14,7 +14,7 @@ from starlette.routing import Route
 from aadc.live.access import Role
 from aadc.live.accounts import json_of
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route, text_of
-from aadc.live.sources import EventSource
+from aadc.live.served import EventSource
 
 DECISIONS = ("confirmed", "dismissed", "renamed", "open")
 MOST_FOLLOWERS = 64

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aadc.live.access import Access, User
-from aadc.live.sources import CameraSource, EventSource
+from aadc.live.served import CameraSource, EventSource
 
 if TYPE_CHECKING:
     from streamlit import App

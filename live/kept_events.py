@@ -1,5 +1,6 @@
-"""The store of events as the server and the dashboard ask it: `EventSource` over `events.sqlite`, read beside its writer."""
+"""The store of events as the web server sees it: events as plain values, and decisions kept."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,82 +8,102 @@ from aadc.live.reader import KeptEvent, Reader
 from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 
-EVENTS = "events.sqlite"  # in the data folder
-_SUFFIX = {"clip": ".mp4", "thumbnail": ".jpg"}
+_WAIT_S = 30.0
 
 
 class KeptEvents:
-    """Events below a data folder. Decisions are written, all else is read. Threads may share it.
+    """`EventSource` over a store that another process writes. Decisions are written from here: rare, a row each, and SQLite
+    lets one wait for the other.
 
-    Raises:
-        UserError: the store cannot be read.
+    Args:
+        data: the data folder, for clips.
+        path: the store. It may come later.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, path: Path) -> None:
         self._data = data
-        self._store = Store(data / EVENTS)  # makes it where nothing was watched yet
-        self._reader = Reader(data / EVENTS)
+        self._path = path
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._store: Store | None = None
 
     def close(self) -> None:
-        """What was decided is on the disk then."""
-        self._reader.close()
-        self._store.close()
+        """Close what was opened."""
+        with self._lock:
+            for opened in (self._reader, self._store):
+                if opened is not None:
+                    opened.close()
 
     def newest(
         self,
         cameras: frozenset[str] | None,
-        before: str | None = None,
-        limit: int = 50,
-        words: str | None = None,
-        category: str | None = None,
-        decision: str | None = None,
+        before: str | None,
+        limit: int,
+        words: str | None,
+        category: str | None,
+        decision: str | None,
         start_ns: int | None = None,
     ) -> list[dict[str, Any]]:
-        """See `EventSource`; `start_ns`: that began then (UTC, nanoseconds) or later."""
-        number = None
-        if before is not None and (kept := self._reader.event(before)) is not None:
-            number = kept.number
-        found = self._reader.events(
+        """Newest first; see `EventSource`. `before` is an event's `number`; `start_ns`: none that began earlier."""
+        if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+            raise UserError("before must be the number of an event")
+        if not self._path.exists():  # scoring makes it, and has not begun
+            return []
+        number = int(before) if before else None
+        found = self._read().events(
             cameras, words or "", before=number, start_ns=start_ns, category=category, decision=decision, most=limit
         )
-        return [self._plain(kept) for kept in found]
+        return [_told(event) for event in found]
 
     def one(self, event: str) -> dict[str, Any] | None:
-        """See `EventSource`."""
-        kept = self._reader.event(event)
-        return self._plain(kept) if kept is not None and kept.event.id == event else None
+        """One event."""
+        found = self._read().event(event) if self._path.exists() else None
+        return _told(found) if found else None
 
     def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
-        """See `EventSource`."""
-        there = self._store.decide(event, decision, by, category).result()
-        changed = self.one(event) if there else None
-        if changed is None:
-            raise UserError("this event is no longer kept")
+        """Keep a decision; it is on the disk when this returns."""
+        with self._lock:
+            if self._store is None:
+                self._store = Store(self._path)
+            store = self._store
+        if not store.decide(event, decision, by, category).result(_WAIT_S):
+            raise UserError("there is no such event")
+        changed = self.one(event)
+        assert changed is not None
         return changed
 
     def changes(self, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """See `EventSource`."""
-        return [(kept.changed, self._plain(kept)) for kept in self._reader.changed(after, limit)]
+        """What became of events since change number `after`."""
+        if not self._path.exists():
+            return []
+        return [(event.changed, _told(event)) for event in self._read().changed(after, limit)]
 
     def file(self, event: str, kind: str) -> Path | None:
-        """See `EventSource`."""
-        kept = self._reader.event(event)
-        if kept is None or kept.event.id != event or kept.clip is None:
+        """The clip or the thumbnail beside it."""
+        found = self._read().event(event)
+        if found is None or found.clip is None:
             return None
-        path = (self._data / kept.clip).with_suffix(_SUFFIX[kind])
-        return path if path.is_file() and path.resolve().is_relative_to(self._data.resolve()) else None
+        path = (self._data / found.clip).with_suffix(".mp4" if kind == "clip" else ".jpg")
+        return path if path.resolve().is_relative_to(self._data.resolve()) else None
 
-    def health(self) -> list[dict[str, Any]]:
-        """How the parts of the system are; `utc_ns`: of the last success."""
-        return [part._asdict() for part in self._reader.health()]
+    def _read(self) -> Reader:
+        with self._lock:
+            if self._reader is None:
+                self._reader = Reader(self._path)
+            return self._reader
 
-    def _plain(self, kept: KeptEvent) -> dict[str, Any]:
-        """An event as pages and programs get it: its own values, and what was said of it."""
-        return kept.event.shape(curve=True) | {
-            "open": kept.event.open,
-            "description": kept.description,
-            "verdict": kept.verdict,
-            "label": kept.label,
-            "clip": kept.clip is not None,
-            "thumbnail": self.file(kept.event.id, "thumbnail") is not None,
-        }
+
+def _told(kept: KeptEvent) -> dict[str, Any]:
+    told = kept.event.model_dump(mode="json")
+    return {
+        **told,
+        "number": kept.number,
+        "category": kept.category,
+        "detected": kept.event.category,
+        "description": kept.description,
+        "how": kept.how,
+        "clip": kept.clip is not None,
+        "verdict": kept.verdict,
+        "label": kept.label,
+        "changed": kept.changed,
+    }

@@ -32,13 +32,20 @@ _log = logging.getLogger(__name__)
 class MediaSettings:
     """What the media process is started with. `addresses`: where it takes media from (IP addresses of this machine; none: all
     but loopback); `public_address`: what this machine is called from outside; `take_over`: a second publisher replaces the
-    first; `most`: connections at once; `frames`: `module:function` that gives the `Frames` to use (none: in memory)."""
+    first; `most`: connections at once. `views`: descriptors of the slots with what is shown, by camera, and `jobs` of those
+    that peers send (see `peer_slots.Slots`); none: what comes is kept in memory and shown."""
 
     addresses: list[str] = field(default_factory=lambda: ["127.0.0.1"])
     public_address: str | None = None
     take_over: bool = False
     most: int = 64
-    frames: str | None = None
+    views: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All that the process is handed."""
+        return [*self.views.values(), *(job["frames"] for job in self.jobs.values())]
 
 
 class MediaError(Exception):
@@ -145,7 +152,12 @@ class Media:
         with theirs:
             code = "import sys; from aadc.live.media import main; main(int(sys.argv[1]))"
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", code, str(theirs.fileno()), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL
+                sys.executable,
+                "-c",
+                code,
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno(), *self._settings.descriptors],
+                stdin=asyncio.subprocess.DEVNULL,
             )
         self.starts += 1
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
@@ -200,7 +212,7 @@ async def _serve(line: socket.socket) -> None:
         return
     settings = MediaSettings(**first[0])
     _take_media_on(settings.addresses)
-    frames = _frames(settings.frames)
+    frames = _frames(settings)
     peers = Peers(
         frames,
         lambda peer, why: _write(writer, {"gone": peer, "why": why}),
@@ -214,8 +226,10 @@ async def _serve(line: socket.socket) -> None:
     _write(writer, {"ready": True})
     reading = asyncio.create_task(_read_questions(reader, writer, desk))
     stopping = asyncio.create_task(stop.wait())
+    beating = asyncio.create_task(_beat(frames))
     await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
     reading.cancel()
+    beating.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(peers.close(), 3)
 
@@ -307,14 +321,19 @@ def _jpeg(rgb: Any) -> bytes:
     return file.getvalue()
 
 
-def _frames(where: str | None) -> Frames:
-    if where is None:
+def _frames(settings: MediaSettings) -> Frames:
+    if not settings.views:
         return InMemory()
-    import importlib
+    from aadc.live.capture import CaptureJob
+    from aadc.live.peer_slots import Slots
 
-    module, _, name = where.partition(":")
-    frames: Frames = getattr(importlib.import_module(module), name)()
-    return frames
+    return Slots(settings.views, {camera: CaptureJob.model_validate(job) for camera, job in settings.jobs.items()})
+
+
+async def _beat(frames: Frames) -> None:
+    while True:
+        frames.beat()
+        await asyncio.sleep(0.5)
 
 
 def _take_media_on(addresses: list[str]) -> None:

@@ -5,8 +5,8 @@ import contextlib
 import ipaddress
 import logging
 import signal
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from aadc.live.accounts import account_routes
 from aadc.live.event_api import event_routes
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
+from aadc.live.served import CameraSource, EventSource
 from aadc.live.signalling import Connections
-from aadc.live.sources import CameraSource, EventSource
 from aadc.live.status import status_routes
 from aadc.live.whep import whep_routes
 from aadc.live.whip import whip_routes
@@ -54,7 +54,7 @@ class ServerSettings:
     `host`, `port`: where it listens. `tls`: None for TLS unless it listens on loopback alone (browsers trust that without).
     `certificate`, `key`: PEM files instead of our own. `behind_proxy`: a reverse proxy on this machine does TLS and says who
     asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: other sites' pages that
-    may publish and watch with a token. `media_addresses`, `public_address`, `take_over`, `frames`: see `MediaSettings`; the
+    may publish and watch with a token. `media_addresses` and what follows: see `MediaSettings`; the
     addresses follow `host` where none are given. `log_days`: how long the access log is kept.
     """
 
@@ -70,7 +70,8 @@ class ServerSettings:
     media_addresses: tuple[str, ...] | None = None
     public_address: str | None = None
     take_over: bool = False
-    frames: str | None = None
+    views: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     log_days: float = 365.0
 
     @property
@@ -107,7 +108,7 @@ class ServerSettings:
         if addresses is None:
             everywhere = self.host in ("0.0.0.0", "::")
             addresses = () if everywhere else ("127.0.0.1",) if self.host == "localhost" else (self.host,)
-        return MediaSettings(list(addresses), self.public_address, self.take_over, frames=self.frames)
+        return MediaSettings(list(addresses), self.public_address, self.take_over, views=self.views, jobs=self.jobs)
 
 
 def create_app(
@@ -116,8 +117,9 @@ def create_app(
     cameras: CameraSource,
     events: EventSource | None = None,
     with_front: bool = False,
+    while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Starlette:
-    """The application. `with_front`: with the dashboard, under `/ui`, for who is logged in."""
+    """The application. `with_front`: with the dashboard, under `/ui`, for who is logged in; `while_serving`: runs beside."""
     guard = Guard(access, settings.secure, settings.origins, lambda camera: camera in cameras.names())
     media = Media(settings.media(), lambda peer, why: connections.ended(peer, why))
     connections = Connections(media, guard, frozenset(settings.far_origins))
@@ -164,7 +166,11 @@ def create_app(
                 await inside.enter_async_context(front.lifespan()(app))
             inside.push_async_callback(media.stop)
             await media.start()
-            inside.callback(asyncio.create_task(_watch_rights(connections, access, settings.log_days)).cancel)
+            beside = [_watch_rights(connections, access, settings.log_days)]
+            if while_serving is not None:
+                beside.append(while_serving())
+            for work in beside:
+                inside.callback(asyncio.create_task(work).cancel)
             yield
 
     async def missing(request: Request, error: Exception) -> Response:
@@ -201,7 +207,13 @@ async def _watch_rights(connections: Connections, access: Access, log_days: floa
         await asyncio.sleep(_ASK_RIGHTS_S)
 
 
-def serve(settings: ServerSettings, cameras: CameraSource, events: EventSource | None = None, with_front: bool = False) -> None:
+def serve(
+    settings: ServerSettings,
+    cameras: CameraSource,
+    events: EventSource | None = None,
+    with_front: bool = False,
+    while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
     Raises:
@@ -237,7 +249,7 @@ def serve(settings: ServerSettings, cameras: CameraSource, events: EventSource |
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         uvicorn.run(
-            create_app(settings, access, cameras, events, with_front),
+            create_app(settings, access, cameras, events, with_front, while_serving),
             host=settings.host,
             port=settings.port,
             proxy_headers=settings.behind_proxy,

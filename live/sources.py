@@ -1,75 +1,43 @@
-"""What the server shows and asks of the rest of the live part: cameras with their states, events with their clips."""
+"""Opening what a camera sends: an address, a device or a file, its pictures alone; sound is never asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+
+import av
+
+from aadc.extract.open_video import VideoError, open_video, video_stream
+from aadc.live.config import Kind
+
+OPEN_S, READ_S = 6.0, 3.0  # waiting for an answer, and for the next packet
+# What an address may lead to: a playlist from the network must not open a file of this machine.
+_PROTOCOLS = {
+    "rtsp": "rtsp,rtsps,rtp,tcp,tls,crypto",
+    "rtsps": "rtsp,rtsps,rtp,tcp,tls,crypto",
+    "http": "http,https,tcp,tls,crypto,httpproxy",
+    "https": "http,https,tcp,tls,crypto,httpproxy",
+}
+SOURCE_ERRORS = (av.error.FFmpegError, OSError, ValueError, VideoError)
 
 
-class CameraSource(Protocol):
-    """Which cameras there are, and how they are."""
+@contextmanager
+def open_source(source: str, kind: Kind) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The container and its video stream; closed in the end, whatever happens.
 
-    def names(self) -> list[str]:
-        """All cameras, in the order of the configuration."""
-
-    def state(self, camera: str) -> dict[str, Any]:
-        """How a camera is, in plain values (`state`: one of `status.STATES`; numbers are exported)."""
-
-    def recent(self, camera: str) -> dict[str, Any]:
-        """What is drawn over its live picture: `at_ms` now and `scores` [UTC in ms, score, final] of the last minute or so,
-        `open_at`, `close_at`, `boxes` [left, top, right, bottom, name, score] as shares of a picture of `shape` (H, W)."""
-
-    def health(self) -> list[dict[str, Any]]:
-        """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never)."""
-
-
-class EventSource(Protocol):
-    """Events as the store keeps them, each a dict of plain values with `id` and `camera`. Called from several threads."""
-
-    def newest(
-        self,
-        cameras: frozenset[str] | None,
-        before: str | None,
-        limit: int,
-        words: str | None,
-        category: str | None,
-        decision: str | None,
-        start_ns: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
-        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` (UTC) or
-        later."""
-
-    def one(self, event: str) -> dict[str, Any] | None:
-        """One event; None where there is none."""
-
-    def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
-        """Keep a person's decision; gives the event as it is then. `UserError` where it makes no sense."""
-
-    def changes(self, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """What became of events since change number `after`, oldest first: (number, event)."""
-
-    def file(self, event: str, kind: str) -> Path | None:
-        """The event's `clip` (MP4) or `thumbnail` (JPEG); None where there is none."""
-
-
-class FixedCameras:
-    """Cameras of which nothing but the name is known."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = list(names)
-
-    def names(self) -> list[str]:
-        """All of them."""
-        return list(self._names)
-
-    def state(self, camera: str) -> dict[str, Any]:
-        """Nothing is known."""
-        return {"state": "connecting"}
-
-    def recent(self, camera: str) -> dict[str, Any]:
-        """Nothing was scored."""
-        return {"at_ms": 0, "scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
-
-    def health(self) -> list[dict[str, Any]]:
-        """Nothing is known."""
-        return []
+    Raises:
+        one of SOURCE_ERRORS: it cannot be opened. What it says may hold the address with its password.
+    """
+    if kind == "file":
+        with open_video(Path(source)) as opened:
+            yield opened
+        return
+    if kind == "device":
+        container = av.open(source, format="v4l2", timeout=(OPEN_S, READ_S))
+    else:
+        scheme = source.partition(":")[0].lower()
+        options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": "1000000"}
+        if scheme.startswith("rtsp"):
+            options |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+        container = av.open(source, timeout=(OPEN_S, READ_S), options=options, metadata_errors="replace")
+    with container:
+        yield container, video_stream(container)

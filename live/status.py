@@ -15,8 +15,8 @@ from starlette.routing import Route
 from aadc.live.access import Role, Use
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route
 from aadc.live.media import Media, MediaError
+from aadc.live.served import CameraSource
 from aadc.live.signalling import Connections, told
-from aadc.live.sources import CameraSource
 
 STATES = ("connecting", "online", "stalled", "offline", "disabled")
 

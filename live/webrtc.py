@@ -17,7 +17,6 @@ from typing import Any
 import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av.video.reformatter import VideoReformatter
 
 from aadc.live.broadcast import Broadcast, ViewerTrack
 from aadc.live.frames import Frames
@@ -125,6 +124,8 @@ class Peers:
             BusyError: somebody else publishes, or too many are connected.
         """
         offer = checked(offer_text, Way.IN)
+        if not self._frames.takes(camera):
+            raise BusyError("this camera is read from its own source; publishers send to those whose source is webrtc")
         if camera in self._publishing:
             raise BusyError("another publisher is just connecting to this camera")
         self._publishing.add(camera)
@@ -155,6 +156,8 @@ class Peers:
         if peer is None:
             return False
         await self._close(peer)
+        if peer.way is Way.IN:
+            self._frames.gone(peer.camera, why or "the publisher left")
         if why is not None:
             self._ended(peer.id, why)
         return True
@@ -198,6 +201,8 @@ class Peers:
         finally:
             self._making -= 1
         self._peers[peer.id] = peer
+        if way is Way.IN:
+            self._frames.connected(camera)
         connection.on("connectionstatechange", lambda: self._changed(peer))
         peer.tasks.append(asyncio.create_task(self._give_up(peer)))
         return peer.id, answer
@@ -250,18 +255,11 @@ class Peers:
             hand_on.cancel()
 
     async def _hand_on(self, peer: Peer, waiting: asyncio.Queue[tuple[av.VideoFrame, int]]) -> None:
-        reformatter = VideoReformatter()  # one a connection: each keeps megabytes
         loop = asyncio.get_running_loop()
-
-        def put(frame: av.VideoFrame, arrived_ns: int) -> None:
-            rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-            pts_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
-            self._frames.put(peer.camera, rgb, pts_s, arrived_ns)
-
         while True:
             frame, arrived_ns = await waiting.get()
             try:
-                await loop.run_in_executor(self._threads, put, frame, arrived_ns)
+                await loop.run_in_executor(self._threads, self._frames.put, peer.camera, frame, arrived_ns)
             except Exception:  # one picture; the next may pass, and the track must be read on
                 _log.exception("a picture of %r was lost", peer.camera)
                 continue

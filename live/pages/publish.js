@@ -114,9 +114,11 @@ async function once(now) {
     now.where = await connect(connection, `/whip/${encodeURIComponent(camera.value)}`, who);
     let sent = 0;
     let silent = 0;
+    let away = 0;
     while (!now.stopped) {
       await sleep(1000);
-      if (["failed", "closed"].includes(connection.connectionState)) throw new Error("the connection was lost");
+      away = connection.connectionState === "disconnected" ? away + 1 : 0;
+      if (away > 4 || ["failed", "closed"].includes(connection.connectionState)) throw new Error("the connection was lost");
       const video = await outbound(connection);
       silent = video && video.framesSent > sent ? 0 : silent + 1;
       sent = video?.framesSent ?? sent;

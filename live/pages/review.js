@@ -90,7 +90,7 @@ function say(kept, words) {
 
 function showList(kept) {
   const { events, filtered } = kept.data;
-  const key = JSON.stringify([events.map((event) => [event.id, event.verdict, event.label, event.description, event.clip, event.state, event.open]), kept.open?.id]);
+  const key = JSON.stringify([events.map((event) => [event.id, event.verdict, event.label, event.description, event.clip, event.state, event.ending]), kept.open?.id]);
   if (kept.shownList === key) return;
   kept.shownList = key;
   kept.cards ??= new Map();
@@ -114,13 +114,13 @@ function fillCard(card, event, current, choose) {
   card.choose = choose;
   card.setAttribute("aria-current", current);
   const still = card.querySelector(".still") ?? make("div", { class: "still" });
-  if (event.thumbnail && !still.firstChild) {
+  if (event.clip && !still.firstChild) {
     still.append(make("img", { src: `/clips/${encodeURIComponent(event.id)}.jpg`, alt: "", loading: "lazy" }));
   }
   const words = make(
     "span",
     {},
-    make("b", {}, event.label ?? event.category),
+    make("b", {}, event.category),
     make("span", { class: "faint" }, `${event.camera} · ${clock(event.start_ns / 1e6)}`),
     make("span", { class: "faint verdict", "data-verdict": event.verdict ?? "" }, state(event)),
   );
@@ -129,7 +129,7 @@ function fillCard(card, event, current, choose) {
 
 function state(event) {
   if (event.verdict) return event.verdict;
-  if (event.open) return event.state === "provisional" ? "happening, provisional" : "happening";
+  if (event.ending === null) return event.state === "provisional" ? "happening, provisional" : "happening";
   return `to review · peak ${event.peak.toFixed(2)}`;
 }
 
@@ -145,13 +145,13 @@ function showOne(kept) {
   const may = kept.data.may_decide;
   const deed = (what, words, letter) =>
     make("button", { disabled: !may, "aria-pressed": String(event.verdict === what), onclick: () => act(kept, what) }, words, make("kbd", {}, letter));
-  const rename = kept.renaming ? renameForm(kept, typed ?? event.label ?? event.category) : null;
+  const rename = kept.renaming ? renameForm(kept, typed ?? event.category) : null;
   const points = event.curve ?? [];
   const parts = [
     film,
-    make("h2", {}, event.label ?? event.category),
-    make("p", { class: "faint" }, `${event.camera} · ${clock(event.start_ns / 1e6, true)} · ${length(event.duration_s)}${event.label ? ` · scored as ${event.category}` : ""}`),
-    make("p", {}, event.description || (event.open ? "Still happening; words come when it has ended." : "")),
+    make("h2", {}, event.category),
+    make("p", { class: "faint" }, `${event.camera} · ${clock(event.start_ns / 1e6, true)} · ${length(event.end_s - event.start_s)}${event.label ? ` · scored as ${event.detected}` : ""}`),
+    make("p", {}, event.description || (event.ending === null ? "Still happening; words come when it has ended." : "")),
     make("div", { class: "deeds" }, deed("confirmed", "Confirm", "c"), deed("dismissed", "Dismiss", "d"), deed("renamed", "Rename", "r"),
       make("button", { disabled: !may || !kept.undo, onclick: () => act(kept, "undo") }, "Undo", make("kbd", {}, "u"))),
     rename,
@@ -165,7 +165,7 @@ function showOne(kept) {
 function filmOf(event) {
   const stage = make("div", { class: "stage" });
   if (!event.clip) {
-    stage.append(make("div", { class: "still" }, event.open ? "the clip comes when it has ended" : "no clip is kept (any more)"));
+    stage.append(make("div", { class: "still" }, event.ending === null ? "the clip comes when it has ended" : "no clip is kept (any more)"));
     return stage;
   }
   const address = `/clips/${encodeURIComponent(event.id)}`;

@@ -70,7 +70,7 @@ function made(name) {
       if (now.dropped) words.push(`${now.dropped} dropped`);
       if (now.problem) words.push(now.problem);
       facts.textContent = words.join(" · ");
-      last.textContent = event ? `last: ${event.label ?? event.category}, ${ago(event.start_ns / 1e6, at)}` : "no event yet";
+      last.textContent = event ? `last: ${event.category}, ${ago(event.start_ns / 1e6, at)}` : "no event yet";
     },
   };
 }

@@ -212,7 +212,7 @@ def test_a_link_with_a_token_publishes_without_a_login(browser, server):
     assert server.admin.delete(f"/api/tokens/{number}").status_code == 200
     assert gone(server, 10)
     is_state(page, "error", 30)
-    page.wait_for_function("document.getElementById('state').textContent.includes('token does not hold')", timeout=30_000)
+    page.get_by_text("token does not hold").wait_for(timeout=20_000)
     context.close()
 
 
@@ -222,7 +222,7 @@ def test_a_link_with_a_token_publishes_without_a_login(browser, server):
         "delete window.RTCPeerConnection",
         """const set = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = function (answer) {
-          return set.call(this, { type: answer.type, sdp: answer.sdp.replace(/127\\.0\\.0\\.1 \\d+ typ/g, "192.0.2.99 9 typ") });
+          return set.call(this, { type: answer.type, sdp: answer.sdp.replace(/ice-pwd:..../g, "ice-pwd:none") });
         };""",
     ],
     ids=["no WebRTC", "no way through"],

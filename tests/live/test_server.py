@@ -19,8 +19,8 @@ from aadc.live import access as access_module
 from aadc.live import event_api, tls, whep
 from aadc.live.access import Access, Role, Use, csrf_token
 from aadc.live.guard import Needs, route
+from aadc.live.served import FixedCameras
 from aadc.live.server import ServerSettings, create_app, serve
-from aadc.live.sources import FixedCameras
 from aadc.manifests.errors import UserError
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

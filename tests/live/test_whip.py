@@ -6,13 +6,13 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import av
 import httpx
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,12 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("aiortc")
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
+from web_peers import CELLS, Numbered, Publisher, Viewer, number_on, until
 from web_server import CAMERAS, Server, threads_and_files
 
+from aadc.live import tls
 from aadc.live.offers import LARGEST, OfferError, Way, checked, finished
-
-CELLS = 12  # bits of a picture's number, as bright and dark columns
 
 
 @pytest.fixture(scope="module")
@@ -41,107 +40,6 @@ def server(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def on_loopback(monkeypatch):
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
-
-
-class Numbered(VideoStreamTrack):
-    """Pictures that carry their number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-
-    async def recv(self):
-        pts, time_base = await self.next_timestamp()
-        self.number += 1
-        bits = [self.number >> bit & 1 for bit in range(CELLS)]
-        rgb = np.zeros((CELLS * 16, CELLS * 20, 3), np.uint8)
-        rgb[:] = np.repeat(np.array(bits, np.uint8) * 200 + 20, 20)[None, :, None]
-        frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
-        frame.pts, frame.time_base = pts, time_base
-        return frame
-
-
-def number_on(rgb: np.ndarray) -> int:
-    """The number a picture carries."""
-    columns = rgb[:, :, 1].mean(0)
-    cells = columns.reshape(CELLS, -1)[:, 4:-4].mean(1)
-    return sum(1 << bit for bit, value in enumerate(cells) if value > 120)
-
-
-class Publisher:
-    """A WHIP client."""
-
-    def __init__(self, server: Server, camera: str = "door") -> None:
-        self.http = httpx.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"Bearer {server.token('publish', camera)}"}, timeout=20
-        )
-        self.camera = camera
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.track = Numbered()
-
-    async def start(self, change=lambda sdp: sdp, change_answer=lambda sdp: sdp) -> httpx.Response:
-        self.connection.addTransceiver(self.track, "sendonly")
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        answer = await self.post(change(self.connection.localDescription.sdp))
-        if answer.status_code == 201:
-            self.where = answer.headers["location"]
-            await self.connection.setRemoteDescription(RTCSessionDescription(change_answer(answer.text), "answer"))
-        return answer
-
-    async def post(self, sdp: str, **headers) -> httpx.Response:
-        from urllib.parse import quote
-
-        return await self.http.post(
-            f"/whip/{quote(self.camera)}", content=sdp, headers={"Content-Type": "application/sdp", **headers}
-        )
-
-    async def stop(self) -> None:
-        await self.connection.close()
-        await self.http.aclose()
-
-
-class Viewer:
-    """A WHEP client, which notes the numbers on the pictures it gets, and when."""
-
-    def __init__(self, server: Server, camera: str = "door") -> None:
-        self.http = httpx.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"Bearer {server.token('watch', camera)}"}, timeout=20
-        )
-        self.camera = camera
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.seen: list[int] = []
-        self.times: list[float] = []
-
-    async def start(self, change_answer=lambda sdp: sdp) -> None:
-        self.connection.addTransceiver("video", "recvonly")
-        self.connection.on("track", lambda track: setattr(self, "reading", asyncio.ensure_future(self._read(track))))
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        answer = await self.http.post(
-            f"/whep/{self.camera}", content=self.connection.localDescription.sdp, headers={"Content-Type": "application/sdp"}
-        )
-        assert answer.status_code == 201, answer.text
-        self.where = answer.headers["location"]
-        await self.connection.setRemoteDescription(RTCSessionDescription(change_answer(answer.text), "answer"))
-
-    async def _read(self, track) -> None:
-        with contextlib.suppress(MediaStreamError):
-            while True:
-                frame = await track.recv()
-                self.seen.append(number_on(frame.to_ndarray(format="rgb24")))
-                self.times.append(time.monotonic())
-
-    async def stop(self) -> None:
-        await self.connection.close()
-        await self.http.aclose()
-
-
-async def until(true, within_s: float = 20.0):
-    """Wait until something is true; gives it."""
-    end = time.monotonic() + within_s
-    while not (value := true()):
-        assert time.monotonic() < end, "it did not come true"
-        await asyncio.sleep(0.05)
-    return value
 
 
 def connections(server: Server) -> list[dict]:
@@ -591,3 +489,34 @@ def test_an_answer_names_the_public_address():
     lines = finished(answer, 1500, "203.0.113.7").splitlines()
     assert [line for line in lines if line.startswith("a=candidate")] == ["a=candidate:1 1 udp 21 203.0.113.7 40000 typ host"]
     assert lines[3:5] == ["b=AS:1500", "b=TIAS:1500000"]
+
+
+FFMPEG = """
+import sys, time; from fractions import Fraction
+import av, numpy as np
+url, token, certificate, key = sys.argv[1:]
+options = {"authorization": token, "cert_file": certificate, "key_file": key}
+with av.open(url, "w", format="whip", options=options) as out:
+    stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"})
+    stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+    for number in range(75):
+        frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), number, np.uint8), "rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        out.mux(stream.encode(frame))
+        time.sleep(0.04)
+"""
+
+
+def test_ffmpeg_publishes_with_a_certificate_of_its_own(server, tmp_path):
+    """FFmpeg makes itself one on P-224 (GnuTLS), which OpenSSL refuses as "wrong curve"; one that is given passes."""
+    certificate, key = tls.certificate(tmp_path, [])
+    arguments = [sys.executable, "-c", FFMPEG, f"{server.url}/whip/door", server.token("publish"), certificate, key]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as ffmpeg:
+        most = 0
+        end = time.monotonic() + 60
+        while ffmpeg.poll() is None and time.monotonic() < end:
+            most = max([most, *(one["received"] for one in connections(server))])
+            time.sleep(0.1)
+        assert ffmpeg.wait(1) == 0, ffmpeg.stderr.read()
+    assert most > 40
+    assert connections(server) == []  # it said DELETE

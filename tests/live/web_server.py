@@ -1,6 +1,7 @@
 """A server as it runs: a process of its own with two cameras and a few events. And the events it shows."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -54,8 +55,8 @@ class MadeEvents:
 class Server:
     """The process, its address, and an administrator's client."""
 
-    def __init__(self, folder: Path, **settings) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, job: dict | None = None, descriptors: tuple[int, ...] = (), **settings) -> None:
+        self.folder, self.job, self.descriptors = folder, job, descriptors
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -73,14 +74,22 @@ class Server:
         """Start it, and wait until it answers."""
         code = (
             "import sys, pathlib; sys.path.insert(0, sys.argv[3]); from web_server import CAMERAS, MadeEvents\n"
-            "from aadc.live.server import ServerSettings, serve; from aadc.live.sources import FixedCameras\n"
+            "from aadc.live.server import ServerSettings, serve; from aadc.live.served import FixedCameras\n"
             "folder = pathlib.Path(sys.argv[1])\n"
             f"settings = ServerSettings(folder, port=int(sys.argv[2]), **{self.settings!r})\n"
             "serve(settings, FixedCameras(CAMERAS), MadeEvents(folder / 'clips'))\n"
         )
         self.out = (self.folder / "said.txt").open("a+")
         arguments = [sys.executable, "-c", code, str(self.folder), str(self.port), str(Path(__file__).parent)]
-        self.process = subprocess.Popen(arguments, stdout=self.out, stderr=subprocess.STDOUT)
+        if self.job is None:
+            self.process = subprocess.Popen(arguments, stdout=self.out, stderr=subprocess.STDOUT)
+        else:  # as the parent of all starts it
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "aadc.live.web"], stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT,
+                pass_fds=self.descriptors,
+            )  # fmt: skip
+            self.process.stdin.write(json.dumps({**self.job, "port": self.port}).encode() + b"\n")
+            self.process.stdin.flush()
         until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(httpx.HTTPError):
