@@ -1,6 +1,7 @@
 """One clip: a fragmented MP4 that plays up to its last half second whenever writing stops, be it by kill -9 or a full disk."""
 
 import io
+import struct
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -76,6 +77,31 @@ class ClipFile:
         """Close it without a word: nothing more can be written."""
         with suppress(OSError, av.error.FFmpegError):
             self._out.close()
+
+
+def cut_torn(path: Path) -> int:
+    """Cut off the fragment that was being written when the process was killed: players stop with an error at half of one.
+
+    A file is boxes, each with its size and kind before it (ISO/IEC 14496-12, 4.2); a `moof` is worth nothing without the `mdat`
+    that follows. Gives how many bytes went.
+
+    Raises:
+        OSError: the file cannot be read or changed.
+    """
+    with path.open("r+b") as file:
+        size = file.seek(0, io.SEEK_END)
+        at = whole = 0
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:  # then eight bytes say it
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8 or at + length > size:
+                break
+            at += length
+            whole = whole if kind == b"moof" else at
+        file.truncate(whole)
+    return size - whole
 
 
 def seconds_of(path: Path) -> float | None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import av
 from av.video.reformatter import VideoReformatter
 
-from aadc.live.clip_file import ClipFile, make_thumbnail, seconds_of
+from aadc.live.clip_file import ClipFile, cut_torn, make_thumbnail, seconds_of
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
 from aadc.live.reader import Reader
 from aadc.live.store import Store
@@ -209,6 +209,8 @@ def complete(data: Path, event: Event, boxes: Sequence[tuple[float, Sequence[Box
         from_s: second of the stream at which it begins; None: not known any more.
     """
     path = clip_path(event)
+    with suppress(OSError):
+        cut_torn(data / path)
     if seconds_of(data / path) is None:
         remove_clip(data, path)
         return None
