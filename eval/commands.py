@@ -2,6 +2,7 @@
 `split_command`, `score_command` and `table_command`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead, load_head
 from aadc.head.text_tower import load_tower
+from aadc.head.window import AHEAD, Window, check_window
 from aadc.manifests.card import read_card
 from aadc.manifests.errors import UserError
 from aadc.manifests.shown import say
@@ -39,10 +41,28 @@ def load(run: RunFolder, choice: Choice, clip: str | None, device: str) -> Loade
     device = choose_device(device)
     loaded = load_head(choice.head_of(run))
     loaded.model.to(device)
+    loaded = replace(loaded, window=window_of(choice, loaded))
     if choice.classes is None:
         return loaded
     made_with = {"source": loaded.clip, "weights": loaded.clip_weights}
     return score_against(loaded, read_card(choice.classes), load_tower(made_with, clip), device)
+
+
+def window_of(choice: Choice, head: LoadedHead) -> Window | None:
+    """By what each snippet is scored: the window that was asked for, else the head's own; None: the whole video.
+
+    Raises:
+        UserError: a window that does not hold the snippet it scores, or a look-ahead where there is none.
+    """
+    rows = head.config.window if choice.window is None else choice.window
+    if rows == 0:
+        if choice.ahead != AHEAD:
+            raise UserError("--ahead is of a window, and there is none: the whole video is seen; give --window, say 256")
+        return None
+    try:
+        return check_window(rows, choice.ahead)
+    except ValueError as error:
+        raise UserError(f"--window {rows} --ahead {choice.ahead}: {error}") from None
 
 
 def say_caution(shards: ShardSet, source: str = "") -> str | None:

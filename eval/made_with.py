@@ -17,6 +17,7 @@ from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead, read_record
 from aadc.head.published import sha256_of
+from aadc.head.window import AHEAD
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.shown import shown
@@ -28,13 +29,17 @@ _THIS_TIME = ("command", "date")  # of the block: they differ between two comman
 
 @dataclass(frozen=True)
 class Choice:
-    """What a command was asked to score with what. `head` and `classes` None: those of the run; `out` None: below its eval/."""
+    """What a command was asked to score with what. `head` and `classes` None: those of the run; `out` None: below its eval/.
+    `window`, snippets that a score is made from, `ahead` of them after it: None for what the head was trained with, 0 for the
+    whole video."""
 
     split: str = "test"
     threshold: float = THRESHOLD
     head: Path | None = None
     classes: Path | None = None
     out: Path | None = None
+    window: int | None = None
+    ahead: int = AHEAD
 
     def head_of(self, run: RunFolder) -> Path:
         return self.head or run.head
@@ -53,6 +58,8 @@ class Choice:
             parts.append(f"{_plain(self.classes.stem)}-{sha256_of(self.classes)[:8]}")
         if self.threshold != THRESHOLD:
             parts.append(f"threshold-{self.threshold}")
+        if self.window is not None:
+            parts.append(f"window-{self.window}" + (f"-ahead-{self.ahead}" if self.ahead != AHEAD else ""))
         return run.eval / "-".join([self.split, *parts]) if parts or self.split != "test" else run.eval
 
     def command(self) -> str:
@@ -62,6 +69,8 @@ class Choice:
         for name, path in (("--head", self.head), ("--classes", self.classes), ("--out", self.out)):
             words += [name, str(path)] if path is not None else []
         words += ["--threshold", str(self.threshold)] if self.threshold != THRESHOLD else []
+        words += ["--window", str(self.window)] if self.window is not None else []
+        words += ["--ahead", str(self.ahead)] if self.ahead != AHEAD else []
         return shlex.join(words)
 
 
@@ -111,6 +120,7 @@ def video_made_with(run: RunFolder, choice: Choice, head: LoadedHead, models: Ma
         "head": about_head(choice.head_of(run), head),
         "classes": {"title": head.card.title, "sha256": _digest(head.card.model_dump_json()), "card": _text(choice.classes)},
         "threshold": choice.threshold,
+        "window": None if head.window is None else head.window._asdict(),
         "fingerprint": head.fingerprint,
         "models": about_models(models),
     }

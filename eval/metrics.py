@@ -13,7 +13,8 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 @dataclass(frozen=True)
 class ScoredVideo:
     """A test video with its scores: frame scores float (F,), frame truth bool (F,) or None where unknown, abnormal or not,
-    labels, and the class probabilities of its snippets float (T, C)."""
+    labels, and the class probabilities of its snippets float (T, C). `own_score` and `own_classes` (C,) are what a head says of
+    the video as a whole (eq. 7, 9, 10); scores of other methods have none."""
 
     video: str
     labels: tuple[str, ...]
@@ -22,6 +23,8 @@ class ScoredVideo:
     score: np.ndarray
     truth: np.ndarray | None
     classes: np.ndarray
+    own_score: float | None = None
+    own_classes: np.ndarray | None = None
 
     @property
     def known_truth(self) -> np.ndarray:
@@ -138,10 +141,13 @@ def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict
 
 
 def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarray:
-    """A score for each video (V,): the mean over its k highest snippets, as in training (eq. 7). Frames past the last snippet
-    count for nothing here, however many there are."""
-    snippets = [video.score[::stride][: len(video.classes)] for video in videos]
-    return np.array([np.sort(scores)[::-1][:k].mean() for scores in snippets])
+    """A score for each video (V,): the head's own (eq. 7, as trained). Where there is none, the mean over its k highest
+    snippets; frames past the last snippet count for nothing then, however many there are."""
+
+    def of_snippets(video: ScoredVideo) -> float:
+        return float(np.sort(video.score[::stride][: len(video.classes)])[::-1][:k].mean())
+
+    return np.array([of_snippets(video) if video.own_score is None else video.own_score for video in videos])
 
 
 def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:
@@ -151,12 +157,13 @@ def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[st
 
 
 def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:
-    """Class probabilities of each video (V, C): per class the mean of the k highest snippets, as MIL-Align (eq. 9)."""
-    return np.stack([top_k_means(video.classes, k) for video in videos])
+    """Class probabilities of each video (V, C): the head's own (eq. 9, 10, as trained). Where there are none, per class the
+    mean of the k highest snippets."""
+    return np.stack([top_k_means(video.classes, k) if video.own_classes is None else video.own_classes for video in videos])
 
 
 def top_k_means(classes_TC: np.ndarray, k: int) -> np.ndarray:
-    """Mean of the k highest values of each class in a video (C,), of all where it has fewer snippets (eq. 9)."""
+    """Mean of the k highest values of each class in a video (C,), of all where it has fewer snippets."""
     return np.sort(classes_TC, axis=0)[::-1][:k].mean(0)
 
 

@@ -146,7 +146,7 @@ def make_pages(split: ScoredSplit, shards: ShardSet, descriptions: Sequence[Mapp
         choice = split.kinds.count("abnormal" if video.abnormal else "normal") > 1
         best = int(anomaly.argmax())
         text = told.get(row.video, {})
-        if text and not still_true(text, facts_of(scored, scored.features, split.classes, split.k, names), words):
+        if text and not still_true(text, facts_of(scored, scored.features, split.classes, names), words):
             text = {}
         pages.append(
             Page(

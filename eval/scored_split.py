@@ -52,6 +52,7 @@ class ScoredSplit:
             score,
             truth,
             scored.snippets.classes,
+            *scored.snippets.video,
         )
 
     def frames(self, row: Row) -> int:

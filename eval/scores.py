@@ -17,6 +17,7 @@ from aadc.extract.shards import ShardSet
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.scoring import SnippetScores, score_video
+from aadc.head.video_score import VideoScore
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import replacing
 from aadc.manifests.manifest import Row
@@ -29,11 +30,12 @@ _SLACK = 2**20
 
 @dataclass(frozen=True)
 class KeptScores:
-    """As `SnippetScores` with `anomaly` (T,) and `classes` (T, C) alone. F (T, D) is a hundred times as large and only the
-    describer asks for it, a video at a time: it is computed again each time it is asked for."""
+    """As `SnippetScores` with `anomaly` (T,), `classes` (T, C) and `video` alone. F (T, D) is a hundred times as large and only
+    the describer asks for it, a video at a time: it is computed again each time it is asked for."""
 
     anomaly: np.ndarray
     classes: np.ndarray
+    video: VideoScore
     again: Callable[[], SnippetScores]
 
     @property
@@ -58,7 +60,7 @@ def score_features(head: LoadedHead, features: VideoFeatures, stride: int, thres
     """
     if not np.isfinite(features.time).all():
         raise UserError(f"{features.video}: its times are not all finite numbers; extract it again")
-    snippets = score_video(head.model, features)
+    snippets = score_video(head, features)
     kinds = [head.card.kind(name) for name in head.card.names]
     spans = find_spans(
         snippets.anomaly,
@@ -107,14 +109,14 @@ def score_split(
     scored = {}
     for key, features in shards.read_videos(there, FIELDS):
         found = score_features(head, features, stride, threshold)
-        kept = KeptScores(found.snippets.anomaly, found.snippets.classes, _scoring_again(head, shards, key))
+        kept = KeptScores(*found.snippets[:2], found.snippets.video, _scoring_again(head, shards, key))
         scored[key] = Scored(found.features, kept, found.spans)
         tell()
     return {key: scored[key] for key in there}
 
 
 def _scoring_again(head: LoadedHead, shards: ShardSet, key: str) -> Callable[[], SnippetScores]:
-    return lambda: score_video(head.model, shards.read(key, FIELDS))
+    return lambda: score_video(head, shards.read(key, FIELDS))
 
 
 def write_scores(

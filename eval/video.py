@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aadc.eval.metrics import top_k_means
 from aadc.eval.out_folder import writing_to
 from aadc.eval.plot import plot_scores
 from aadc.eval.scores import Scored, score_features
@@ -134,11 +133,11 @@ def write_answer(
 
 def most_like(scored: Scored, head: LoadedHead) -> tuple[str, float]:
     """The class of a whole video and its share among those of its kind: that of the span with the highest score; where there is
-    no span, the normal class whose K likeliest snippets are likeliest (eq. 9)."""
+    no span, the likeliest normal class (eq. 10)."""
     if scored.spans:
         span = max(scored.spans, key=lambda one: one.peak)
         return span.category, span.confidence
     normal = [place for place, name in enumerate(head.card.names) if head.card.kind(name) == "normal"]
-    mean = top_k_means(scored.snippets.classes, head.config.k)[normal]
-    best = int(mean.argmax())
-    return head.card.names[normal[best]], float(mean[best] / max(mean.sum(), 1e-12))
+    likely = scored.snippets.video.classes[normal]
+    best = int(likely.argmax())
+    return head.card.names[normal[best]], float(likely[best] / max(likely.sum(), 1e-12))

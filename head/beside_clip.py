@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from aadc.head.fusion import Fusion
 from aadc.head.mil_align import cosine
-from aadc.head.model import AnomalyHead, HeadOutput
+from aadc.head.model import AnomalyHead, HeadOutput, Rows
+from aadc.head.window import Window
 
 
 class BesideClip(nn.Module):
@@ -44,9 +45,17 @@ class BesideClip(nn.Module):
     def text_features(self) -> Tensor:
         return self.head.text_features
 
-    def forward(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor) -> HeadOutput:
+    def forward(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor, *, window: Window | None = None) -> HeadOutput:
+        """As `AnomalyHead`."""
+        return self.answer(self.rows(detr_BTD, vis_BTC, valid_BT), valid_BT, window)
+
+    def rows(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor) -> Rows:
         """As `AnomalyHead`. CLIP judges the mean of a frame's things; a cosine does not ask for its length."""
-        output = self.head(detr_BTD, vis_BTC, valid_BT)
         mean_BTC = vis_BTC.sum(2) if self.pooling == "attention" else vis_BTC
-        own_BTC = self.scale * cosine(mean_BTC, self.clip_text)
-        return output._replace(class_logits_BTC=output.class_logits_BTC + own_BTC)
+        return self.head.rows(detr_BTD, vis_BTC, valid_BT)._replace(own_BTC=self.scale * cosine(mean_BTC, self.clip_text))
+
+    def answer(
+        self, rows: Rows, valid_BT: Tensor, window: Window | None, first: int = 0, last: int | None = None
+    ) -> HeadOutput:
+        """As `AnomalyHead`."""
+        return self.head.answer(rows, valid_BT, window, first, last)

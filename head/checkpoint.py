@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -21,6 +21,7 @@ from aadc.head.beside_clip import BesideClip
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.head.window import Window
 from aadc.manifests import records
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
@@ -38,7 +39,8 @@ class MadeWith(records.Record):
 
 class HeadRecord(records.Record):
     """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
-    stopped training went on with another number (None: not noted)."""
+    stopped training went on with another number (None: not noted); `snippet_s` how long a snippet lasted in training (seconds,
+    median over the videos), which is the clock of live scoring (None: not noted)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -50,6 +52,13 @@ class HeadRecord(records.Record):
     metrics: dict[str, float | int | None]
     weights: str
     threads: int | list[int] | None = None
+    snippet_s: float | None = Field(None, gt=0)
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _without_a_window(cls, config: Any) -> Any:
+        """Heads that know of no window were trained on whole videos."""
+        return {"window": 0, **config} if isinstance(config, dict) else config
 
     @field_validator("card")
     @classmethod
@@ -61,7 +70,8 @@ class HeadRecord(records.Record):
 
 @dataclass(frozen=True)
 class LoadedHead:
-    """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`."""
+    """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`. `window`: what a
+    snippet's score is made from (None: the whole video), at first as in training; `snippet_s` as in `HeadRecord`."""
 
     model: AnomalyHead | BesideClip
     config: HeadConfig
@@ -71,6 +81,8 @@ class LoadedHead:
     clip_weights: str
     metrics: dict
     weights: str = ""
+    window: Window | None = None
+    snippet_s: float | None = None
 
 
 def save_head(
@@ -83,6 +95,7 @@ def save_head(
     trained_on: Mapping[str, str],
     metrics: Mapping,
     threads: Sequence[int] = (),
+    snippet_s: float | None = None,
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
@@ -90,6 +103,7 @@ def save_head(
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
         trained_on: classes and videos, which tell whether a training asked for again is the same.
         threads: numbers of threads that it was computed with; empty for as many as there are now.
+        snippet_s: seconds a snippet lasted in training, None where that is not known.
     """
     record = {
         "format": FORMAT,
@@ -101,6 +115,7 @@ def save_head(
         "trained_on": dict(trained_on),
         "metrics": dict(metrics),
         "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
+        "snippet_s": snippet_s,
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     publish(folder, model.state_dict(), record)
@@ -127,7 +142,7 @@ def load_head(folder: Path) -> LoadedHead:
         raise UserError(f"{path}: has weights that are no numbers; {AGAIN}")
     clip = record.clip
     about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
-    return LoadedHead(model.eval(), *about)
+    return LoadedHead(model.eval(), *about, window=record.config.rule, snippet_s=record.snippet_s)
 
 
 def build_head(config: HeadConfig, card: Card, tensors: Mapping[str, torch.Tensor]) -> AnomalyHead:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from aadc.head.window import AHEAD, Window, check_window
 from aadc.manifests.errors import UserError
 
 MOST = 1_000_000  # of anything counted: what is more was a slip of the hand
@@ -23,6 +24,9 @@ class HeadConfig(BaseModel):
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
     snippets: int = Field(256, ge=1, le=MOST, description="longer videos are averaged into this many bins in training")
+    window: int = Field(
+        256, ge=0, le=MOST, description="snippets that a score is made from, the last 4 after it; 0: the whole video"
+    )
     batch: int = Field(128, ge=2, le=MOST, description="videos a step, half of them abnormal")
     epochs: int = Field(
         40, ge=1, le=MOST, description="at most; an epoch shows every video of the larger kind, in 10 steps or more"
@@ -33,6 +37,18 @@ class HeadConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0, le=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
+
+    @field_validator("window")
+    @classmethod
+    def _holds_its_snippet(cls, window: int) -> int:
+        if window:
+            check_window(window, AHEAD)
+        return window
+
+    @property
+    def rule(self) -> Window | None:
+        """What a snippet sees of its video, in training and after; None: all of it."""
+        return Window(self.window) if self.window else None
 
 
 def settings_of(assignments: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Shapes: B videos, T snippets, O objects of a frame (the whole frame first, then its crops), C CLIP width, D detector width.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,22 +14,26 @@ _ROWS_AT_ONCE = 4096
 
 
 def visual_features(features: VideoFeatures, pooling: str) -> Tensor:
-    """F_vis of one video (eq. 5) from its `scene`, `crop` and `count`; embeddings have length 1 before they are pooled.
+    """F_vis of one video (eq. 5) from its `scene`, `crop` and `count`, see `pool_objects`."""
+    return pool_objects(features.scene, features.crop, features.count, pooling)
+
+
+def pool_objects(scene_TC: np.ndarray, crop_TNC: np.ndarray, count_T: np.ndarray, pooling: str) -> Tensor:
+    """F_vis (eq. 5) of frames from the embeddings of the whole frame and of its crops, of which `count` are there; all have
+    length 1 before they are pooled.
 
     Returns:
         float32 (T, C), the mean of the whole frame and its crops; for pooling `attention` the objects themselves,
         (T, O, C), absent ones zero.
     """
     blocks = []
-    for start in range(0, len(features.count), _ROWS_AT_ONCE):
-        scene_TC, crop_TNC, count_T = (
-            torch.from_numpy(array[start : start + _ROWS_AT_ONCE]) for array in (features.scene, features.crop, features.count)
-        )
-        objects_TOC = functional.normalize(torch.cat([scene_TC[:, None], crop_TNC], dim=1).float(), dim=-1)
-        absent_TO = torch.arange(objects_TOC.shape[1]) > count_T[:, None]
+    for start in range(0, len(count_T), _ROWS_AT_ONCE):
+        scene, crop, count = (torch.from_numpy(array[start : start + _ROWS_AT_ONCE]) for array in (scene_TC, crop_TNC, count_T))
+        objects_TOC = functional.normalize(torch.cat([scene[:, None], crop], dim=1).float(), dim=-1)
+        absent_TO = torch.arange(objects_TOC.shape[1]) > count[:, None]
         objects_TOC = objects_TOC.masked_fill(absent_TO[..., None], 0)
         mean = pooling == "mean"
-        blocks.append(objects_TOC.sum(dim=1) / (1 + count_T[:, None]) if mean else objects_TOC)
+        blocks.append(objects_TOC.sum(dim=1) / (1 + count[:, None]) if mean else objects_TOC)
     return torch.cat(blocks)
 
 

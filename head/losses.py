@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from aadc.head.config import HeadConfig
-from aadc.head.mil_align import align_logits, align_loss, top_k_mean
+from aadc.head.mil_align import align_loss
 from aadc.head.model import HeadOutput
+from aadc.head.video_score import video_logits
 
 
 class VideoLosses(NamedTuple):
@@ -35,7 +36,6 @@ def video_losses(
         abnormal_B: 1.0 where any label of the video is abnormal.
         labels_BC: 1.0 where the video has the class.
     """
-    anomaly_B = top_k_mean(output.logits_BT, valid_BT, config.k)
-    classes_BC = align_logits(output.class_logits_BTC, valid_BT, config.k, config.gamma)
+    anomaly_B, classes_BC = video_logits(output, valid_BT, config)
     bce_B = functional.binary_cross_entropy_with_logits(anomaly_B, abnormal_B, reduction="none")
     return VideoLosses(bce_B, align_loss(classes_BC, labels_BC), anomaly_B, classes_BC)

@@ -10,19 +10,20 @@ from torch.nn import functional
 TAU = 0.07  # CLIP's temperature
 
 
-def top_k_mean(scores_BT: Tensor, valid_BT: Tensor, k: int) -> Tensor:
+def top_k_mean(scores_BT: Tensor, valid_BT: Tensor, k: int | Tensor) -> Tensor:
     """Mean of the k highest valid scores along the last axis; of all of them where there are fewer.
 
     Args:
         scores_BT: float (..., T).
         valid_BT: bool, broadcastable to it; every bag has a valid snippet.
-        k: at least 1.
+        k: at least 1; a number, or one for each bag (as a mean over the last axis has them).
     Returns:
         float (...), untouched by what padded entries hold.
     """
-    k = min(k, scores_BT.shape[-1])
-    highest = scores_BT.masked_fill(~valid_BT, -torch.inf).topk(k, dim=-1).values
-    taken = torch.arange(k, device=scores_BT.device) < valid_BT.sum(-1, keepdim=True)
+    wanted = torch.as_tensor(k, device=scores_BT.device)[..., None]
+    most = min(int(wanted.max()), scores_BT.shape[-1])
+    highest = scores_BT.masked_fill(~valid_BT, -torch.inf).topk(most, dim=-1).values
+    taken = torch.arange(most, device=scores_BT.device) < valid_BT.sum(-1, keepdim=True).minimum(wanted)
     return highest.masked_fill(~taken, 0).sum(-1) / taken.sum(-1)
 
 

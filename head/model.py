@@ -15,6 +15,7 @@ from aadc.head.fusion import Fusion
 from aadc.head.mil_align import TAU, cosine
 from aadc.head.mtn import TemporalNetwork
 from aadc.head.score_head import ScoreHead
+from aadc.head.window import Window
 
 
 class HeadOutput(NamedTuple):
@@ -24,6 +25,15 @@ class HeadOutput(NamedTuple):
     logits_BT: Tensor
     class_logits_BTC: Tensor
     f_BTD: Tensor
+
+
+class Rows(NamedTuple):
+    """What is known of each snippet before any of them looks at another: `x_BTD` (eq. 6), `parts_BTP` (what TSA makes of it,
+    eq. 2; of width 0 without the temporal network), `own_BTC`: class logits that come on top of the head's (zeros)."""
+
+    x_BTD: Tensor
+    parts_BTP: Tensor
+    own_BTC: Tensor
 
 
 class AnomalyHead(nn.Module):
@@ -53,7 +63,14 @@ class AnomalyHead(nn.Module):
         self.classes = list(classes)
         self.text_features = text_CD.detach().to(self.text_features)
 
-    def forward(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor, text_CD: Tensor | None = None) -> HeadOutput:
+    def forward(
+        self,
+        detr_BTD: Tensor,
+        vis_BTC: Tensor,
+        valid_BT: Tensor,
+        text_CD: Tensor | None = None,
+        window: Window | None = None,
+    ) -> HeadOutput:
         """Scores of every snippet.
 
         Args:
@@ -61,8 +78,31 @@ class AnomalyHead(nn.Module):
             vis_BTC: float32, as `fusion.visual_features` gives it.
             valid_BT: bool, False where a video is padded; what padded rows hold changes nothing.
             text_CD: class texts in place of the kept ones; training gives them, they carry the gradient of the contexts.
+            window: what a snippet sees of the video; None: all of it.
         """
+        return self.answer(self.rows(detr_BTD, vis_BTC, valid_BT), valid_BT, window, text_CD=text_CD)
+
+    def rows(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor) -> Rows:
+        """What is computed of each snippet alone."""
         x_BTD = self.fusion(detr_BTD, vis_BTC, valid_BT)
-        f_BTD = x_BTD if self.mtn is None else self.mtn(x_BTD, valid_BT)
+        parts = x_BTD[..., :0] if self.mtn is None else self.mtn.attention.parts(x_BTD)
+        return Rows(x_BTD, parts, x_BTD.new_zeros(*x_BTD.shape[:2], 1))
+
+    def answer(
+        self,
+        rows: Rows,
+        valid_BT: Tensor,
+        window: Window | None,
+        first: int = 0,
+        last: int | None = None,
+        text_CD: Tensor | None = None,
+    ) -> HeadOutput:
+        """Scores of snippets `first` to `last` (not included; None: to the end) among their neighbours."""
+        last = rows.x_BTD.shape[1] if last is None else last
+        f_BTD = (
+            rows.x_BTD[:, first:last]
+            if self.mtn is None
+            else self.mtn.answer(rows.x_BTD, rows.parts_BTP, valid_BT, window, first, last)
+        )
         similarity_BTC = cosine(self.fusion.vis.undo(f_BTD), self.text_features if text_CD is None else text_CD)
-        return HeadOutput(self.score(f_BTD), similarity_BTC / TAU, f_BTD)
+        return HeadOutput(self.score(f_BTD), similarity_BTC / TAU + rows.own_BTC[:, first:last], f_BTD)

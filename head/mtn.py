@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aadc.head.window import Window
+
 DILATIONS = (1, 2, 4)
+_BLOCK = 256  # snippets whose windows are looked at together
 
 
 class PyramidConvolution(nn.Module):
@@ -23,8 +26,8 @@ class PyramidConvolution(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width // 4, 3, dilation=d) for d in DILATIONS)
         self.norms = nn.ModuleList(nn.LayerNorm(width // 4) for _ in DILATIONS)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """The three scales side by side, (B, T, 3 D/4)."""
+    def forward(self, x_BTD: Tensor, window: Window | None = None) -> Tensor:
+        """The three scales side by side, (B, T, 3 D/4). Taps that lie outside the window see zeros, as they do at the ends."""
         # One matrix product for all nine taps, shifted afterwards: three times as fast on a CPU as three convolutions.
         convolutions = cast("list[nn.Conv1d]", list(self.convolutions))
         taps = torch.cat([tap for conv in convolutions for tap in conv.weight.unbind(-1)])
@@ -34,7 +37,12 @@ class PyramidConvolution(nn.Module):
         for scale, (conv, norm) in enumerate(zip(convolutions, self.norms, strict=True)):
             assert conv.bias is not None  # as it is made above
             d, y = conv.dilation[0], y_BTD[3 * scale : 3 * scale + 3]
-            scales.append(norm(functional.relu(later(y[before], d) + y[here] + later(y[after], -d) + conv.bias)))
+            total = y[here] + conv.bias
+            if window is None or d <= window.behind:
+                total = total + later(y[before], d)
+            if window is None or d <= window.ahead:
+                total = total + later(y[after], -d)
+            scales.append(norm(functional.relu(total)))
         return torch.cat(scales, dim=-1)
 
 
@@ -60,13 +68,36 @@ class TemporalSelfAttention(nn.Module):
         self.project = nn.Linear(width // 4, 3 * (width // 4))
         self.out = nn.Linear(width // 4, width // 4)
 
-    def forward(self, x_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor, window: Window | None = None) -> Tensor:
         """(B, T, D/4)."""
+        return self.answer(self.parts(x_BTD), valid_BT, window, 0, x_BTD.shape[1])
+
+    def parts(self, x_BTD: Tensor) -> Tensor:
+        """What each snippet gives by itself: X_c, X_c1, X_c2, X_c3 side by side, (B, T, 4 D/4)."""
         x_c = self.reduce(x_BTD)
-        one, two, three = self.project(x_c).chunk(3, dim=-1)
-        share_BT = valid_BT / valid_BT.sum(1, keepdim=True)
-        mixed_BDD = (two * share_BT[..., None]).transpose(1, 2) @ three
-        return self.out(one @ mixed_BDD) + x_c
+        return torch.cat([x_c, self.project(x_c)], dim=-1)
+
+    def answer(self, parts_BTP: Tensor, valid_BT: Tensor, window: Window | None, first: int, last: int) -> Tensor:
+        """X_TSA of snippets `first` to `last` (not included), from the parts of all of them."""
+        x_c, one, two, three = parts_BTP.chunk(4, dim=-1)
+        if window is None:
+            share_BT = valid_BT / valid_BT.sum(1, keepdim=True)
+            mixed = one[:, first:last] @ ((two * share_BT[..., None]).transpose(1, 2) @ three)
+        else:
+            blocks = ((start, min(start + _BLOCK, last)) for start in range(first, last, _BLOCK))
+            mixed = torch.cat([_mixed(one, two, three, valid_BT, window, *block) for block in blocks], dim=1)
+        return self.out(mixed) + x_c[:, first:last]
+
+
+def _mixed(one: Tensor, two: Tensor, three: Tensor, valid_BT: Tensor, window: Window, first: int, last: int) -> Tensor:
+    """M X_c3 of snippets `first` to `last`, each with the M of its own window: a band of the T x T matrix."""
+    low, high = max(0, first - window.behind), min(one.shape[1], last + window.ahead)
+    snippet_S = torch.arange(first, last, device=one.device)[:, None]
+    other_K = torch.arange(low, high, device=one.device)
+    inside_SK = (other_K >= snippet_S - window.behind) & (other_K <= snippet_S + window.ahead)
+    seen_BSK = inside_SK & valid_BT[:, None, low:high]
+    band_BSK = (one[:, first:last] @ two[:, low:high].transpose(1, 2)) * seen_BSK
+    return band_BSK @ three[:, low:high] / seen_BSK.sum(-1, keepdim=True).clamp(min=1)
 
 
 class TemporalNetwork(nn.Module):
@@ -84,7 +115,16 @@ class TemporalNetwork(nn.Module):
         nn.init.zeros_(self.fuse.weight)
         nn.init.zeros_(self.fuse.bias)
 
-    def forward(self, x_BTD: Tensor, valid_BT: Tensor) -> Tensor:
-        """F (B, T, D) from X (B, T, D) whose padded rows are zero; padded rows of F mean nothing."""
-        scales = torch.cat([self.pyramid(x_BTD), self.norm(self.attention(x_BTD, valid_BT))], dim=-1)
-        return self.fuse(scales) + x_BTD
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor, window: Window | None = None) -> Tensor:
+        """F (B, T, D) from X (B, T, D) whose padded rows are zero; padded rows of F mean nothing. Without a window every
+        snippet sees the whole video."""
+        return self.answer(x_BTD, self.attention.parts(x_BTD), valid_BT, window, 0, x_BTD.shape[1])
+
+    def answer(
+        self, x_BTD: Tensor, parts_BTP: Tensor, valid_BT: Tensor, window: Window | None, first: int, last: int
+    ) -> Tensor:
+        """F of snippets `first` to `last` (not included); `parts` are `TemporalSelfAttention.parts` of X."""
+        low, high = max(0, first - max(DILATIONS)), min(x_BTD.shape[1], last + max(DILATIONS))
+        pyramid = self.pyramid(x_BTD[:, low:high], window)[:, first - low : last - low]
+        attention = self.attention.answer(parts_BTP, valid_BT, window, first, last)
+        return self.fuse(torch.cat([pyramid, self.norm(attention)], dim=-1)) + x_BTD[:, first:last]

@@ -1,4 +1,4 @@
-"""From features to scores, for one video at its full length; free of files, so that the live part can call it too."""
+"""From features to scores, for one video at its full length; free of files."""
 
 from typing import NamedTuple
 
@@ -7,26 +7,30 @@ import torch
 
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.bags import check_widths, snippet_features
-from aadc.head.beside_clip import BesideClip
-from aadc.head.model import AnomalyHead
+from aadc.head.checkpoint import LoadedHead
+from aadc.head.model import HeadOutput
+from aadc.head.stream import WindowedScores, pieces
+from aadc.head.video_score import VideoScore, video_score
 from aadc.manifests.errors import UserError
 
 
 class SnippetScores(NamedTuple):
-    """`anomaly` (T,) in [0, 1], eq. 4; `classes` (T, C), each row a distribution over the head's classes, in their order;
-    `features` (T, D), what both come from (F of eq. 3)."""
+    """`anomaly` (T,) in [0, 1], eq. 4; `classes` (T, C), each row a distribution over the head's classes, in their order
+    (eq. 10 for one snippet); `features` (T, D), what both come from (F of eq. 3); `video`: what is said of all of
+    it."""
 
     anomaly: np.ndarray
     classes: np.ndarray
     features: np.ndarray
+    video: VideoScore
 
 
 @torch.inference_mode()
-def score_video(model: AnomalyHead | BesideClip, features: VideoFeatures) -> SnippetScores:
-    """Score every snippet of a video.
+def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
+    """Score every snippet of a video, by the head's window.
 
     Args:
-        model: in `eval` mode, on any device.
+        head: in `eval` mode, on any device.
         features: with `scene`, `detr`, `count` and `crop` read.
     Returns:
         float32 arrays with a row for each row of the features.
@@ -34,18 +38,29 @@ def score_video(model: AnomalyHead | BesideClip, features: VideoFeatures) -> Sni
         UserError: the video has no snippet, features that are not finite or of other widths than the head's, or such that the
             head's answer is not finite.
     """
+    model = head.model
     device = model.text_features.device
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
     valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
-    output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
+    if head.window is None:
+        output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
+    else:
+        windowed, answers = WindowedScores(model, head.window), []
+        for piece in pieces(len(detr_TD)):
+            windowed.add(detr_TD[piece], vis_TC[piece])
+            answers.append(windowed.final())
+        answers.append(windowed.final(end=True))
+        there = [answer for answer in answers if answer is not None]
+        output = HeadOutput(*(torch.cat(parts, dim=1) for parts in zip(*there, strict=True)))
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),
-        output.class_logits_BTC[0].softmax(-1).cpu().numpy(),
+        (head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy(),
         output.f_BTD[0].cpu().numpy(),
+        video_score(output, valid_BT, head.config),
     )
-    if not all(np.isfinite(values).all() for values in scores):
+    if not all(np.isfinite(values).all() for values in scores[:3]):
         raise UserError(
             f"{features.video}: the head answers with what is no finite number; its weights are damaged (train it again with "
             "aadc-train-head --restart), or the video's features are (extract it anew with aadc-extract --again)"

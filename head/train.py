@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import math
+import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -30,6 +31,7 @@ from aadc.head.training_state import STATE, Progress, differences, load_state, r
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import clear_torn, make_folder, replace_file
+from aadc.manifests.manifest import Row
 from aadc.manifests.records import Record, check_record
 
 LEAST_STEPS = 10  # of an epoch, however few the videos
@@ -95,8 +97,15 @@ def train_head(
         clear_torn(out)
         if restart:  # now that a training can begin; a finished head stays until its successor is whole
             (out / STATE).unlink(missing_ok=True)
-        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, progress)
+        snippet_s = _snippet_s(shards, rows)
+        metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, snippet_s, progress)
     return Trained(out, metrics)
+
+
+def _snippet_s(shards: ShardSet, rows: Sequence[Row]) -> float | None:
+    """How long a snippet lasts in the middle one of these videos, seconds; None where no file says its frame rate."""
+    rates = [rate for row in rows if 0 < (rate := shards.entries[row.key].fps) < math.inf]
+    return statistics.median(shards.sampling["stride"] / rate for rate in rates) if rates else None
 
 
 def lock_of(out: Path | None) -> AbstractContextManager[None]:
@@ -176,6 +185,7 @@ def _fit(
     out: Path,
     identity: dict,
     missing: int,
+    snippet_s: float | None,
     progress: TrainProgress | None,
 ) -> dict:
     """Train on bags, keep the head in `out`, give its figures."""
@@ -230,7 +240,7 @@ def _fit(
     }
     made_with = {"source": clip.source, "weights": clip.weights}
     videos = {"videos": identity["videos"]}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads)
+    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads, snippet_s)
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aadc.eval.cli.options import Classes, Clip, Device, Head, Out, Run, Split, SplitName, Threshold
+from aadc.eval.cli.options import Ahead, Classes, Clip, Device, Head, Out, Run, Split, SplitName, Threshold, Window
 from aadc.manifests.command import command_app, run_command
 
 app = command_app()
@@ -48,6 +48,8 @@ def evaluate(
     head: Head = None,
     classes: Classes = None,
     threshold: Threshold = 0.5,
+    window: Window = None,
+    ahead: Ahead = 4,
     out: Out = None,
     clip: Clip = None,
     device: Device = "auto",
@@ -59,7 +61,7 @@ def evaluate(
     from aadc.extract.run_choice import choose_run
 
     folder = choose_run(run)
-    choice = Choice(split.value, threshold, head, classes, out)
+    choice = Choice(split.value, threshold, head, classes, out, window, ahead)
     loaded = load(folder, choice, clip, device)
     score_split(folder, loaded, choice, Wanted(metric.value, protocol.value, report))
 

@@ -24,6 +24,10 @@ Threshold = Annotated[float, typer.Option(min=0, max=1, help="Score from which a
 Clip = Annotated[str | None, typer.Option(help="Where the run's CLIP is now, if it has moved: NAME/TAG or folder.")]
 Detector = Annotated[str | None, typer.Option(help="Where the run's detector is now, if it has moved: name or folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
+Window = Annotated[
+    int | None, typer.Option(min=0, help="Snippets that a score is made from; 0: the whole video [default: the head's own].")
+]
+Ahead = Annotated[int, typer.Option(min=0, help="How many of them come after it: what a live score waits for.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for what comes out [default: in the run's eval/].")]
 
 LlmName = Annotated[

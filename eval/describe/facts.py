@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aadc.eval.metrics import top_k_means
 from aadc.eval.scores import Scored
 from aadc.eval.spans import Span, clock
 from aadc.extract.video_features import VideoFeatures
@@ -65,12 +64,12 @@ class Facts:
         return tuple(dict.fromkeys(event.category for event in self.events))
 
 
-def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detector_names: Mapping[str, str]) -> Facts:
+def facts_of(scored: Scored, features: VideoFeatures, card: Card, detector_names: Mapping[str, str]) -> Facts:
     """Facts of a scored video.
 
     Args:
         features: with `time`, `count`, `seen` and `class` read.
-        card: the classes it was scored against; k: of the head (eq. 9).
+        card: the classes it was scored against.
         detector_names: the detector's classes by id (as text).
     """
     time = features.time
@@ -81,7 +80,7 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, k: int, detect
     return Facts(
         max(duration, *(event.end_s for event in events)) if events else duration,
         events,
-        None if events else _normal(scored.snippets.classes, card, k),
+        None if events else _normal(scored.snippets.video.classes, card),
         most_at_once(features, slice(None), detector_names),
         bool(unkept(features).any()),
     )
@@ -109,11 +108,11 @@ def _event(span: Span, features: VideoFeatures, names: Mapping[str, str]) -> Eve
     return Event(span.start_s, span.end_s, span.category, span.confidence, most_at_once(features, inside, names))
 
 
-def _normal(classes_TC: np.ndarray, card: Card, k: int) -> str | None:
+def _normal(classes_C: np.ndarray, card: Card) -> str | None:
     normal = [place for place, entry in enumerate(card.classes) if entry.kind == "normal"]
     if len(normal) < 2:
         return None  # one class that says no more than `normal`
-    return card.names[normal[int(top_k_means(classes_TC, k)[normal].argmax())]]
+    return card.names[normal[int(classes_C[normal].argmax())]]
 
 
 def most_at_once(features: VideoFeatures, rows: slice | np.ndarray, names: Mapping[str, str]) -> Objects:

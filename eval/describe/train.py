@@ -99,7 +99,7 @@ def examples_of(run: RunFolder, head: LoadedHead) -> list[Example]:
         raise UserError(f"{run.shards}: not one train video of the manifest is in the shards; run aadc-extract first")
     if shards.fingerprint != head.fingerprint:
         raise UserError(f"{shards.folder}: not the shards the head was trained on; train it again with aadc-train-head")
-    return [_example(row, score_video(head.model, shards.read(row.key, FIELDS)), card) for row in rows]
+    return [_example(row, score_video(head, shards.read(row.key, FIELDS)), card) for row in rows]
 
 
 def _rows(run: RunFolder, shards: ShardSet) -> list[Row]:

@@ -39,7 +39,7 @@ class Describer:
         return vocabulary(self.head.card, self.names.values())
 
     def facts(self, scored: Scored) -> Facts:
-        return facts_of(scored, scored.features, self.head.card, self.head.config.k, self.names)
+        return facts_of(scored, scored.features, self.head.card, self.names)
 
     @torch.no_grad()
     def tokens(self, scored: Scored) -> Tensor | None:

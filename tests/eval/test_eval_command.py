@@ -91,7 +91,7 @@ def test_figures_follow_from_the_scores(run):
     head, shards = load_head(run.head), ShardSet(run.shards)
     truth, score = [], []
     for row in ROWS[1:]:
-        anomaly = score_video(head.model, shards.read(row.key)).anomaly
+        anomaly = score_video(head, shards.read(row.key)).anomaly
         frames = row.frames or shards.entries[row.key].frames
         own = np.zeros(frames, bool)
         for segment in row.segments:
@@ -226,7 +226,7 @@ def test_single_videos_from_pixels_to_answer(tmp_path, tiny_detr, tiny_clip, mon
     head = load_head(run.head)
     for answer in answers.values():
         stored = shards.read(answer["video"])
-        expected = score_video(head.model, stored).anomaly
+        expected = score_video(head, stored).anomaly
         np.testing.assert_allclose(answer["score"], expected, atol=2e-3)
         assert answer["time_s"] == pytest.approx(stored.time.round(3).tolist(), abs=2e-3)
         for span in answer["spans"]:

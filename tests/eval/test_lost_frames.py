@@ -26,6 +26,7 @@ from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, write_shard
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.manifest import Row, write_manifest
 
 STRIDE = 16
@@ -38,7 +39,7 @@ def split_of(rows: list[Row], anomaly: list[np.ndarray], decoded: list[int], exp
         values = np.asarray(values, np.float32)[: -(-frames // STRIDE)]
         fall = np.stack([1 - values, 0 * values, values, 0 * values], 1)
         record = VideoFeatures(row.video, "test", row.labels, frames, promised, fps=25.0)
-        scored[row.key] = Scored(record, SnippetScores(values, fall, fall), [])
+        scored[row.key] = Scored(record, SnippetScores(values, fall, fall, VideoScore(values.max(), fall.mean(0))), [])
     return ScoredSplit(rows, scored, CARD, CARD, 5, STRIDE)
 
 

@@ -192,4 +192,4 @@ def test_only_what_figures_need_is_kept(run):  # noqa: F811
     for key, one in scored.items():
         assert set(one.features.arrays()) == {"frame", "time", "count", "class"}
         assert not any(hasattr(one.features, name) for name in WIDE)
-        np.testing.assert_array_equal(one.snippets.features, score_video(head.model, shards.read(key)).features)
+        np.testing.assert_array_equal(one.snippets.features, score_video(head, shards.read(key)).features)

@@ -198,13 +198,13 @@ def test_a_class_never_trained_on_is_judged_beside_clip(run, head, tiny_clip, po
         model = AnomalyHead(config, 16, 4, 16, CARD.names).eval()
         head = replace(head, model=model, config=config)
     clip, features = load_clip(str(tiny_clip)), ShardSet(run.shards).read("b.mp4")
-    anomaly = score_video(head.model, features).anomaly
-    both = score_video(score_against(head, OTHER, clip, "cpu").model, features)
+    anomaly = score_video(head, features).anomaly
+    both = score_video(score_against(head, OTHER, clip, "cpu"), features)
     np.testing.assert_allclose(both.anomaly, anomaly, atol=1e-6)
-    assert head.model.classes == CARD.names and score_video(head.model, features).classes.shape == (40, 2)  # as it was
+    assert head.model.classes == CARD.names and score_video(head, features).classes.shape == (40, 2)  # as it was
     model = copy.deepcopy(head.model)
     model.set_classes(OTHER.names, PromptEncoder(clip, OTHER.prompts, 2)(model.contexts))
-    alone = np.log(score_video(model, features).classes)
+    alone = np.log(score_video(replace(head, model=model), features).classes)
     texts = np.stack([embed(clip, prompt) for prompt in OTHER.prompts])
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     scale = float(clip.model.logit_scale.detach().exp())

@@ -40,6 +40,7 @@ from aadc.head.checkpoint import save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, write_manifest
 
@@ -432,7 +433,9 @@ def test_a_page_of_many_videos_stays_below_20_mb(videos, tmp_path, monkeypatch):
             box=random.uniform(0.2, 0.8, (T, 5, 4)), score=np.full((T, 5), 0.75), class_id=np.ones((T, 5), int),
         )  # fmt: skip
         spans = find_spans(anomaly, classes, card.names, ["normal", "abnormal"], frame, frame / 25, T, 1)
-        scored[row.key] = Scored(features, SnippetScores(anomaly, classes, classes), spans)
+        scored[row.key] = Scored(
+            features, SnippetScores(anomaly, classes, classes, VideoScore(anomaly.max(), classes.mean(0))), spans
+        )
     few, split = (ScoredSplit(some, scored, card, card, 5, 1) for some in (rows[:4], rows))
     shards = SimpleNamespace(
         models={"detector": {"class_names": {"1": "person"}}},

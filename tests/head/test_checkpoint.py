@@ -157,4 +157,4 @@ def test_an_answer_that_is_no_number_is_no_score(tmp_path, name):
     arrays = {key: np.ones(shape, np.float16 if key != "count" else np.int16) for key, shape in rows.items()}
     video = VideoFeatures("odd.mp4", "test", (), 64, **arrays)
     with pytest.raises(UserError, match="odd.mp4: the head answers with what is no finite number"):
-        score_video(load_head(tmp_path / "head").model, video)
+        score_video(load_head(tmp_path / "head"), video)

@@ -1,8 +1,14 @@
 """Laws that hold for the whole head, whatever its weights: padding, batches, the order of classes, the ablations."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loaded import as_loaded
 
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.config import HeadConfig
@@ -159,7 +165,7 @@ def test_scores_are_probabilities_for_every_row():
     rng = np.random.default_rng(0)
     for snippets in (1, 5, 9000):
         features = features_of(rng.normal(size=(snippets, WIDTH)), rng.normal(size=(snippets, 2, WIDTH)), [1] * snippets)
-        scores = score_video(make_head(), features)
+        scores = score_video(as_loaded(make_head()), features)
         assert scores.anomaly.shape == (snippets,) and scores.classes.shape == (snippets, 3)
         assert scores.anomaly.dtype == scores.classes.dtype == np.float32
         assert ((scores.anomaly >= 0) & (scores.anomaly <= 1)).all()
@@ -172,15 +178,15 @@ def test_features_that_are_no_numbers_name_the_video(bad, where):
     arrays = {"scene": np.ones((3, WIDTH)), "crop": np.ones((3, 2, WIDTH)), "detr": np.ones((3, DETR), np.float16)}
     arrays[where][1].flat[0] = bad
     with pytest.raises(UserError, match="a/b.mp4.*not all finite"):
-        score_video(make_head(), features_of(arrays["scene"], arrays["crop"], [2, 2, 2], arrays["detr"]))
+        score_video(as_loaded(make_head()), features_of(arrays["scene"], arrays["crop"], [2, 2, 2], arrays["detr"]))
 
 
 def test_a_bad_number_past_the_count_does_no_harm():
     crop = np.ones((3, 2, WIDTH))
     crop[0, 1] = np.nan
-    assert np.isfinite(score_video(make_head(), features_of(np.ones((3, WIDTH)), crop, [1, 2, 2])).anomaly).all()
+    assert np.isfinite(score_video(as_loaded(make_head()), features_of(np.ones((3, WIDTH)), crop, [1, 2, 2])).anomaly).all()
 
 
 def test_a_video_without_snippets_is_refused():
     with pytest.raises(UserError, match="a/b.mp4.*no snippet"):
-        score_video(make_head(), features_of(np.ones((0, WIDTH)), np.ones((0, 2, WIDTH)), [], np.ones((0, DETR))))
+        score_video(as_loaded(make_head()), features_of(np.ones((0, WIDTH)), np.ones((0, 2, WIDTH)), [], np.ones((0, DETR))))

@@ -59,10 +59,10 @@ def test_it_finds_the_planted_span(tiny_clip, tmp_path):
     """On videos never trained on: abnormal ones stand out, and within them the planted snippets and their class."""
     run = synthetic.make_run(tmp_path / "run", tiny_clip, train=48)
     out = train_head(run, HeadConfig(k=3, lr=1e-3), tmp_path / "head").folder
-    model, shards, rows = load_head(out).model, ShardSet(run.shards), run.manifest().split("test")
+    loaded, shards, rows = load_head(out), ShardSet(run.shards), run.manifest().split("test")
     inside, outside, normal, named = [], [], [], []
     for row in rows:
-        scores = score_video(model, shards.read(row.key, FIELDS))
+        scores = score_video(loaded, shards.read(row.key, FIELDS))
         if not row.segments:
             normal += scores.anomaly.tolist()
             continue
@@ -70,7 +70,7 @@ def test_it_finds_the_planted_span(tiny_clip, tmp_path):
         span = slice(segment.start_frame // synthetic.STRIDE, segment.end_frame // synthetic.STRIDE)
         inside += scores.anomaly[span].tolist()
         outside += np.delete(scores.anomaly, np.r_[span]).tolist()
-        named.append(model.classes[scores.classes[span].mean(0).argmax()] == row.labels[0])
+        named.append(loaded.model.classes[scores.classes[span].mean(0).argmax()] == row.labels[0])
     truth = [True] * len(inside) + [False] * len(outside)
     assert roc_auc_score(truth, inside + outside) > 0.9
     assert np.mean(inside) > 0.7 > 0.3 > np.mean(normal)
@@ -286,7 +286,7 @@ def test_odd_sets_train_all_the_same(tiny_clip, tmp_path):
         assert done.metrics["val_auc"] is None
         loaded = load_head(run.head)
         for row in rows:
-            assert np.isfinite(score_video(loaded.model, ShardSet(run.shards).read(row.key, FIELDS)).anomaly).all()
+            assert np.isfinite(score_video(loaded, ShardSet(run.shards).read(row.key, FIELDS)).anomaly).all()
 
 
 def test_another_clip_is_refused(run, tmp_path):
@@ -581,7 +581,7 @@ def test_features_of_another_width_are_named(run, head, tiny_clip, tmp_path):
         with pytest.raises(UserError, match=f"3.mp4: its {said}"):
             load_bags(shards, rows, CARD, SHORT)
         with pytest.raises(UserError, match=f"3.mp4: its {said}"):
-            score_video(load_head(head.folder).model, kept_as_half(mixed[3]))
+            score_video(load_head(head.folder), kept_as_half(mixed[3]))
 
 
 def kept_as_half(video):

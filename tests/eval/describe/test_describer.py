@@ -28,6 +28,7 @@ from aadc.extract.video_features import VideoFeatures
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.config import HeadConfig
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.errors import UserError
 
@@ -110,7 +111,14 @@ def scored(video: str, spans: list[Span], snippets: int = 4, seen: list[int] | N
     )  # fmt: skip
     classes = random_.dirichlet(np.ones(5), snippets).astype(np.float32)
     return Scored(
-        features, SnippetScores(random_.random(snippets).astype(np.float32), classes, np.ones((snippets, 6), np.float32)), spans
+        features,
+        SnippetScores(
+            random_.random(snippets).astype(np.float32),
+            classes,
+            np.ones((snippets, 6), np.float32),
+            VideoScore(0.5, classes.mean(0)),
+        ),
+        spans,
     )
 
 
@@ -174,7 +182,7 @@ def test_a_crowd_is_at_least_what_was_kept():
 
 def test_of_many_events_the_strongest_are_told_in_order_of_time():
     spans = [span(n, n + 0.5, peak=1 - n / 100, category=("fall", "fight")[n % 2]) for n in range(30)]
-    events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, 5, {}).events
+    events = facts_of(scored("a.mp4", spans[::-1]), scored("a.mp4", []).features, CARD, {}).events
     assert [event.start_s for event in events] == list(range(MOST_EVENTS))
 
 

@@ -12,6 +12,7 @@ from aadc.eval.describe.reading import vocabulary
 from aadc.eval.scores import Scored
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.scoring import SnippetScores
+from aadc.head.video_score import VideoScore
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.scenes.demo import demo_card
 
@@ -191,7 +192,9 @@ def test_moments_an_answer_rests_on():
     (moment,) = moments(ask("how many people?"), Scored(crowded, None, []), FACTS, CARD, NAMES)
     assert str(moment) == "00:24 at least 2 persons"
     features.seen = features.count
-    scored = Scored(features, SnippetScores(np.zeros(5, np.float32), classes, np.zeros((5, 2), np.float32)), [])
+    scored = Scored(
+        features, SnippetScores(np.zeros(5, np.float32), classes, np.zeros((5, 2), np.float32), VideoScore(0, classes[0])), []
+    )
 
     def rests(question: str) -> list[str]:
         return [str(one) for one in moments(ask(question), scored, FACTS, CARD, NAMES)]
