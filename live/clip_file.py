@@ -104,15 +104,14 @@ def cut_torn(path: Path) -> int:
     return size - whole
 
 
-def seconds_of(path: Path) -> float | None:
-    """How long a clip plays (first frame to last), None where not one frame of it does."""
-    first = last = None
+def frame_times(path: Path) -> list[float]:
+    """When each frame of a clip is shown, in seconds after the first; empty where not one frame of it plays."""
+    times: list[float] = []
     with suppress(*_UNREADABLE), av.open(str(path)) as clip:
         for packet in clip.demux(video=0):
             if packet.pts is not None and packet.time_base is not None and packet.size:
-                at_s = float(packet.pts * packet.time_base)
-                first, last = at_s if first is None else first, at_s
-    return None if first is None or last is None else last - first
+                times.append(float(packet.pts * packet.time_base))
+    return sorted(one - times[0] for one in times)
 
 
 def make_thumbnail(clip: Path, at_s: float, to: Path) -> bool:

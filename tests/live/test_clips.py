@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aadc.live.clip_file import ClipFile, cut_torn, make_thumbnail, seconds_of, small_jpeg
+from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, small_jpeg
 from aadc.live.clips import LONGEST_DIGEST_S, Box, Recorder, clip_path, folder_name, reconcile
 from aadc.live.event import Ending, State
 from aadc.live.reader import Reader
@@ -252,7 +252,7 @@ def test_a_small_picture_is_not_made_larger():
 
 def test_no_clip_no_thumbnail(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"x" * 1000)
-    assert seconds_of(tmp_path / "x.mp4") is None and not make_thumbnail(tmp_path / "x.mp4", 0, tmp_path / "x.jpg")
+    assert frame_times(tmp_path / "x.mp4") == [] and not make_thumbnail(tmp_path / "x.mp4", 0, tmp_path / "x.jpg")
 
 
 def test_a_torn_fragment_is_cut_off_and_nothing_else(made, tmp_path):
@@ -264,7 +264,7 @@ def test_a_torn_fragment_is_cut_off_and_nothing_else(made, tmp_path):
         file.write_bytes(whole[:length])
         gone = cut_torn(file)
         assert file.read_bytes() == whole[: length - gone] and cut_torn(file) == 0  # a beginning of it that is whole
-        seconds = seconds_of(file)
+        seconds = max(frame_times(file), default=0.0)
         assert length < 5000 or last is None or last - seconds <= 0.5
         last = seconds
     file.write_bytes(whole)
