@@ -53,15 +53,16 @@ def watch(
     """Score what cameras show and keep events, until Ctrl-C or SIGTERM."""
     from dataclasses import replace
 
-    from aadc.extract.devices import choose_device
     from aadc.live.config import read_config
-    from aadc.live.watch import Watch
 
     read = read_config(cameras)
     for caution in read.cautions:
         say(f"note: {caution}", err=True)
     if run is not None:
         read = replace(read, config=read.config.model_copy(update={"run": run}))
+    from aadc.extract.devices import choose_device  # heavy, and not needed to say what is wrong with the file
+    from aadc.live.watch import Watch
+
     Watch(read, cameras, str(choose_device(device))).run()
 
 
