@@ -193,12 +193,15 @@ class Store:
         sql = f"INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET {keep}"
         return self.write(lambda db: db.execute(sql, row).rowcount)
 
-    def unsent(self, channel: str, most: int = 50) -> Future:
-        """The oldest `Notice`s that a channel has not sent."""
+    def unsent(self, channel: str, most: int = 50, after: int = 0) -> Future:
+        """The oldest `Notice`s that a channel has not sent, of those past number `after`."""
 
         def job(db: sqlite3.Connection) -> list[Notice]:
-            sql = "SELECT number, event, kind, body FROM outbox WHERE channel = ? ORDER BY number LIMIT ?"
-            return [Notice(n, event, Kind(kind), json.loads(body)) for n, event, kind, body in db.execute(sql, (channel, most))]
+            sql = "SELECT number, event, kind, body FROM outbox WHERE channel = ? AND number > ? ORDER BY number LIMIT ?"
+            return [
+                Notice(n, event, Kind(kind), json.loads(body))
+                for n, event, kind, body in db.execute(sql, (channel, after, most))
+            ]
 
         return self.write(job)
 
