@@ -1,4 +1,4 @@
-"""Those who asked are told of every event: a channel takes its notices from the store's outbox, in order, until they arrived."""
+"""Those who asked are told of every event: a channel takes its notices from the store, in order, until they have arrived."""
 
 import json
 import threading
