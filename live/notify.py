@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ from aadc.live.store import Notice, Store
 
 _LOOKS_EVERY_S = 0.5
 _LONGEST_WAIT_S = 60.0
+_LAST_WORDS_S = 3.0
 
 
 class RefusedError(Exception):
@@ -42,35 +44,40 @@ class Notifier:
     def __init__(self, store: Store, name: str, channel: Channel, told: Callable[[str], None] = lambda _: None) -> None:
         self._store, self._name, self._channel, self._told = store, name, channel, told
         self._stop = threading.Event()
-        self._problem = ""
+        self._problem, self._last = "", 0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; what has not arrived is sent by the next process."""
+        """Send what waits if that goes quickly, and stop; the rest is sent by the next process."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_LAST_WORDS_S)
         self._channel.close()
 
     def _work(self) -> None:
-        wait_s, last = _LOOKS_EVERY_S, 0
+        wait_s = _LOOKS_EVERY_S
         while not self._stop.is_set():
             try:
-                for notice in self._store.unsent(self._name, after=last).result():
-                    try:
-                        self._channel.send(notice)
-                    except RefusedError as error:
-                        self._say(f"{error}; notice of {notice.event} left out")
-                    last = notice.number  # the store may be unable to take note of it
-                    self._store.sent([notice])
-                    if self._stop.is_set():
-                        return
+                self._send_all()
                 wait_s = _LOOKS_EVERY_S
                 self._say("")
             except Exception as error:  # whatever a library of networks raises
                 wait_s = min(max(2 * wait_s, 1.0), _LONGEST_WAIT_S)
                 self._say(str(error) or type(error).__name__)
             self._stop.wait(wait_s)
+        if not self._problem:
+            with suppress(Exception):
+                self._send_all()
+
+    def _send_all(self) -> None:
+        while notices := self._store.unsent(self._name, after=self._last).result():
+            for notice in notices:
+                try:
+                    self._channel.send(notice)
+                except RefusedError as error:
+                    self._say(f"{error}; notice of {notice.event} left out")
+                self._last = notice.number  # the store may be unable to take note of it
+                self._store.sent([notice])
 
     def _say(self, problem: str) -> None:
         if problem != self._problem and problem:
