@@ -37,6 +37,7 @@ class Child:
         ready_s: float,
     ):
         self.name, self.restarts, self.ended = name, -1, False
+        self.code: int | None = None  # exit status of the last process that ended by itself
         self._module, self._job, self._descriptors, self._beaten_ns = module, job, descriptors, beaten_ns
         self._hangs_s, self._ready_s = hangs_s, ready_s
         self._process: subprocess.Popen | None = None
@@ -63,6 +64,7 @@ class Child:
             self._start()
             return None if self.restarts == 0 else f"{self.name}: started again"
         code = self._process.poll()
+        self.code = self.code if code is None else code
         if code == 0:
             self.ended = True
             self._gone()
