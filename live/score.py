@@ -104,3 +104,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     finally:
         sink.close()
         status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
+
+
+if __name__ == "__main__":
+    main()

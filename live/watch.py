@@ -151,16 +151,10 @@ class Watch:
             view_px=self._config.view_px, began_ns=began_ns, frames=frames.descriptor, view=view.descriptor,
             secrets=list(self._secrets),
         )  # fmt: skip
-        descriptors = [frames.descriptor, view.descriptor]
         return Child(
-            camera.name,
-            "aadc.live.capture",
-            job.model_dump,
-            descriptors,
-            lambda: view.beaten_ns,
-            CAPTURE_HANGS_S,
-            CAPTURE_READY_S,
-        )
+            camera.name, "aadc.live.capture", job.model_dump, [frames.descriptor, view.descriptor], lambda: view.beaten_ns,
+            CAPTURE_HANGS_S, CAPTURE_READY_S, may_end=camera.kind == "file",
+        )  # fmt: skip
 
     def _end(self) -> None:
         """Cameras first, then what scores: it gives what is due and ends its events."""

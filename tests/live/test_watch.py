@@ -1,4 +1,4 @@
-"""The processes as a whole: any of them killed is back, all end together, nothing is left behind, and no password is anywhere."""
+"""The processes as a whole: any of them killed is back, all end together, nothing is left, no password is anywhere."""
 
 import json
 import os
