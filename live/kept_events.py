@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aadc.live.reader import KeptEvent, Reader
-from aadc.live.store import Store
+from aadc.live.store import STORE, Store
 from aadc.manifests.errors import UserError
 
 _WAIT_S = 30.0
@@ -17,12 +17,12 @@ class KeptEvents:
 
     Args:
         data: the data folder, for clips.
-        path: the store. It may come later.
+        path: the store, if not the folder's own. It may come later.
     """
 
-    def __init__(self, data: Path, path: Path) -> None:
+    def __init__(self, data: Path, path: Path | None = None) -> None:
         self._data = data
-        self._path = path
+        self._path = path or data / STORE
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._store: Store | None = None
@@ -61,12 +61,20 @@ class KeptEvents:
         return _told(found) if found else None
 
     def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
-        """Keep a decision; it is on the disk when this returns."""
+        """Keep a decision; it is on the disk when this returns.
+
+        Raises:
+            UserError: there is no such event, or the disk takes nothing.
+        """
         with self._lock:
             if self._store is None:
                 self._store = Store(self._path)
             store = self._store
-        if not store.decide(event, decision, by, category).result(_WAIT_S):
+        try:
+            known = store.decide(event, decision, by, category).result(_WAIT_S)
+        except (OSError, TimeoutError) as error:
+            raise UserError(f"the decision could not be kept ({error or 'the disk takes nothing'}); try again") from None
+        if not known:
             raise UserError("there is no such event")
         changed = self.one(event)
         assert changed is not None
@@ -84,7 +92,7 @@ class KeptEvents:
         if found is None or found.clip is None:
             return None
         path = (self._data / found.clip).with_suffix(".mp4" if kind == "clip" else ".jpg")
-        return path if path.resolve().is_relative_to(self._data.resolve()) else None
+        return path if path.is_file() and path.resolve().is_relative_to(self._data.resolve()) else None
 
     def _read(self) -> Reader:
         with self._lock:
@@ -94,9 +102,7 @@ class KeptEvents:
 
 
 def _told(kept: KeptEvent) -> dict[str, Any]:
-    told = kept.event.model_dump(mode="json")
-    return {
-        **told,
+    return kept.event.shape(curve=True) | {
         "number": kept.number,
         "category": kept.category,
         "detected": kept.event.category,
@@ -105,5 +111,6 @@ def _told(kept: KeptEvent) -> dict[str, Any]:
         "clip": kept.clip is not None,
         "verdict": kept.verdict,
         "label": kept.label,
+        "decision": kept.verdict or ("renamed" if kept.label else "open"),
         "changed": kept.changed,
     }
