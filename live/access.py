@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +139,8 @@ class Access:
         self._by_address = Attempts(5, 300.0)
         self._by_name = Attempts(50, 300.0)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            with suppress(FileExistsError):  # never opened where it is there: see `store`
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"{path}: cannot be opened ({reason(error)}); name another data folder") from error

@@ -53,6 +53,18 @@ def main() -> None:
     st.navigation(pages, position="top").run()
 
 
+def refreshed(home: House, user: User, draw: Callable[[], None]) -> None:
+    """Draw a part of a page now, and again and again. Rights are asked anew each time: it runs without the page around it."""
+
+    @st.fragment(run_every=REFRESH_S)
+    def part() -> None:
+        if home.user(st.context.cookies.get(home.cookie, "")) != user:
+            st.rerun()
+        draw()
+
+    part()
+
+
 def seen(home: House, user: User) -> list[str]:
     """The cameras this person may see."""
     return [name for name in home.cameras.names() if user.sees(name)]
@@ -68,7 +80,6 @@ def cameras(home: House, user: User) -> None:
     """Every camera: its picture, state, how far scoring keeps up, and its last event."""
     tiles = component("tiles")
 
-    @st.fragment(run_every=REFRESH_S)
     def refresh() -> None:
         shown = []
         for name in seen(home, user):
@@ -78,7 +89,7 @@ def cameras(home: House, user: User) -> None:
             st.info("There is no camera here that you may see.")
         tiles(data={"cameras": shown, "at_ms": _now_ms()}, key="tiles")
 
-    refresh()
+    refreshed(home, user, refresh)
 
 
 def live(home: House, user: User) -> None:
@@ -105,7 +116,6 @@ def review(home: House, user: User) -> None:
     more = st.session_state.setdefault("more", _FEWEST)
     page = component("review")
 
-    @st.fragment(run_every=REFRESH_S)
     def refresh() -> None:
         try:
             found = newest(
@@ -128,7 +138,7 @@ def review(home: House, user: User) -> None:
         }
         page(data=data, key="review")
 
-    refresh()
+    refreshed(home, user, refresh)
     if st.button("Show older", disabled=more >= _MOST):
         st.session_state["more"] = min(more + _FEWEST, _MOST)
         st.rerun()
@@ -137,7 +147,6 @@ def review(home: House, user: User) -> None:
 def health(home: House, user: User) -> None:
     """How everything is: cameras, drops, delays, disk, the cleaner."""
 
-    @st.fragment(run_every=REFRESH_S)
     def refresh() -> None:
         rows = []
         for name in seen(home, user):
@@ -157,7 +166,7 @@ def health(home: House, user: User) -> None:
             hide_index=True,
         )
 
-    refresh()
+    refreshed(home, user, refresh)
 
 
 def settings(home: House, user: User) -> None:

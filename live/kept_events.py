@@ -94,6 +94,10 @@ class KeptEvents:
         path = (self._data / found.clip).with_suffix(".mp4" if kind == "clip" else ".jpg")
         return path if path.is_file() and path.resolve().is_relative_to(self._data.resolve()) else None
 
+    def health(self) -> list[dict[str, Any]]:
+        """How the parts of the system are, as they told the store; `utc_ns`: of the last success."""
+        return [part._asdict() for part in self._read().health()] if self._path.exists() else []
+
     def _read(self) -> Reader:
         with self._lock:
             if self._reader is None:

@@ -56,7 +56,10 @@ class Store:
         self._shred = False
         self.problem = ""  # why nothing can be written at the moment
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # before SQLite makes it, for everyone to read
+            with suppress(FileExistsError):  # before SQLite makes it, for everyone to read
+                # Never opened where it is there: closing it would take this process's locks away (POSIX), and with them, once
+                # another process closes the store, what was written last.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
                 self._db.execute(f"PRAGMA {pragma}")

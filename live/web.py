@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,11 @@ class WebJob(Record):
 class SlotCameras:
     """`CameraSource` over the slots: how each camera is now. What scoring says of it comes from `status.json`."""
 
-    def __init__(self, names: list[str], views: dict[str, FrameSlot], data: Path) -> None:
+    def __init__(self, names: list[str], views: dict[str, FrameSlot], data: Path, events: KeptEvents) -> None:
         self._names = names
         self._views = views
         self._status = data / "status.json"
+        self._events = events
 
     def names(self) -> list[str]:
         """All cameras, in the order of the configuration."""
@@ -54,6 +56,16 @@ class SlotCameras:
         view = self._views.get(camera)
         status = status_of(view) if view is not None else CameraStatus()
         return {**status.model_dump(mode="json"), "scoring": self._scoring(camera)}
+
+    def recent(self, camera: str) -> dict[str, Any]:
+        """Scores of the last minute, thresholds, boxes."""
+        told = self._scoring(camera).get("recent")
+        nothing = {"scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
+        return nothing | (told if isinstance(told, dict) else {}) | {"at_ms": time.time_ns() // 10**6}
+
+    def health(self) -> list[dict[str, Any]]:
+        """What the store knows of the parts of the system."""
+        return self._events.health()
 
     def _scoring(self, camera: str) -> dict[str, Any]:
         try:
@@ -95,7 +107,9 @@ def main() -> None:
             status.beat()
             await asyncio.sleep(0.5)
 
-    serve(settings_of(job), SlotCameras(job.cameras, views, job.data), KeptEvents(job.data, job.events), while_serving=beat)
+    events = KeptEvents(job.data, job.events)
+    cameras = SlotCameras(job.cameras, views, job.data, events)
+    serve(settings_of(job), cameras, events, with_front=True, while_serving=beat)
 
 
 if __name__ == "__main__":

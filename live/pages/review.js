@@ -21,18 +21,20 @@ function begin(place, kept) {
   kept.one = make("div", { class: "one" });
   kept.undo = null;
   place.replaceChildren(make("div", { class: "review" }, kept.list, kept.one));
+  const deeds = { c: "confirmed", d: "dismissed", r: "renamed", u: "undo", j: 1, k: -1 };
   const onKey = (event) => {
     const typing = event.composedPath().some((one) => one.matches?.("input, textarea, select, [contenteditable=true]"));
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const deed = { c: "confirmed", d: "dismissed", r: "renamed", u: "undo", j: 1, k: -1 }[event.key];
-    if (deed === undefined) return;
+    const deed = deeds[event.key];
+    if (deed === undefined || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    event.stopPropagation();
+    event.stopImmediatePropagation(); // Streamlit has keys of its own, and looks at every part of a press
+    if (event.type !== "keydown" || event.repeat) return;
     if (typeof deed === "number") step(kept, deed);
     else act(kept, deed);
   };
-  addEventListener("keydown", onKey, true);
-  kept.leave = () => removeEventListener("keydown", onKey, true);
+  const parts = ["keydown", "keypress", "keyup"];
+  for (const part of parts) addEventListener(part, onKey, true);
+  kept.leave = () => parts.forEach((part) => removeEventListener(part, onKey, true));
 }
 
 function step(kept, by) {

@@ -122,6 +122,19 @@ def test_writers_in_two_processes_take_turns(store, reader):
     other.close()
 
 
+def test_another_process_that_closes_it_takes_nothing_along(store, reader):
+    """Whoever closes a store last puts its log into the file. That he is the last he sees by the locks of the others."""
+    second = Store(store.path)
+    second.put(messages(0)[0]).result()
+    look = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM events').fetchall(); db.close()"
+    subprocess.run([sys.executable, "-c", look, str(store.path)], check=True)
+    second.put(messages(1)[0]).result()
+    fresh = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM events').fetchone()[0])"
+    seen = subprocess.run([sys.executable, "-c", fresh, str(store.path)], check=True, capture_output=True, text=True)
+    second.close()
+    assert seen.stdout.strip() == "2"
+
+
 def test_readers_can_change_nothing(store, reader):
     put(store, *messages(0))
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
