@@ -125,7 +125,7 @@ def create_app(
     connections = Connections(media, guard, frozenset(settings.far_origins))
     front = None
     if with_front and events is not None:
-        from aadc.live.front import House, dashboard
+        from aadc.live.front.house import House, dashboard
 
         front = dashboard(House(cameras, events, access, guard.cookie))
 

@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from aadc.live.access import Role, User
-from aadc.live.front import PAGES, House, house
+from aadc.live.front.house import PAGES, House, house
 
 REFRESH_S = 1.5
 _CSS = (PAGES / "front.css").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from aadc.live.served import CameraSource, EventSource
 if TYPE_CHECKING:
     from streamlit import App
 
-PAGES = Path(__file__).with_name("pages")
-SCRIPT = Path(__file__).with_name("dashboard.py")
+PAGES = Path(__file__).parents[1] / "pages"
+SCRIPT = Path(__file__).with_name("dashboard.py")  # beside a folder `pages` Streamlit would take it for pages of its own
 _SETTINGS = {
     "browser.gatherUsageStats": False,  # no packet leaves the machine unasked
     "client.toolbarMode": "minimal",
