@@ -89,7 +89,7 @@ def measure_steps(videos: int, snippets: int, steps: int, warm_up: int = 1) -> f
     model = AnomalyHead(config, WIDTH, DETR, prompts.initial_contexts.shape[-1], card.names)
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
-    set_statistics(model, bags[:64])
+    set_statistics(model, bags[:64], snippets)
     sampler = BalancedSampler([bag.abnormal for bag in bags], config.batch, 0, LEAST_STEPS)
     trainer = Trainer(model, prompts, card, config, 1000, "cpu")
     before = peak_bytes(reset=True)
@@ -101,7 +101,7 @@ def measure_steps(videos: int, snippets: int, steps: int, warm_up: int = 1) -> f
     trainer_module.make_batch = parts.wrap("data", trainer_module.make_batch)
     trainer_module.video_losses = parts.wrap("losses", trainer_module.video_losses)
     model.fusion.forward = parts.wrap("fusion", model.fusion.forward)
-    model.mtn.forward = parts.wrap("MTN", model.mtn.forward)
+    model.mtn.answer = parts.wrap("MTN", model.mtn.answer)
     model.forward = parts.wrap("forward", model.forward)
     torch.Tensor.backward = parts.wrap("backward", torch.Tensor.backward)
     trainer.optimiser.step = parts.wrap("optimiser", trainer.optimiser.step)

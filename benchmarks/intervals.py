@@ -6,7 +6,8 @@ python benchmarks/intervals.py
 import numpy as np
 from scipy.special import ndtr
 
-from aadc.eval.bootstrap import RankedScores, intervals
+from aadc.eval.bootstrap import intervals
+from aadc.eval.ranked import RankedScores
 
 TRIALS, DRAWS = 300, 200
 
@@ -19,7 +20,7 @@ def share_held(each: int, apart: float, random: np.random.Generator) -> float:
     for _ in range(TRIALS):
         score = random.normal(size=2 * each) + apart * abnormal
         ranked = RankedScores([(score[[i]], abnormal[[i]]) for i in range(2 * each)], range(2 * each))
-        figure = lambda weights, ranked=ranked: {"auc": ranked.figures(weights)[0]}  # noqa: E731
+        figure = lambda weights, ranked=ranked: {"auc": ranked(weights)["auc"]}  # noqa: E731
         low, high = intervals([figure], 2 * each, DRAWS, seed=int(random.integers(2**30)))["auc"]
         held += low <= true <= high
     return held / TRIALS

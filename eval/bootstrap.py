@@ -1,13 +1,13 @@
 """Confidence intervals by resampling videos: frames of one video are not independent, so frames are never resampled.
 
-A draw of videos is a row of weights, how often it has each video; every figure is computed from those weights at once.
-Shapes: R draws, V videos.
+A draw of videos is a row of weights, how often it has each video; every figure is computed from those weights at once (see
+`ranked`). Shapes: R draws, V videos.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv
 
 Figures = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # weights int (R, V) -> values float (R,) by name
 LEAST = 10  # videos of each kind: draws from fewer know too little of what other videos would do (docs/metrics.md)
@@ -18,16 +18,69 @@ def intervals(
     figures: Sequence[Figures], videos: int, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, list[float] | None]:
     """Percentile intervals [low, high] over draws of `videos` videos with replacement; None where no draw had a value."""
-    weights = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), resamples)
+    weights = _draws(videos, resamples, seed)
+    return {name: _percentiles(values, level) for figure in figures for name, values in _drawn(figure, weights).items()}
+
+
+class Difference(NamedTuple):
+    """A figure of two sets of scores, `first - second`, its interval over the same draws of both, and the share of draws in
+    which the sign turns: the difference is 0 or on the other side. None where undefined."""
+
+    first: float | None
+    second: float | None
+    difference: float | None
+    interval: list[float] | None
+    turns: float | None
+
+
+def paired(
+    first: Sequence[Figures],
+    second: Sequence[Figures],
+    videos: int,
+    fewest: Mapping[str, int],
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Difference]:
+    """Differences of all figures that both have. Every draw takes the same videos for both: what is hard for one set of scores
+    is most often hard for the other, too, so that a difference is known better than either figure.
+
+    Args:
+        fewest: of each figure, how many videos of the rarer kind it compares, see `trusted`; others are left out.
+    """
+    weights, itself = _draws(videos, resamples, seed), np.ones((1, videos), int)
+    values = [{name: one for figure in figures for name, one in figure(itself).items()} for figures in (first, second)]
+    draws = [
+        {name: one for figure in figures for name, one in _drawn(figure, weights).items() if name in fewest}
+        for figures in (first, second)
+    ]
+    found = {}
+    for name in (name for name in draws[0] if name in draws[1]):
+        one, other = (float(value[name][0]) if np.isfinite(value[name][0]) else None for value in values)
+        if one is None or other is None:
+            found[name] = Difference(one, other, None, None, None)
+            continue
+        apart = draws[0][name] - draws[1][name]
+        apart = apart[np.isfinite(apart)]
+        bounds = trusted(_percentiles(apart, level), fewest[name])
+        turned = float(np.mean(apart <= 0 if one > other else apart >= 0)) if bounds and one != other else None
+        found[name] = Difference(one, other, one - other, bounds, turned)
+    return found
+
+
+def _draws(videos: int, resamples: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), resamples)
+
+
+def _drawn(figure: Figures, weights: np.ndarray) -> dict[str, np.ndarray]:
+    blocks = [figure(weights[start : start + _DRAWS_AT_ONCE]) for start in range(0, len(weights), _DRAWS_AT_ONCE)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _percentiles(values: np.ndarray, level: float) -> list[float] | None:
+    values = values[np.isfinite(values)]
     tail = (1 - level) / 2 * 100
-    result: dict[str, list[float] | None] = {}
-    for figure in figures:
-        blocks = [figure(weights[start : start + _DRAWS_AT_ONCE]) for start in range(0, resamples, _DRAWS_AT_ONCE)]
-        for name in blocks[0]:
-            values = np.concatenate([block[name] for block in blocks])
-            values = values[np.isfinite(values)]
-            result[name] = np.percentile(values, [tail, 100 - tail]).tolist() if len(values) else None
-    return result
+    return np.percentile(values, [tail, 100 - tail]).tolist() if len(values) else None
 
 
 def trusted(bounds: list[float] | None, fewest: int) -> list[float] | None:
@@ -38,6 +91,8 @@ def trusted(bounds: list[float] | None, fewest: int) -> list[float] | None:
 
 def share_interval(hits: int, count: int, level: float = 0.95) -> list[float]:
     """Exact interval [low, high] of a share of `count` > 0 independent videos (Clopper and Pearson, 1934)."""
+    from scipy.special import betaincinv  # a third of a second, for a figure that few ask for
+
     tail = (1 - level) / 2
     low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
     high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
@@ -49,47 +104,3 @@ def perfect_auc_interval(positives: int, negatives: int, level: float = 0.95) ->
     negative one; min(positives, negatives) > 0 pairs share no video, hence are independent, and all of them are right."""
     pairs = min(positives, negatives)
     return share_interval(pairs, pairs, level)
-
-
-class RankedScores:
-    """Scores of many videos in one order, so that a draw of videos costs a cumulated sum and no sort.
-
-    Frames of equal score within a video are kept once, with their number of positives and negatives.
-
-    Args:
-        videos: of each, score float (F,) and truth bool (F,).
-        index: which columns of the weights these videos are.
-    """
-
-    def __init__(self, videos: Sequence[tuple[np.ndarray, np.ndarray]], index: Sequence[int]):
-        parts = [_counts(score, truth) for score, truth in videos]
-        score, positives, negatives = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.argsort(-score, kind="stable")
-        self._video = np.repeat(index, [len(part[0]) for part in parts])[order]
-        self._positives, self._negatives = positives[order], negatives[order]
-        self._last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-
-    def figures(self, weights: np.ndarray, rate: float = 0.02) -> np.ndarray:
-        """AUC, AP (scikit-learn's) and the recall while at most `rate` of the negatives are called positive: (3, R), nan for
-        draws of one kind."""
-        return np.array([self._of_draw(draw, rate) for draw in weights]).T
-
-    def _of_draw(self, draw: np.ndarray, rate: float) -> tuple[float, float, float]:
-        # One draw at a time: its arrays stay in the processor's cache.
-        counts = draw[self._video]
-        true, false = np.cumsum(counts * self._positives)[self._last], np.cumsum(counts * self._negatives)[self._last]
-        positives, negatives = int(true[-1]), int(false[-1])
-        if not positives or not negatives:
-            return np.nan, np.nan, np.nan
-        found = np.diff(true, prepend=0)
-        auc = np.dot(np.diff(false, prepend=0), true - found / 2) / (positives * negatives)
-        ap = np.dot(found, true / np.maximum(true + false, 1)) / positives
-        allowed = np.searchsorted(false, rate * negatives + 1e-9, side="right")
-        return float(auc), float(ap), true[allowed - 1] / positives if allowed else 0.0
-
-
-def _counts(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct scores of a video with the number of positive and of negative frames that have them."""
-    distinct, inverse = np.unique(score, return_inverse=True)
-    positives = np.bincount(inverse[truth], minlength=len(distinct))
-    return distinct, positives, np.bincount(inverse, minlength=len(distinct)) - positives

@@ -11,15 +11,15 @@ from rich.progress import Progress
 
 from aadc.eval import scores
 from aadc.eval.made_with import Choice
-from aadc.eval.moments import best_moments, write_moments
+from aadc.eval.moments import best_moments, moments_table, write_moments
 from aadc.eval.open_vocabulary import score_against
 from aadc.eval.out_folder import writing_to
-from aadc.eval.tables import moments_table
 from aadc.extract.caution import caution
 from aadc.extract.devices import choose_device
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead, load_head
+from aadc.head.class_vectors import refuse_without_words
 from aadc.head.text_tower import load_tower
 from aadc.head.window import AHEAD, Window, check_window
 from aadc.manifests.card import read_card
@@ -44,6 +44,7 @@ def load(run: RunFolder, choice: Choice, clip: str | None, device: str) -> Loade
     loaded = replace(loaded, window=window_of(choice, loaded))
     if choice.classes is None:
         return loaded
+    refuse_without_words(loaded.config)
     made_with = {"source": loaded.clip, "weights": loaded.clip_weights}
     return score_against(loaded, read_card(choice.classes), load_tower(made_with, clip), device)
 

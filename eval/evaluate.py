@@ -3,16 +3,26 @@ share says its unit in its name (`…_s`, `…_per_hour`)."""
 
 import numpy as np
 
-from aadc.eval.bootstrap import Figures, RankedScores, intervals, perfect_auc_interval, share_interval, trusted
+from aadc.eval.bootstrap import Figures, intervals, perfect_auc_interval, share_interval, trusted
 from aadc.eval.detection_map import IOUS, Protocol, Ranking, mean_average_precision, rank_proposals
-from aadc.eval.metrics import category_figures, class_figures, frame_figures, video_figures, video_scores
-from aadc.eval.scored_split import ScoredSplit
-from aadc.eval.truth import label_spans
+from aadc.eval.metrics import FrameFigures, VideoFigures, category_figures, class_figures, frame_figures, video_figures
+from aadc.eval.ranked import RATES, recall_name
+from aadc.eval.split import Split
 
 PROTOCOLS: tuple[Protocol, ...] = ("published", "clean")
+OF_ALL_FRAMES = ("auc", "ap", "ap_trapezoid", *map(recall_name, RATES))
+OF_ABNORMAL_FRAMES = ("auc_abnormal_videos", "ap_abnormal_videos")
+OF_EVENTS = (
+    "ap_early",
+    "event_f1_at_20_percent_iou",
+    "event_f1_at_50_percent_iou",
+    "events_found",
+    "false_alarms_per_hour",
+    "detection_delay_s",
+)
 
 
-def evaluate(split: ScoredSplit, with_map: bool) -> dict:
+def evaluate(split: Split, with_map: bool) -> dict:
     """Every figure that the data allows; None where one is undefined. `with_map`: mAP@IoU, too."""
     known = [split.videos[place] for place in split.known]
     abnormal = [entry.name for entry in split.card.classes if entry.kind == "abnormal"]
@@ -20,90 +30,91 @@ def evaluate(split: ScoredSplit, with_map: bool) -> dict:
         "videos": len(split.videos),
         "videos_missing": len(split.rows) - len(split.videos),
         "video": video_figures(split.videos, split.k, split.stride),
-        "category": category_figures(split.categories, split.names, split.kinds),
+        "category": _category(split),
         "frame": frame_figures(known) if known else None,
         "class": class_figures(known, abnormal) if known else None,
         "map": None,
     }
-    resampled = [_video_level(split)]
-    if known:
-        resampled.append(_frame_level(split))
-    if known and with_map:
-        rankings = _rankings(split)
+    rankings = rankings_of(split) if with_map else {}
+    if rankings:
         figures["map"] = _map_figures(rankings, len(known))
-        resampled.append(_map_level(rankings, split.known))
-    figures["interval"] = _intervals(split, figures, intervals(resampled, len(split.videos)))
+    figures["interval"] = _intervals(split, figures, intervals(resampled(split, rankings), len(split.videos)))
     return figures
 
 
-def _intervals(split: ScoredSplit, figures: dict, drawn: dict[str, list[float] | None]) -> dict[str, list[float] | None]:
-    """Intervals of draws where there are videos enough, exact ones where there is a way; None elsewhere."""
-    known = [split.videos[place] for place in split.known]
-    abnormal, normal = (sum(video.abnormal == kind for video in split.videos) for kind in (True, False))
-    over_videos, over_frames, in_abnormal = (
-        min(abnormal, normal),
-        min(sum(bool(video.known_truth.any()) for video in known), sum(not video.known_truth.all() for video in known)),
-        min(
-            sum(video.abnormal and bool(video.known_truth.any()) for video in known),
-            sum(video.abnormal and not video.known_truth.all() for video in known),
-        ),
-    )
-    fewest = {"auc": over_frames, "ap": over_frames, "recall_at_2_percent_fpr": over_frames}
-    fewest |= {"auc_abnormal_videos": in_abnormal, "ap_abnormal_videos": in_abnormal}
-    fewest |= {"video_auc": over_videos, "video_ap": over_videos}
-    fewest |= {f"map_{protocol}": sum(video.abnormal for video in known) for protocol in PROTOCOLS}
-    found = {name: trusted(bounds, int(fewest.get(name, 0))) for name, bounds in drawn.items()}
-    if figures["video"]["auc"] == 1:
-        found["video_auc"] = perfect_auc_interval(abnormal, normal)
-    told, right = _told_and_right(split)
-    found["category_accuracy"] = share_interval(int(right.sum()), int(told.sum())) if told.any() else None
+def resampled(split: Split, rankings: dict[Protocol, list[Ranking]] | None = None) -> list[Figures]:
+    """Every figure that draws of videos are taken of, as functions of the draws."""
+    found: list[Figures] = [VideoFigures(split.videos, split.k, split.stride)]
+    if split.known:
+        found.append(FrameFigures([split.videos[place] for place in split.known], split.known))
+    if rankings:
+        found.append(_map_level(rankings, split.known))
     return found
 
 
-def _told_and_right(split: ScoredSplit) -> tuple[np.ndarray, np.ndarray]:
+def fewest_videos(split: Split) -> dict[str, int]:
+    """Of each figure that has an interval, how many videos there are of the rarer kind that it compares."""
+    known = [split.videos[place] for place in split.known]
+    with_event = sum(bool(video.known_truth.any()) for video in known)
+    abnormal, normal = (sum(video.abnormal == kind for video in split.videos) for kind in (True, False))
+    over_frames = min(with_event, sum(not video.known_truth.all() for video in known))
+    in_abnormal = min(
+        sum(video.abnormal and bool(video.known_truth.any()) for video in known),
+        sum(video.abnormal and not video.known_truth.all() for video in known),
+    )
+    fewest = {name: over_frames for name in OF_ALL_FRAMES} | {name: in_abnormal for name in OF_ABNORMAL_FRAMES}
+    fewest |= {name: with_event for name in OF_EVENTS}
+    fewest |= {"false_alarm_rate": sum(not video.abnormal for video in known)}
+    fewest |= {name: min(abnormal, normal) for name in ("video_auc", "video_ap")}
+    return fewest | {f"map_{protocol}": sum(video.abnormal for video in known) for protocol in PROTOCOLS}
+
+
+def _intervals(split: Split, figures: dict, drawn: dict[str, list[float] | None]) -> dict[str, list[float] | None]:
+    """Intervals of draws where there are videos enough, exact ones where there is a way; None elsewhere."""
+    fewest = fewest_videos(split)
+    found = {name: trusted(bounds, fewest[name]) for name, bounds in drawn.items() if name in fewest}
+    if figures["video"]["auc"] == 1:
+        abnormal = sum(video.abnormal for video in split.videos)
+        found["video_auc"] = perfect_auc_interval(abnormal, len(split.videos) - abnormal)
+    told, right = _told_and_right(split)
+    found["category_accuracy"] = share_interval(int(right.sum()), int(told.sum())) if told.any() else None
+    joint = _jointly_right(split)
+    found["joint_accuracy"] = share_interval(sum(joint), len(joint)) if joint else None
+    return found
+
+
+def _category(split: Split) -> dict:
+    """Accuracy among the classes of a video's own kind, and among all classes."""
+    if not split.names:
+        return {"accuracy": None, "joint_accuracy": None}
+    joint = _jointly_right(split)
+    figures = category_figures(split.categories, split.names, split.kinds)
+    return figures | {"joint_accuracy": sum(joint) / len(joint) if joint else None}
+
+
+def _jointly_right(split: Split) -> list[bool]:
+    """Of the videos with a label that the classes have, whether the class predicted among all is right."""
+    pairs = split.joint_categories if split.names else []
+    return [true == predicted for true, predicted in pairs if true is not None]
+
+
+def _told_and_right(split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Of which videos the category can be wrong, and of which of them it is right: bool (V,) each."""
+    if not split.names:
+        return np.zeros(0, bool), np.zeros(0, bool)
     told = np.array([true is not None and split.kinds.count(split.kind(true)) > 1 for true, _ in split.categories])
     return told, told & np.array([true == predicted for true, predicted in split.categories])
 
 
-def _video_level(split: ScoredSplit) -> Figures:
-    """Figures over videos, to be resampled."""
-    scores = video_scores(split.videos, split.k, split.stride)
-    single = [(scores[place : place + 1], np.array([video.abnormal])) for place, video in enumerate(split.videos)]
-    ranked = RankedScores(single, range(len(single)))
-
-    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
-        auc, ap, _ = ranked.figures(weights)
-        return {"video_auc": auc, "video_ap": ap}
-
-    return figures
-
-
-def _frame_level(split: ScoredSplit) -> Figures:
-    """Figures over the frames of the videos with truth, to be resampled."""
-
-    def ranked(places: list[int]) -> RankedScores:
-        return RankedScores([(split.videos[place].score, split.videos[place].known_truth) for place in places], places)
-
-    every = ranked(split.known)
-    abnormal = [place for place in split.known if split.videos[place].abnormal]
-    alone = ranked(abnormal) if abnormal else None
-
-    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
-        found = dict(zip(("auc", "ap", "recall_at_2_percent_fpr"), every.figures(weights, 0.02), strict=True))
-        if alone:
-            found["auc_abnormal_videos"], found["ap_abnormal_videos"], _ = alone.figures(weights)
-        return found
-
-    return figures
-
-
-def _rankings(split: ScoredSplit) -> dict[Protocol, list[Ranking]]:
-    """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment.
+def rankings_of(split: Split) -> dict[Protocol, list[Ranking]]:
+    """Proposals of all videos beside their truth, in both protocols; a normal video is one true segment. Empty where there is
+    no frame truth, or no class.
 
     Published truth calls that segment `A`. XD-Violence's classes know the name (its card spells it `normal`), UCF-Crime's,
     where it is `Normal`, do not, and never find it. Published code also knows whole snippets only.
     """
+    if not split.known or not split.names:
+        return {}
     normal = [name for name in split.names if split.kind(name) == "normal"]
     rankings: dict[Protocol, list[Ranking]] = {}
     for protocol in PROTOCOLS:
@@ -113,7 +124,7 @@ def _rankings(split: ScoredSplit) -> dict[Protocol, list[Ranking]]:
             if protocol == "published":
                 frames = max(frames // split.stride, 1) * split.stride
             predictions.append(split.class_curves(row, frames))
-            spans = label_spans(row, frames, split.card)
+            spans = split.spans(row, frames)
             if not split.card.is_abnormal(row.labels):
                 name = row.labels[0]
                 spans = [(0, frames, "A" if protocol == "published" and name == "Normal" else name)]

@@ -4,17 +4,20 @@ Undefined figures (a test set of one kind only) are None: never zero, never a cr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from aadc.eval.events import THRESHOLD, Alarms, EventF1
+from aadc.eval.ranked import RankedScores
+from aadc.eval.ranked import runs as runs  # where an array of bools is True; found here by others, too
 
 
 @dataclass(frozen=True)
 class ScoredVideo:
     """A test video with its scores: frame scores float (F,), frame truth bool (F,) or None where unknown, abnormal or not,
     labels, and the class probabilities of its snippets float (T, C). `own_score` and `own_classes` (C,) are what a head says of
-    the video as a whole (eq. 7, 9, 10); scores of other methods have none."""
+    the video as a whole (eq. 7, 9, 10), `probability` how sure it is that it is abnormal; scores of other methods have none."""
 
     video: str
     labels: tuple[str, ...]
@@ -25,6 +28,7 @@ class ScoredVideo:
     classes: np.ndarray
     own_score: float | None = None
     own_classes: np.ndarray | None = None
+    probability: float | None = None
 
     @property
     def known_truth(self) -> np.ndarray:
@@ -34,110 +38,90 @@ class ScoredVideo:
         return self.truth
 
 
-def roc_auc(truth: np.ndarray, score: np.ndarray) -> float | None:
-    """Area under the ROC curve, or None where only one kind is there."""
-    return float(roc_auc_score(truth, score)) if 0 < np.count_nonzero(truth) < len(truth) else None
+def value_of(drawn: np.ndarray) -> float | None:
+    """The figure itself, of the values of one draw: a number, or None where it is undefined."""
+    return float(drawn[0]) if np.isfinite(drawn[0]) else None
 
 
-def average_precision(truth: np.ndarray, score: np.ndarray) -> float | None:
-    """Average precision, the step-wise sum that scikit-learn and VadCLIP use, or None without positives."""
-    return float(average_precision_score(truth, score)) if np.any(truth) else None
+class FrameFigures:
+    """All frame-level figures of videos with frame truth, for any draw of them.
 
-
-def trapezoid_precision(truth: np.ndarray, score: np.ndarray) -> float | None:
-    """Area under the precision-recall curve by trapezoids, as RTFM and XDVioDet compute XD-Violence's AP."""
-    if not np.any(truth):
-        return None
-    precision, recall, _ = precision_recall_curve(truth, score)
-    return float(auc(recall, precision))
-
-
-def recall_at_false_positives(truth: np.ndarray, score: np.ndarray, rate: float = 0.02) -> float | None:
-    """Largest share of anomalous frames found while at most `rate` of the normal frames are called anomalous."""
-    if not 0 < np.count_nonzero(truth) < len(truth):
-        return None
-    false_rate, true_rate, _ = roc_curve(truth, score, drop_intermediate=False)
-    return float(true_rate[false_rate <= rate].max())
-
-
-def flat_floor(videos: Sequence[ScoredVideo]) -> dict[str, float | None]:
-    """What a perfect video classifier gets that gives every frame of a video the same score: localisation must beat it."""
-    truth = np.concatenate([video.known_truth for video in videos])
-    flat = np.concatenate([np.full(len(video.known_truth), float(video.abnormal)) for video in videos])
-    return {"auc": roc_auc(truth, flat), "ap": average_precision(truth, flat)}
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open index ranges in which a bool array is True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-def alarms(videos: Sequence[ScoredVideo], recall: float = 0.8) -> dict[str, float | int | None]:
-    """What an operator meets at the highest threshold that finds `recall` of the true events.
-
-    An event is a true span; it is found when a frame of it scores at or above the threshold. A false alarm is a run of
-    frames at or above the threshold that touches no true event. The delay runs from an event's start to its first alarm
-    frame, mean over found events.
-
-    Returns:
-        threshold, false_alarms and the hours of video that they are of, false_alarms_per_hour, detection_delay_s; None where
-        there are no events or no time base.
+    Args:
+        videos: every one has frame truth.
+        index: which columns of the weights these videos are.
     """
-    nothing = dict.fromkeys(("threshold", "false_alarms", "hours", "false_alarms_per_hour", "detection_delay_s"))
-    peaks = [float(video.score[start:end].max()) for video in videos for start, end in runs(video.known_truth)]
-    if not peaks or not all(0 < video.fps < np.inf for video in videos):
-        return nothing
-    threshold = sorted(peaks, reverse=True)[int(np.ceil(recall * len(peaks))) - 1]
-    false_alarms, delays = 0, []
-    for video in videos:
-        over, truth = video.score >= threshold, video.known_truth
-        false_alarms += sum(not truth[start:end].any() for start, end in runs(over))
-        delays += [int(np.argmax(over[start:end])) / video.fps for start, end in runs(truth) if over[start:end].any()]
-    hours = sum(len(video.score) / video.fps for video in videos) / 3600
-    return {
-        "threshold": threshold,
-        "false_alarms": false_alarms,
-        "hours": hours,
-        "false_alarms_per_hour": false_alarms / hours,
-        "detection_delay_s": float(np.mean(delays)),
-    }
+
+    def __init__(self, videos: Sequence[ScoredVideo], index: Sequence[int]):
+        both = [(video.score, video.known_truth) for video in videos]
+        self._every = RankedScores(both, index)
+        abnormal = [place for place, video in enumerate(videos) if video.abnormal]
+        own = [both[place] for place in abnormal]
+        self._alone = RankedScores(own, [index[place] for place in abnormal]) if abnormal else None
+        self._events = EventF1(both, index)
+        timed = all(0 < video.fps < np.inf for video in videos) and any(truth.any() for _, truth in both)
+        self._alarms = Alarms([(*one, video.fps) for one, video in zip(both, videos, strict=True)], index) if timed else None
+        normal = [place for place, video in enumerate(videos) if not video.abnormal]
+        self._normal = [index[place] for place in normal]
+        self._called = np.array([np.count_nonzero(videos[place].score >= THRESHOLD) for place in normal], int)
+        self._frames = np.array([len(videos[place].score) for place in normal], int)
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Every figure by its name in `frame_figures`, float (R,), of each row of weights int (R, V); nan where undefined."""
+        nothing = np.full(len(weights), np.nan)
+        figures = self._every(weights)
+        alone = self._alone(weights) if self._alone else {"auc": nothing, "ap": nothing}
+        figures |= {"auc_abnormal_videos": alone["auc"], "ap_abnormal_videos": alone["ap"]}
+        frames = weights[:, self._normal] @ self._frames
+        called = (weights[:, self._normal] @ self._called).astype(float)
+        figures["false_alarm_rate"] = np.divide(called, frames, out=nothing.copy(), where=frames > 0)
+        figures |= self._events(weights)
+        return figures | (self._alarms(weights) if self._alarms else dict.fromkeys(ALARM_FIGURES, nothing))
+
+
+ALARM_FIGURES = ("threshold", "events_found", "false_alarms", "hours", "false_alarms_per_hour", "detection_delay_s")
 
 
 def frame_figures(videos: Sequence[ScoredVideo]) -> dict:
     """All frame-level figures over the concatenated frames of `videos`; every video must have frame truth."""
-    truth = np.concatenate([video.known_truth for video in videos])
-    score = np.concatenate([video.score for video in videos])
-    abnormal = [video for video in videos if video.abnormal]
-    truth_abnormal = np.concatenate([video.known_truth for video in abnormal]) if abnormal else np.zeros(0, bool)
-    score_abnormal = np.concatenate([video.score for video in abnormal]) if abnormal else np.zeros(0)
+    truth = [video.known_truth for video in videos]
+    frames, anomalous = sum(map(len, truth)), sum(int(np.count_nonzero(one)) for one in truth)
+    found, floor = _arranged(videos), _arranged([_flat(video) for video in videos])
+    alarms, quiet = found.pop("at_80_percent_of_events"), floor.pop("at_80_percent_of_events")
     return {
-        "auc": roc_auc(truth, score),
-        "ap": average_precision(truth, score),
-        "ap_trapezoid": trapezoid_precision(truth, score),
-        "auc_abnormal_videos": roc_auc(truth_abnormal, score_abnormal),
-        "ap_abnormal_videos": average_precision(truth_abnormal, score_abnormal),
-        "recall_at_2_percent_fpr": recall_at_false_positives(truth, score),
-        "at_80_percent_of_events": alarms(videos, 0.8),
-        "flat_floor": flat_floor(videos),
+        **found,
+        "at_80_percent_of_events": {**alarms, "flat_floor": quiet},
+        "flat_floor": {"base_rate": anomalous / frames, **floor},
         "videos": len(videos),
-        "frames": len(truth),
-        "anomalous_frames": int(truth.sum()),
+        "frames": frames,
+        "anomalous_frames": anomalous,
     }
+
+
+def _arranged(videos: Sequence[ScoredVideo]) -> dict:
+    drawn = FrameFigures(videos, range(len(videos)))(np.ones((1, len(videos)), int))
+    figures = {name: value_of(values) for name, values in drawn.items()}
+    alarms = {name: figures.pop(name) for name in ALARM_FIGURES}
+    alarms["false_alarms"] = None if alarms["false_alarms"] is None else int(alarms["false_alarms"])
+    return {**figures, "at_80_percent_of_events": alarms}
+
+
+def _flat(video: ScoredVideo) -> ScoredVideo:
+    """As a perfect video classifier has it that gives every frame of a video the same score: localisation must beat it."""
+    return replace(video, score=np.full(len(video.known_truth), float(video.abnormal)))
 
 
 def class_figures(videos: Sequence[ScoredVideo], classes: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """AUC and AP for each of `classes`, the abnormal ones: videos with that label together with all normal videos."""
-    normal = [video for video in videos if not video.abnormal]
-    figures = {}
-    for label in classes:
-        chosen = [video for video in videos if label in video.labels] + normal
-        if len(chosen) == len(normal):
-            continue
-        truth = np.concatenate([video.known_truth for video in chosen])
-        score = np.concatenate([video.score for video in chosen])
-        figures[label] = {"auc": roc_auc(truth, score), "ap": average_precision(truth, score)}
-    return figures
+    shown = {label: [label in video.labels for video in videos] for label in classes}
+    there = [label for label, own in shown.items() if any(own)]
+    if not there:
+        return {}
+    ranked = RankedScores([(video.score, video.known_truth) for video in videos], range(len(videos)))
+    normal = [not video.abnormal for video in videos]
+    found = ranked(np.array([np.logical_or(normal, shown[label]) for label in there], int))
+    return {
+        label: {name: value_of(found[name][place : place + 1]) for name in ("auc", "ap")} for place, label in enumerate(there)
+    }
 
 
 def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarray:
@@ -151,9 +135,39 @@ def video_scores(videos: Sequence[ScoredVideo], k: int, stride: int) -> np.ndarr
 
 
 def video_figures(videos: Sequence[ScoredVideo], k: int, stride: int) -> dict[str, float | None]:
-    """AUC and AP over videos."""
-    abnormal, score = np.array([video.abnormal for video in videos]), video_scores(videos, k, stride)
-    return {"auc": roc_auc(abnormal, score), "ap": average_precision(abnormal, score), "videos": len(videos)}
+    """AUC and AP over videos, and the calibration error of their probabilities where they have some."""
+    found = VideoFigures(videos, k, stride)(np.ones((1, len(videos)), int))
+    probability = [video.probability for video in videos if video.probability is not None]
+    abnormal = np.array([video.abnormal for video in videos])
+    error = calibration_error(abnormal, np.array(probability)) if len(probability) == len(videos) else None
+    return {
+        "auc": value_of(found["video_auc"]),
+        "ap": value_of(found["video_ap"]),
+        "calibration_error": error,
+        "videos": len(videos),
+    }
+
+
+class VideoFigures:
+    """AUC and AP over videos, for any draw of them."""
+
+    def __init__(self, videos: Sequence[ScoredVideo], k: int, stride: int):
+        scores = video_scores(videos, k, stride)
+        single = [(scores[place : place + 1], np.array([video.abnormal])) for place, video in enumerate(videos)]
+        self._ranked = RankedScores(single, range(len(single)))
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """video_auc and video_ap, float (R,), of each row of weights int (R, V)."""
+        found = self._ranked(weights)
+        return {"video_auc": found["auc"], "video_ap": found["ap"]}
+
+
+def calibration_error(truth: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015): over bins of equal width, how far the share of positives is from
+    the mean probability, weighed by their number."""
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = (abs(truth[which == one].sum() - probability[which == one].sum()) for one in range(bins))
+    return float(sum(gaps) / len(truth))
 
 
 def video_classes(videos: Sequence[ScoredVideo], k: int) -> np.ndarray:
@@ -178,6 +192,16 @@ def categories(
         own = [index for index, kind in enumerate(kinds) if video.abnormal == (kind == "abnormal")]
         predicted = names[max(own, key=lambda index: probability[index])] if own else None
         true = [label for label in video.labels if label in names and names.index(label) in own]
+        pairs.append((predicted if predicted in true else next(iter(true), None), predicted))
+    return pairs
+
+
+def joint_categories(videos: Sequence[ScoredVideo], names: Sequence[str], k: int) -> list[tuple[str | None, str | None]]:
+    """As `categories`, with the prediction among all classes, normal and abnormal: nobody says beforehand which kind it is."""
+    pairs: list[tuple[str | None, str | None]] = []
+    for video, probability in zip(videos, video_classes(videos, k), strict=True):
+        predicted = names[int(np.argmax(probability))]
+        true = [label for label in video.labels if label in names]
         pairs.append((predicted if predicted in true else next(iter(true), None), predicted))
     return pairs
 

@@ -4,14 +4,17 @@ A snippet is as similar as the most similar thing in it, the whole frame or one 
 embeddings, not the head's: the head learns to tell its classes apart and forgets about the rest (`docs/decisions.md`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.table import Table
 
 from aadc.eval.sheets import write_rows
+from aadc.eval.spans import clock
+from aadc.eval.tables import text
 from aadc.extract.clip_model import Clip
 from aadc.extract.shards import ShardSet
 from aadc.extract.video_features import VideoFeatures
@@ -109,3 +112,15 @@ def write_moments(moments: list[Moment], path: Path) -> None:
             for rank, moment in enumerate(moments, 1)
         )
         write_rows(file, ("rank", *(field.name for field in fields(Moment))), rows)
+
+
+def moments_table(moments: Sequence[Moment], words: str) -> Table:
+    """Where to look first."""
+    table = Table(title=text(f'most like "{words}"'), title_justify="left")
+    table.add_column("video", overflow="fold")
+    table.add_column("at", justify="right")
+    table.add_column("cosine", justify="right")
+    table.add_column("stands out (deviations)", justify="right")
+    for moment in moments:
+        table.add_row(text(moment.video), clock(moment.time_s), f"{moment.similarity:.3f}", f"{moment.stands_out:+.1f}")
+    return table

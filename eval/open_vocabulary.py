@@ -8,8 +8,8 @@ import torch
 from aadc.extract.clip_model import Clip
 from aadc.head.beside_clip import BesideClip
 from aadc.head.checkpoint import LoadedHead
+from aadc.head.class_vectors import FixedTexts, texts_of
 from aadc.head.model import AnomalyHead
-from aadc.head.prompts import PromptEncoder
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 
@@ -24,11 +24,11 @@ def score_against(head: LoadedHead, card: Card, tower: Clip, device: str) -> Loa
     """
     if not any(entry.kind == "abnormal" for entry in card.classes):
         raise UserError(f"{card.title}: none of its classes is abnormal, so no span could have a category; add one")
-    prompts = PromptEncoder(tower, card.prompts, head.config.n_ctx, device)
+    prompts = texts_of(head.config, tower, card.prompts, device)
     model = copy.deepcopy(head.model)
     assert isinstance(model, AnomalyHead)  # as it was loaded: what comes out here is not to be put in again
     model.set_classes(card.names, prompts(model.contexts))
     if set(card.prompts) <= set(head.card.prompts):
         return replace(head, card=card, model=model)
-    plain_CD = PromptEncoder(tower, card.prompts, 0, device)(model.contexts[:, :0])
-    return replace(head, card=card, model=BesideClip(model, plain_CD, float(tower.model.logit_scale.exp())))
+    plain_CD = FixedTexts(tower, card.prompts, device)(model.contexts)
+    return replace(head, card=card, model=BesideClip(model, plain_CD))

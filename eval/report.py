@@ -182,9 +182,13 @@ def left_out(pages: Sequence[Page], descriptions: Sequence[Mapping]) -> list[str
     ]
 
 
-def videos_of(run: RunFolder) -> Path:
-    """Where the videos of a run are: `AADC_VIDEOS`, else where they were when it was extracted."""
-    return Path(os.environ.get("AADC_VIDEOS") or run.record().videos)
+def videos_of(run: RunFolder) -> Path | None:
+    """Where the videos of a run are: `AADC_VIDEOS`, else where they were when it was extracted. None: its features were
+    imported, and nothing says."""
+    if named := os.environ.get("AADC_VIDEOS"):
+        return Path(named)
+    record = run.record()
+    return None if "imported" in record.models else Path(record.videos)
 
 
 def room_for_pictures(page: str) -> int:
@@ -193,10 +197,13 @@ def room_for_pictures(page: str) -> int:
 
 
 def add_pictures(
-    pages: Sequence[Page], root: Path, stride: int, room: int, tell: Callable[[], None]
+    pages: Sequence[Page], root: Path | None, stride: int, room: int, tell: Callable[[], None]
 ) -> tuple[list[Page], list[str]]:
     """Link the videos that are there and decode their key frames, worst videos first, until `room` bytes are full. Gives the
     pages and notes on what is left out."""
+    if root is None:
+        note = "no key frames: the features were imported; if you have the videos, set AADC_VIDEOS to where they are"
+        return list(pages), [note]
     if not os.path.isdir(root):
         return list(pages), [f"no key frames: the videos are not at {root}; set AADC_VIDEOS to where they are"]
     done, bad, size = [], [], 0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aadc.eval.describe.videos import Describer
     from aadc.eval.report import Page
 
-COLUMNS = ("video", "seconds", "class", "confidence", "highest_score", "spans", "problem")
+COLUMNS = ("video", "seconds", "class", "share", "probability", "highest_score", "spans", "problem")
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,16 @@ def _problem(error: Exception) -> str:
 
 
 def verdict(scored: Scored, head: LoadedHead) -> str:
-    """The spans with their classes; where there are none the most likely normal class: `squat (0.93), nothing anomalous`."""
+    """The spans with their classes; where there are none the likeliest normal class: `squat (share 0.9), nothing anomalous`."""
     if scored.spans:
-        return "; ".join(f"{span} ({span.confidence:.2f})" for span in scored.spans)
+        return "; ".join(f"{span} ({span.sure})" for span in scored.spans)
+    return f"{_named(scored, head)}, nothing anomalous"
+
+
+def _named(scored: Scored, head: LoadedHead) -> str:
+    """`squat (share 0.93)`; the name alone where it is the only class of its kind."""
     name, share = most_like(scored, head)
-    return f"{name} ({share:.2f}), nothing anomalous"
+    return name if share is None else f"{name} (share {share:.2f})"
 
 
 def _highest(scored: Scored) -> float:
@@ -174,16 +179,16 @@ def _highest(scored: Scored) -> float:
 def _row(path: Path, scored: Scored, head: LoadedHead) -> tuple[object, ...]:
     name, share = most_like(scored, head)
     seconds = f"{TimeLine(scored.features)(scored.features.frames):.1f}"
-    spans = "; ".join(f"{one.start_s:.1f}-{one.end_s:.1f} {one.category} {one.confidence:.2f}" for one in scored.spans)
-    return str(path), seconds, name, f"{share:.4f}", f"{_highest(scored):.4f}", spans, ""
+    spans = "; ".join(f"{one.start_s:.1f}-{one.end_s:.1f} {one.category}, {one.sure}" for one in scored.spans)
+    told = "" if share is None else f"{share:.4f}"
+    return str(path), seconds, name, told, f"{scored.probability:.4f}", f"{_highest(scored):.4f}", spans, ""
 
 
 def _page(path: Path, scored: Scored, scorer: VideoScorer, told: "Description | None") -> "Page":
     from aadc.eval.describe.describer import How
     from aadc.eval.scored_report import scored_page
 
-    name, share = most_like(scored, scorer.head)
-    called = f"called {'anomalous' if scored.spans else 'normal'}: {name} ({share:.2f})"
+    called = f"called {'anomalous' if scored.spans else 'normal'}: {_named(scored, scorer.head)}"
     names, stride = scorer.embedder.models["detector"]["class_names"], scorer.embedder.settings.stride
     text, how = (told.text, told.how) if told else (None, None)
     return scored_page(path, scored, called, names, stride, text, how in (How.composed, How.unasked))

@@ -1,26 +1,30 @@
-"""A split of a data set with its scores: what every figure and the report are made from."""
+"""A split of a data set with the scores of a head: what its figures and the report are made from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aadc.eval.metrics import ScoredVideo, categories
-from aadc.eval.scores import Scored
-from aadc.eval.truth import counted_frames, expand, first_unseen, frame_truth, has_frame_truth
+from aadc.eval.metrics import ScoredVideo
+from aadc.eval.split import Split
+from aadc.eval.truth import counted_frames, expand, first_unseen, frame_truth, has_frame_truth, label_spans
 from aadc.manifests.card import Card
 from aadc.manifests.manifest import Row
 
+if TYPE_CHECKING:  # it loads torch, which figures can do without
+    from aadc.eval.scores import Scored
+
 
 @dataclass(frozen=True)
-class ScoredSplit:
+class ScoredSplit(Split):
     """`rows` are all of the split, `scored` what the shards had of them, by key. `card` knows the labels of the rows,
     `classes` are those that the videos were scored against, most often the same. `k` is the head's (eq. 7), `stride` that
     of the extraction (frames)."""
 
     rows: Sequence[Row]
-    scored: dict[str, Scored]
+    scored: "dict[str, Scored]"
     card: Card
     classes: Card
     k: int
@@ -52,12 +56,18 @@ class ScoredSplit:
             score,
             truth,
             scored.snippets.classes,
-            *scored.snippets.video,
+            scored.snippets.video.anomaly,
+            scored.snippets.video.classes,
+            scored.probability,
         )
 
     def frames(self, row: Row) -> int:
         """How many frames count, see `truth.counted_frames`."""
         return counted_frames(row, self.scored[row.key].features)
+
+    def spans(self, row: Row, frames: int) -> list[tuple[int, int, str]]:
+        """True abnormal spans, see `truth.label_spans`."""
+        return label_spans(row, frames, self.card)
 
     def first_unseen(self, row: Row) -> int:
         """From which frame on nothing was seen, see `truth.first_unseen`; `frames(row)` where all was."""
@@ -68,28 +78,3 @@ class ScoredSplit:
         curves = expand(self.scored[row.key].snippets.classes.astype(float), frames, self.stride)
         curves[self.first_unseen(row) :] = 0
         return curves
-
-    @cached_property
-    def known(self) -> list[int]:
-        """Places in `there` of the videos with frame truth; none if those are all normal and some abnormal ones have no
-        truth, for then there is nothing to find."""
-        known = [place for place, video in enumerate(self.videos) if video.truth is not None]
-        abnormal = any(self.videos[place].abnormal for place in known)
-        return known if abnormal or len(known) == len(self.videos) else []
-
-    def kind(self, name: str) -> str:
-        """normal or abnormal, of a class that the videos were scored against."""
-        return self.classes.kind(name)
-
-    @property
-    def names(self) -> list[str]:
-        return self.classes.names
-
-    @cached_property
-    def kinds(self) -> list[str]:
-        return [entry.kind for entry in self.classes.classes]
-
-    @cached_property
-    def categories(self) -> list[tuple[str | None, str | None]]:
-        """(true, predicted) class of every video, see `metrics.categories`."""
-        return categories(self.videos, self.names, self.kinds, self.k)

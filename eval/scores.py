@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import h5py
@@ -45,11 +45,13 @@ class KeptScores:
 
 @dataclass(frozen=True)
 class Scored:
-    """A video's features record (without the `WIDE` ones), its snippet scores, and the spans found in it."""
+    """A video's features record (without the `WIDE` ones), its snippet scores, the spans found in it, and how sure it is that
+    the video is abnormal (a calibrated probability; None: not computed)."""
 
     features: VideoFeatures
     snippets: SnippetScores | KeptScores
     spans: list[Span]
+    probability: float | None = None
 
 
 def score_features(head: LoadedHead, features: VideoFeatures, stride: int, threshold: float) -> Scored:
@@ -72,13 +74,14 @@ def score_features(head: LoadedHead, features: VideoFeatures, stride: int, thres
         features.frames,
         stride,
         threshold,
+        head.sure,
     )
     fps = features.fps if 0 < features.fps < np.inf else 0.0  # 0: not known
     kept = copy(features)
     kept.fps = fps
     for name in WIDE:
         setattr(kept, name, None)
-    return Scored(kept, snippets, spans)
+    return Scored(kept, snippets, spans, head.calibration(snippets.video.anomaly_logit))
 
 
 def score_split(
@@ -109,8 +112,10 @@ def score_split(
     scored = {}
     for key, features in shards.read_videos(there, FIELDS):
         found = score_features(head, features, stride, threshold)
-        kept = KeptScores(*found.snippets[:2], found.snippets.video, _scoring_again(head, shards, key))
-        scored[key] = Scored(found.features, kept, found.spans)
+        kept = KeptScores(
+            found.snippets.anomaly, found.snippets.classes, found.snippets.video, _scoring_again(head, shards, key)
+        )
+        scored[key] = replace(found, snippets=kept)
         tell()
     return {key: scored[key] for key in there}
 

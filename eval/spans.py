@@ -1,6 +1,6 @@
 """When it happened, and what: spans of a video from its scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,31 @@ from aadc.extract.video_features import VideoFeatures
 
 @dataclass(frozen=True)
 class Span:
-    """Frames [start_frame, end_frame), shown from start_s to end_s (seconds), the most likely abnormal class there, its
-    share among the abnormal classes, and the highest score."""
+    """Frames [start_frame, end_frame), shown from start_s to end_s (seconds), the most likely abnormal class there, and how
+    sure that is: `probability` that something anomalous happens there at all, `share` of that class among the abnormal ones
+    (None where there is no other). `peak`: the highest score."""
 
     start_frame: int
     end_frame: int
     start_s: float
     end_s: float
     category: str
-    confidence: float
+    probability: float
     peak: float
+    share: float | None = None
 
     def __str__(self) -> str:
         return f"{period(self.start_s, self.end_s)} {self.category}"
+
+    @property
+    def sure(self) -> str:
+        """Both figures, as people read them."""
+        return how_sure(self.probability, self.share)
+
+
+def how_sure(probability: float, share: float | None) -> str:
+    """`confidence 0.97, share 0.62`: that something happens, and that it is this class; the second where there are several."""
+    return f"confidence {probability:.2f}" + ("" if share is None else f", share {share:.2f}")
 
 
 def clock(seconds: float, tenths: bool = False) -> str:
@@ -50,6 +62,7 @@ def find_spans(
     frames: int,
     stride: int,
     threshold: float = 0.5,
+    sure: Callable[[np.ndarray], float] = np.max,
 ) -> list[Span]:
     """Runs of snippets that score at least `threshold`; a single snippet below it does not split a run.
 
@@ -57,6 +70,8 @@ def find_spans(
         anomaly: float (T,) in [0, 1]; classes: float (T, C) probabilities; names and kinds: of the C classes.
         frame, time: index and presentation time (seconds) of the sampled frame of each snippet.
         frames: of the video; stride: frames a snippet.
+        sure: the probability that something happens in a run of snippets, from their scores (`LoadedHead.sure`); the highest of
+            them where nothing better is known.
     """
     abnormal = [index for index, kind in enumerate(kinds) if kind == "abnormal"]
     time = np.maximum.accumulate(time)  # shards of older programs hold times that go back where a recording was joined
@@ -74,8 +89,9 @@ def find_spans(
                 seconds_at(start_frame, frame, time),
                 seconds_at(end_frame, frame, time),
                 names[abnormal[best]],
-                float(share[best] / max(share.sum(), 1e-12)),
+                float(sure(anomaly[start:end])),
                 float(anomaly[start:end].max()),
+                float(share[best] / max(share.sum(), 1e-12)) if len(abnormal) > 1 else None,
             )
         )
     return spans

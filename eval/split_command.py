@@ -88,13 +88,15 @@ def score_split(
         say(f"all figures: {folder / METRICS}; spans: {folder / 'spans.csv'}; scores: {folder / 'scores.h5'}")
         if open_describer:
             from aadc.eval.describe.commands import describe_split
+            from aadc.eval.describe.stated import stated_figures
 
             describer = open_describer(detector_names(shards))
             texts = describe_split(describer, list(scored.values()), folder / DESCRIPTIONS)
             if wanted.references:
                 from aadc.eval.describe.text_metrics import text_figures
 
-                record["text"] = text_figures({row["video"]: row["text"] for row in texts}, written)
+                said = {row["video"]: row["text"] for row in texts}
+                record["text"] = text_figures(said, written) | stated_figures(texts, scored, rows, describer)
                 _keep(folder, record, texts_too=False)
                 Console().print(text_table(record["text"]))
         if wanted.report:

@@ -46,6 +46,9 @@ def _tables(run: RunFolder, name: str, seeds: int, other: Path | None, clip: str
     if name == "cross":
         return {"cross": _cross(run, choose_run(other), seeds, clip, device)}
     settings = ABLATION if name == "ablation" else K_GAMMA
+    if name == "ablation" and not ShardSet(run.shards).has_detector:
+        settings = {setting: config for setting, config in settings.items() if not config.use_detr}
+        say("no detector's features in these shards: the rows with DETR are left out")
     return {name: _settings_table(run, name, settings, seeds, clip, device)}
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aadc.extract.shards import ShardSet
-from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
 from aadc.manifests.shown import shown
+
+if TYPE_CHECKING:  # they load h5py, which truth can do without
+    from aadc.extract.shards import ShardSet
+    from aadc.extract.video_features import VideoFeatures
 
 _MOST_FRAMES, _MOST_TIMES = 1_000_000, 100  # of a count that is believed: nine hours, or this many times what decodes
 
@@ -26,7 +29,7 @@ def expand(snippet_values: np.ndarray, frames: int, stride: int) -> np.ndarray:
     return snippet_values[row]
 
 
-def counted_frames(row: Row, features: VideoFeatures) -> int:
+def counted_frames(row: Row, features: "VideoFeatures") -> int:
     """How many frames of a video count: the manifest's own number; where it states none, all that decode, that the file's
     header promises and that the segments speak of, so that what is lost of a damaged video is not lost from the truth."""
     if row.frames:
@@ -64,7 +67,7 @@ def frame_truth(row: Row, frames: int, card: Card) -> np.ndarray:
     return truth
 
 
-def refuse_impossible_counts(rows: Iterable[Row], shards: ShardSet, manifest: Path, stride: int) -> None:
+def refuse_impossible_counts(rows: Iterable[Row], shards: "ShardSet", manifest: Path, stride: int) -> None:
     """Look at every count of frames before an array is made of it.
 
     Raises:

@@ -89,6 +89,11 @@ def open_models(run: RunFolder, models: Models) -> FrameEmbedder:
     Raises:
         UserError: the run has no settings, or a model is not there.
     """
+    if "imported" in run.record().models:
+        raise UserError(
+            f"{run.path}: its features were imported, and nothing here makes such ones of a video; aadc-extract makes a run "
+            "that can be asked about videos"
+        )
     try:
         settings = ExtractSettings.model_validate(run.record().settings)
     except ValidationError as error:
@@ -120,6 +125,7 @@ def write_answer(
         "fps": features.fps,
         "threshold": threshold,
         "caution": caution,
+        "probability": scored.probability,
         "description": description,
         "spans": [{**asdict(span), "text": str(span)} for span in scored.spans],
         "time_s": features.time.round(3).tolist(),
@@ -131,13 +137,13 @@ def write_answer(
         replace_file(folder / "scores.json", json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
 
 
-def most_like(scored: Scored, head: LoadedHead) -> tuple[str, float]:
-    """The class of a whole video and its share among those of its kind: that of the span with the highest score; where there is
-    no span, the likeliest normal class (eq. 10)."""
+def most_like(scored: Scored, head: LoadedHead) -> tuple[str, float | None]:
+    """The class of a whole video and its share among those of its kind (None: there is no other): that of the span with the
+    highest score; where there is no span, the likeliest normal class (eq. 10)."""
     if scored.spans:
         span = max(scored.spans, key=lambda one: one.peak)
-        return span.category, span.confidence
+        return span.category, span.share
     normal = [place for place, name in enumerate(head.card.names) if head.card.kind(name) == "normal"]
     likely = scored.snippets.video.classes[normal]
     best = int(likely.argmax())
-    return head.card.names[normal[best]], float(likely[best] / max(likely.sum(), 1e-12))
+    return head.card.names[normal[best]], float(likely[best] / max(likely.sum(), 1e-12)) if len(normal) > 1 else None

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aadc.extract.hub import is_folder, loading, weights_hash
 from aadc.extract.model_names import named, place
-from aadc.extract.text_side import text_side
 from aadc.manifests.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def load_clip(source: str) -> Clip:
             `miniature`, or `hf-hub:…`, or a folder in open_clip's local-dir layout (open_clip_config.json +
             open_clip_model.safetensors).
     Raises:
-        UserError: not there, not reachable, damaged, no weights (never a random model in silence), only a pickle, or its text
-            tower takes no learnable prompts.
+        UserError: not there, not reachable, damaged, no weights (never a random model in silence), or only a pickle.
     """
     import open_clip
 
@@ -58,7 +56,6 @@ def load_clip(source: str) -> Clip:
         else:
             model = open_clip.create_model(name, pretrained=tag, require_pretrained=True)
         model.eval().requires_grad_(False)
-        text_side(model, source)  # found out now, not after days of extraction
         tokenizer = open_clip.get_tokenizer(name)
         config = open_clip.get_model_preprocess_cfg(model)
         width = model.encode_text(tokenizer(["a"])).shape[-1]

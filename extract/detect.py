@@ -52,7 +52,7 @@ class Detector:
         boxes: how many boxes to keep a frame (N).
         threshold: lowest confidence to keep.
     Raises:
-        UserError: the model is not there, cannot be reached, or cannot compute an empty picture.
+        UserError: the model is not there, cannot be reached, or cannot compute a picture (in this precision).
     """
 
     def __init__(self, source: str, boxes: int, threshold: float, device: str = "cpu", dtype: torch.dtype = torch.float32):
@@ -65,6 +65,8 @@ class Detector:
         self.boxes, self.threshold, self.device, self.dtype = boxes, threshold, device, dtype
         try:
             self._freeze(attention)
+        except UserError:
+            raise
         except Exception as error:  # every family has its own
             what = f"{type(error).__name__}: {shown(reason(error))}"[:300]
             raise UserError(
@@ -89,6 +91,11 @@ class Detector:
         if not all(same_answer(*pair, self.dtype) for pair in pairs):
             _, model = load_detector(self.source, attention)
             self.model = moved(model, self.device, self.dtype)
+            if self.dtype != torch.float32 and not all(map(_finite, _telling(self._answer(picture)))):
+                what = str(self.dtype).removeprefix("torch.")
+                raise UserError(
+                    f"{self.source}: in {what} the detector computes numbers that are not finite; take --precision fp32"
+                )
 
     def _answer(self, inputs: dict[str, Tensor]) -> Any:  # each family has a class of its own
         pixels = inputs["pixel_values"].to(self.dtype, memory_format=torch.channels_last)
@@ -220,6 +227,10 @@ def _picture_feature(outputs: Any) -> tuple[str, Tensor]:
 
 def _telling(outputs: Any) -> list[Tensor]:
     return [_picture_feature(outputs)[1], outputs.last_hidden_state, outputs.logits, outputs.pred_boxes]
+
+
+def _finite(values: Tensor) -> bool:
+    return bool(values.isfinite().all())
 
 
 def _modern_config(source: str) -> "PreTrainedConfig":

@@ -24,7 +24,10 @@ def changes_since_extraction(run: RunFolder, used: Manifest) -> list[str]:
         return [f"{path} cannot be read any more; the run's own copy, {run.manifest_csv}, is used"]
     if not found:
         return []
+    imported = run.record().models.get("imported", {}).get("folder")
+    quoted = shlex.quote(str(path))
+    again = f"aadc-import {shlex.quote(str(imported))} {quoted}" if imported else f"aadc-extract {quoted}"
     return [
         f"{path} has changed since the extraction: {'; '.join(found)}. Used are classes and labels of the run's own copy, "
-        f"{run.manifest_csv}; aadc-extract {shlex.quote(str(path))} takes the changes up"
+        f"{run.manifest_csv}; {again} takes the changes up"
     ]

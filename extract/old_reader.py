@@ -8,6 +8,7 @@ from aadc.extract.sampling import READER_VERSION
 from aadc.extract.shards import shard_files, shard_index
 from aadc.manifests.errors import UserError
 
+IMPORTED = "imported"  # in place of a reader: features that others extracted
 MADE_BY = (
     "made by an earlier reader of videos, whose rows were not always the frames they claim to be: extract into a new run with "
     "--run, or remove the shards"
@@ -15,7 +16,10 @@ MADE_BY = (
 
 
 def of_old_reader(sampling: Mapping) -> bool:
-    """Whether a shard's header names no reader, or one of an earlier version (see `sampling.READER_VERSION`)."""
+    """Whether a shard's header names no reader, or one of an earlier version (see `sampling.READER_VERSION`). Imported features
+    were read by none of ours."""
+    if str(sampling.get("reader", "")) == IMPORTED:
+        return False
     version = str(sampling.get("reader", "")).rpartition("/")[2]
     return not (version.isascii() and version.isdecimal() and len(version) < 10 and int(version) >= READER_VERSION)
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -27,6 +28,8 @@ FORMATS = (
 _BEGINNINGS = (b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"\x00\x00\x01\xba", b"G", b"\x00\x00\x00\x01", b"DHAV", b"OggS", b"0&\xb2u")
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _READ_BYTES = 2**18
+# A title may be of any encoding. PyAV 19 takes it as it comes, and no longer has the word with which that is asked for.
+_ANY_TITLE: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class VideoError(Exception):
@@ -50,8 +53,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
     with _open_file(path) as file:
         try:
             container = av.open(
-                _Nameless(file), "r", buffer_size=_READ_BYTES, io_open=_refuse, metadata_errors="replace",
-                options={"format_whitelist": ",".join(FORMATS)},
+                _Nameless(file), "r", buffer_size=_READ_BYTES, io_open=_refuse,
+                options={"format_whitelist": ",".join(FORMATS)}, **_ANY_TITLE,
             )  # fmt: skip
         except MemoryError:
             raise

@@ -74,7 +74,12 @@ class ShardWriter:
             if name not in group:
                 tail = values.shape[1:]
                 group.create_dataset(
-                    name, (0, *tail), values.dtype, maxshape=(None, *tail), chunks=(_CHUNK_ROWS, *tail), fletcher32=True
+                    name,
+                    (0, *tail),
+                    values.dtype,
+                    maxshape=(None, *(length or None for length in tail)),  # HDF5 has no chunks of no width
+                    chunks=(_CHUNK_ROWS, *(length or 1 for length in tail)),
+                    fletcher32=True,
                 )
             dataset = group[name]
             dataset.resize(len(dataset) + len(values), axis=0)
@@ -83,6 +88,11 @@ class ShardWriter:
     def describe(self, video: VideoFeatures) -> None:
         """Set the attributes of a video whose rows are in."""
         self._videos[video.key].attrs.update(video.attributes())
+
+    def drop(self, key: str) -> None:
+        """Forget what there is of a video, whose end turned out to be unusable. Its room in the file stays taken."""
+        if key in self._videos:
+            del self._videos[key]
 
     def copy(self, source: Path, key: str, split: str, labels: Sequence[str], **other: object) -> None:
         """Take the video `key` over from another shard file, with the split and labels (and `other` attributes) it has now."""
@@ -187,6 +197,14 @@ class _Models(dict):
     """Models by what they are for; asked for one that the shards do not tell of, it says so."""
 
     def __missing__(self, name: str) -> object:
+        if layout := self.get("imported", {}).get("source"):
+            what = "without a CLIP" if name == "clip" else f"without a {name}"
+            way_out = (
+                "name the one that made them with aadc-import --clip, into a new run"
+                if name == "clip"
+                else "extract videos for it"
+            )
+            raise UserError(f"these features were imported ({layout}) {what}; {way_out}")
         raise UserError(f"the shards do not say which {name} they were made with; run aadc-extract into a new run with --run")
 
 
@@ -226,6 +244,11 @@ class ShardSet:
     @property
     def keys(self) -> list[str]:
         return list(self.entries)
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether the features have a detector's part; imported ones have none."""
+        return self._widths.get("D", 1) > 0
 
     def _header(self) -> ShardHeader:
         if self.header is None:

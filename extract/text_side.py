@@ -1,4 +1,4 @@
-"""Which CLIPs can serve: those whose text tower takes learnable prompts (paper III-D)."""
+"""Which CLIPs' text towers take learnable prompts (paper III-D); the others serve by their embeddings of whole sentences."""
 
 from typing import TYPE_CHECKING
 
@@ -20,5 +20,14 @@ def text_side(
     pool = getattr(model, "text_pool_type", None) or getattr(tower, "pool_type", None)
     plain = hasattr(tower, "token_embedding") and getattr(tower, "cls_emb", None) is None
     if not plain or getattr(tower, "use_pad_mask", False) or pool not in ("argmax", "eos", "last"):
-        raise UserError(f"{source}: its text tower takes no learnable prompts; extract with another CLIP (--clip)")
+        raise UserError(f"{source}: its text tower takes no learnable prompts; use --set class_vectors=texts")
     return tower, pool
+
+
+def takes_prompts(model: "open_clip.CLIP | open_clip.CustomTextCLIP") -> bool:
+    """Whether `text_side` finds one."""
+    try:
+        text_side(model, "")
+    except UserError:
+        return False
+    return True

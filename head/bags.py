@@ -1,11 +1,13 @@
-"""Bags: every training video's features, pooled and kept in memory (half precision), and batches of them.
+"""Bags: every training video's features, pooled, half precision, and batches of them.
 
 Shapes: B videos, T snippets, D detector width, C CLIP width (or O objects x C with attention pooling).
 """
 
 # ruff: noqa: N815  shape suffixes name the fields too
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from aadc.extract.shards import ShardSet
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.config import HeadConfig
 from aadc.head.fusion import visual_features
+from aadc.head.row_store import RowStore
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Row
@@ -24,13 +27,20 @@ FIELDS = ("scene", "detr", "count", "crop")
 
 @dataclass(frozen=True)
 class Bag:
-    """One video as training sees it: at most `HeadConfig.snippets` rows, float16."""
+    """A video, or some snippets of it in a row, float16: `detr` (T, D), `vis` (T, C), or (T, O, C) with attention pooling."""
 
     video: str
     labels: tuple[str, ...]
     abnormal: bool
     detr: Tensor
     vis: Tensor
+
+    def __len__(self) -> int:
+        return len(self.detr)
+
+    def part(self, start: int, rows: int) -> "Bag":
+        """So many snippets from `start` on."""
+        return replace(self, detr=self.detr[start : start + rows], vis=self.vis[start : start + rows])
 
 
 class Batch(NamedTuple):
@@ -71,42 +81,42 @@ def check_widths(video: str, detr: Tensor, vis: Tensor, detr_width: int | None, 
             )
 
 
-def pool_snippets(x_TF: Tensor, snippets: int) -> Tensor:
-    """Means over `snippets` equal bins along time where there are more rows than that; else the rows as they are.
-
-    Bin i averages rows floor(i T / n) to floor((i + 1) T / n), so every row counts once.
-    """
-    rows = len(x_TF)
-    if rows <= snippets:
-        return x_TF
-    edges = torch.arange(snippets + 1) * rows // snippets
-    sums = torch.cat([x_TF.new_zeros(1, *x_TF.shape[1:], dtype=torch.float64), x_TF.cumsum(0, dtype=torch.float64)])
-    means = (sums[edges[1:]] - sums[edges[:-1]]) / edges.diff().view(-1, *[1] * (x_TF.dim() - 1))
-    return means.to(x_TF.dtype)
-
-
 def load_bags(
-    shards: ShardSet, rows: Sequence[Row], card: Card, config: HeadConfig, tell: Callable[[int, int], None] | None = None
+    shards: ShardSet,
+    rows: Sequence[Row],
+    card: Card,
+    config: HeadConfig,
+    tell: Callable[[int, int], None] | None = None,
+    beside: Path | None = None,
 ) -> list[Bag]:
-    """Bags of these rows of the manifest, in their order; each must be in the shards. `tell` hears (videos read, all).
+    """Bags of these rows of the manifest, in their order; each must be in the shards. `tell` hears (videos read, all). Their
+    features lie in a file without a name on the disk of the folder `beside` (None: the shards').
 
     Raises:
-        UserError: no rows, or a video whose features cannot be used, or are of another width than the first one's.
+        UserError: no rows, or a video whose features cannot be used, or are of another width than the first one's; no room.
     """
     if not rows:
         raise UserError(f"{shards.folder}: not one train video of the manifest is in the shards; run aadc-extract first")
     wanted = {row.key: row for row in rows}
-    bags, widths = {}, None
+    places, widths = {}, None
     for key, features in shards.read_videos(wanted, FIELDS):
-        row = wanted[key]
         detr, vis = snippet_features(features, config.pooling)
-        widths = widths or (detr.shape[-1], vis.shape[-1])
-        check_widths(row.video, detr, vis, *widths)
-        detr, vis = (pool_snippets(part, config.snippets).half() for part in (detr, vis))
-        bags[key] = Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
+        if widths is None:
+            widths = detr.shape[-1], vis.shape[-1]
+            snippet_bytes = 2 * (detr[0].numel() + vis[0].numel())
+            store = RowStore(beside or shards.folder, snippet_bytes * sum(shards.entries[key].snippets for key in wanted))
+        check_widths(wanted[key].video, detr, vis, *widths)
+        places[key] = store.add((detr, vis))
         if tell:
-            tell(len(bags), len(rows))
-    return [bags[key] for key in wanted]
+            tell(len(places), len(rows))
+    values = store.map()
+
+    def bag(key: str) -> Bag:
+        row = wanted[key]
+        detr, vis = (values[start : start + math.prod(shape)].view(shape) for start, shape in places[key])
+        return Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
+
+    return [bag(key) for key in wanted]
 
 
 def make_batch(bags: Sequence[Bag], card: Card, device: str = "cpu") -> Batch:

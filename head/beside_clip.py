@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from aadc.head.fusion import Fusion
-from aadc.head.mil_align import cosine
+from aadc.head.mil_align import TAU, cosine
 from aadc.head.model import AnomalyHead, HeadOutput, Rows
 from aadc.head.window import Window
 
@@ -13,20 +13,20 @@ from aadc.head.window import Window
 class BesideClip(nn.Module):
     """A head whose class logits are added to those of CLIP, which never saw its training: the product of both judgements.
 
-    Training bends the head's embedding towards its own classes, so of others it knows less than CLIP did before. Each side
-    keeps its own temperature. Anomaly scores stay the head's.
+    Training bends the head's embedding towards its own classes, so of others it knows less than CLIP did before. Both
+    sides have one temperature: CLIP's own (14 to 20 in the miniature, 100 in published ones) would outvote the head seven to
+    one on real weights, for classes that it was trained on, too. Anomaly scores stay the head's.
 
     Args:
         head: its texts are those of the new classes.
         text_CD: CLIP's texts of the same classes, without learned contexts.
-        scale: what CLIP multiplies a cosine with.
     """
 
     clip_text: Tensor
 
-    def __init__(self, head: AnomalyHead, text_CD: Tensor, scale: float):
+    def __init__(self, head: AnomalyHead, text_CD: Tensor):
         super().__init__()
-        self.head, self.scale = head, scale
+        self.head = head
         self.register_buffer("clip_text", text_CD)
 
     @property
@@ -52,7 +52,7 @@ class BesideClip(nn.Module):
     def rows(self, detr_BTD: Tensor, vis_BTC: Tensor, valid_BT: Tensor) -> Rows:
         """As `AnomalyHead`. CLIP judges the mean of a frame's things; a cosine does not ask for its length."""
         mean_BTC = vis_BTC.sum(2) if self.pooling == "attention" else vis_BTC
-        return self.head.rows(detr_BTD, vis_BTC, valid_BT)._replace(own_BTC=self.scale * cosine(mean_BTC, self.clip_text))
+        return self.head.rows(detr_BTD, vis_BTC, valid_BT)._replace(own_BTC=cosine(mean_BTC, self.clip_text) / TAU)
 
     def answer(
         self, rows: Rows, valid_BT: Tensor, window: Window | None, first: int = 0, last: int | None = None

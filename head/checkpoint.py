@@ -12,12 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from aadc.head.beside_clip import BesideClip
+from aadc.head.calibration import Calibration, evidence
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.published import RECORD, publish, sha256_of, weights_of
@@ -31,7 +33,7 @@ AGAIN = "train it again with aadc-train-head --restart"
 
 
 class MadeWith(records.Record):
-    """The CLIP whose text tower a head was trained with: where it was, hash of its weights."""
+    """The CLIP whose text tower a head was trained with: where it was, hash of its weights; both empty where there is none."""
 
     source: str
     weights: str
@@ -40,7 +42,8 @@ class MadeWith(records.Record):
 class HeadRecord(records.Record):
     """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
     stopped training went on with another number (None: not noted); `snippet_s` how long a snippet lasted in training (seconds,
-    median over the videos), which is the clock of live scoring (None: not noted)."""
+    median over the videos), which is the clock of live scoring (None: not noted); `calibration` makes probabilities
+    of its scores (as they are, where no videos were kept for validation)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -53,6 +56,7 @@ class HeadRecord(records.Record):
     weights: str
     threads: int | list[int] | None = None
     snippet_s: float | None = Field(None, gt=0)
+    calibration: Calibration = Calibration()
 
     @field_validator("config", mode="before")
     @classmethod
@@ -71,7 +75,8 @@ class HeadRecord(records.Record):
 @dataclass(frozen=True)
 class LoadedHead:
     """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`. `window`: what a
-    snippet's score is made from (None: the whole video), at first as in training; `snippet_s` as in `HeadRecord`."""
+    snippet's score is made from (None: the whole video), at first as in training; `snippet_s` and `calibration` as in
+    `HeadRecord`."""
 
     model: AnomalyHead | BesideClip
     config: HeadConfig
@@ -83,6 +88,11 @@ class LoadedHead:
     weights: str = ""
     window: Window | None = None
     snippet_s: float | None = None
+    calibration: Calibration = Calibration()
+
+    def sure(self, anomaly_T: np.ndarray) -> float:
+        """How sure it is that something anomalous happens in a run of snippets with these scores: a probability."""
+        return self.calibration(evidence(anomaly_T, self.config.k))
 
 
 def save_head(
@@ -96,6 +106,7 @@ def save_head(
     metrics: Mapping,
     threads: Sequence[int] = (),
     snippet_s: float | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
@@ -104,6 +115,7 @@ def save_head(
         trained_on: classes and videos, which tell whether a training asked for again is the same.
         threads: numbers of threads that it was computed with; empty for as many as there are now.
         snippet_s: seconds a snippet lasted in training, None where that is not known.
+        calibration: of its scores; None: they are taken as they are.
     """
     record = {
         "format": FORMAT,
@@ -116,6 +128,7 @@ def save_head(
         "metrics": dict(metrics),
         "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
         "snippet_s": snippet_s,
+        "calibration": (calibration or Calibration()).model_dump(),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
     publish(folder, model.state_dict(), record)
@@ -142,7 +155,9 @@ def load_head(folder: Path) -> LoadedHead:
         raise UserError(f"{path}: has weights that are no numbers; {AGAIN}")
     clip = record.clip
     about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
-    return LoadedHead(model.eval(), *about, window=record.config.rule, snippet_s=record.snippet_s)
+    return LoadedHead(
+        model.eval(), *about, window=record.config.rule, snippet_s=record.snippet_s, calibration=record.calibration
+    )
 
 
 def build_head(config: HeadConfig, card: Card, tensors: Mapping[str, torch.Tensor]) -> AnomalyHead:

@@ -85,6 +85,10 @@ def train(
     manifest = folder.manifest()
     if told := caution(ShardSet(folder.shards).models, manifest.card.source):
         say(told)
+    if not ShardSet(folder.shards).has_detector:
+        say("no detector's features in these shards: this is AADC-Net without DETR, as with --no-detr")
+    if "clip" not in ShardSet(folder.shards).models:
+        say("no CLIP's features: classes get learned vectors without words, so neither aadc-eval --classes nor aadc-find works")
     for note in changes_since_extraction(folder, manifest):
         say(f"note: {note}")
     with folder.lock(), lock_of(out), TrainProgress() as progress:

@@ -20,10 +20,20 @@ class HeadConfig(BaseModel):
     gamma: float = Field(1.0, ge=0.01, le=100, description="sharpness of the class softmax (eq. 10): 0.5 smooths, 2 sharpens")
     lambda_: float = Field(1.0, ge=0, le=1000, description="weight of the alignment loss (eq. 11)")
     n_ctx: int = Field(10, ge=0, le=1000, description="learnable context vectors on each side of the class words (III-D)")
+    class_vectors: Literal["prompts", "texts", "free"] | None = Field(
+        None,
+        description="what classes are told by: prompts (III-D), the texts of the class card as they are, or free vectors "
+        "without words [default: the first of these that the features allow]",
+    )
     pooling: Literal["mean", "attention"] = Field("mean", description="how a frame's crops become one vector (eq. 5)")
+    fuse_confidence: bool = Field(
+        False, description="a video's class also by its features weighed with their anomaly scores, half and half (III-B)"
+    )
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
-    snippets: int = Field(256, ge=1, le=MOST, description="longer videos are averaged into this many bins in training")
+    snippets: int = Field(
+        256, ge=1, le=MOST, description="a step sees so many in a row of a longer video, drawn anew each time"
+    )
     window: int = Field(
         256, ge=0, le=MOST, description="snippets that a score is made from, the last 4 after it; 0: the whole video"
     )

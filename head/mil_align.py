@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TAU = 0.07  # CLIP's temperature
+TAU = 0.07  # CLIP's temperature at the start of its training; it ends at 0.01
 
 
 def top_k_mean(scores_BT: Tensor, valid_BT: Tensor, k: int | Tensor) -> Tensor:

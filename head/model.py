@@ -42,7 +42,8 @@ class AnomalyHead(nn.Module):
     Args:
         width: of CLIP's embeddings.
         detr_width: of the detector's features.
-        text_width: of the text tower's token embeddings, which the contexts (III-D) are made of.
+        text_width: of the text tower's token embeddings, which the contexts (III-D) are made of. Free class vectors have none:
+            then `contexts` holds the vectors themselves (see `class_vectors`).
         classes: names; `text_features` (C, width) has their texts in this order.
     """
 
@@ -54,7 +55,8 @@ class AnomalyHead(nn.Module):
         self.fusion = Fusion(width, detr_width if config.use_detr else None, config.pooling)
         self.mtn = TemporalNetwork(width) if config.use_mtn else None
         self.score = ScoreHead(width, len(classes), config.dropout)
-        self.contexts = nn.Parameter(torch.zeros(2, config.n_ctx, text_width))
+        learned = (1, len(classes), width) if config.class_vectors == "free" else (2, config.n_ctx, text_width)
+        self.contexts = nn.Parameter(torch.zeros(learned))
         self.classes = list(classes)
         self.register_buffer("text_features", torch.zeros(len(classes), width))
 

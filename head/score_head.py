@@ -26,7 +26,7 @@ class ScoreHead(nn.Module):
     @torch.no_grad()
     def start_from(self, text_CD: Tensor, abnormal_C: Sequence[bool], units: Standardise) -> None:
         """Begin as CLIP's own judgement: unit i says by how much class i is more similar to a frame than the classes are on
-        average, over CLIP's temperature.
+        average, over tau.
 
         Args:
             text_CD: class texts.

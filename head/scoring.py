@@ -4,13 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aadc.extract.video_features import VideoFeatures
 from aadc.head.bags import check_widths, snippet_features
+from aadc.head.beside_clip import BesideClip
 from aadc.head.checkpoint import LoadedHead
-from aadc.head.model import HeadOutput
+from aadc.head.model import AnomalyHead, HeadOutput
 from aadc.head.stream import WindowedScores, pieces
 from aadc.head.video_score import VideoScore, video_score
+from aadc.head.window import Window
 from aadc.manifests.errors import UserError
 
 
@@ -23,6 +26,23 @@ class SnippetScores(NamedTuple):
     classes: np.ndarray
     features: np.ndarray
     video: VideoScore
+
+
+@torch.inference_mode()
+def whole_output(model: AnomalyHead | BesideClip, detr_TD: Tensor, vis_TC: Tensor, window: Window | None) -> HeadOutput:
+    """What a head answers of one video, B = 1, on the head's device; a long one goes through it in pieces where there is a
+    window."""
+    if window is None:
+        device = model.text_features.device
+        valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
+        return model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
+    windowed, answers = WindowedScores(model, window), []
+    for piece in pieces(len(detr_TD)):
+        windowed.add(detr_TD[piece], vis_TC[piece])
+        answers.append(windowed.final())
+    answers.append(windowed.final(end=True))
+    there = [answer for answer in answers if answer is not None]
+    return HeadOutput(*(torch.cat(parts, dim=1) for parts in zip(*there, strict=True)))
 
 
 @torch.inference_mode()
@@ -39,26 +59,15 @@ def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
             head's answer is not finite.
     """
     model = head.model
-    device = model.text_features.device
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
-    valid_BT = torch.ones(1, len(detr_TD), dtype=torch.bool, device=device)
-    if head.window is None:
-        output = model(detr_TD[None].to(device), vis_TC[None].to(device), valid_BT)
-    else:
-        windowed, answers = WindowedScores(model, head.window), []
-        for piece in pieces(len(detr_TD)):
-            windowed.add(detr_TD[piece], vis_TC[piece])
-            answers.append(windowed.final())
-        answers.append(windowed.final(end=True))
-        there = [answer for answer in answers if answer is not None]
-        output = HeadOutput(*(torch.cat(parts, dim=1) for parts in zip(*there, strict=True)))
+    output = whole_output(model, detr_TD, vis_TC, head.window)
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),
         (head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy(),
         output.f_BTD[0].cpu().numpy(),
-        video_score(output, valid_BT, head.config),
+        video_score(output, head.config),
     )
     if not all(np.isfinite(values).all() for values in scores[:3]):
         raise UserError(

@@ -23,7 +23,7 @@ class StreamedScore(NamedTuple):
     (eq. 10). Not `final`: nothing that comes after it was known yet. `carried`: it was missing, and the one before it stands
     for it. `epoch` counts from 0; a new one begins where a gap is not bridged."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
     anomaly: float
     classes: np.ndarray
     final: bool
@@ -133,7 +133,7 @@ class StreamScorer:
 
     @property
     def count(self) -> int:
-        """Snippets of this epoch so far; the next one has this index."""
+        """Snippets of this epoch so far; the next one has this number."""
         return self._scores.count
 
     def push(self, detr_TD: Tensor | np.ndarray, vis_TC: Tensor | np.ndarray) -> list[StreamedScore]:
@@ -172,7 +172,7 @@ class StreamScorer:
         return rest
 
     def reset(self) -> None:
-        """Begin a new epoch at index 0, with nothing left of what came before."""
+        """Begin a new epoch at snippet 0, with nothing left of what came before."""
         if self.count:
             self.epoch += 1
         self._begin()

@@ -10,7 +10,8 @@ def load_tower(made_with: Mapping[str, str], clip: str | None) -> Clip:
     """The CLIP that features or a head were made with, for its text side.
 
     Args:
-        made_with: its `source` then and the hash of its `weights`.
+        made_with: its `source` then and the hash of its `weights`; the hash is empty for imported features, of which only the
+            name of their CLIP is known.
         clip: where it is now; None for where it was.
     Raises:
         UserError: it is not there, or it is another one.
@@ -21,7 +22,7 @@ def load_tower(made_with: Mapping[str, str], clip: str | None) -> Clip:
         if clip is not None:
             raise
         raise UserError(f"words need the text tower of the CLIP the features were made with: {error}") from error
-    if tower.weights != made_with["weights"]:
+    if made_with["weights"] and tower.weights != made_with["weights"]:
         raise UserError(
             f"{tower.source}: its weights {tower.weights[:8]} are not those the features were made with, {made_with['source']} "
             f"{made_with['weights'][:8]}; give that one with --clip"

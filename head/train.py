@@ -19,10 +19,10 @@ from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import Bag, check_widths, load_bags
 from aadc.head.checkpoint import AGAIN, load_head, read_record, save_head
+from aadc.head.class_vectors import class_vectors, settle
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.progress import TrainProgress
-from aadc.head.prompts import PromptEncoder
 from aadc.head.published import RECORD
 from aadc.head.sampling import BalancedSampler, split_validation
 from aadc.head.text_tower import load_tower
@@ -73,6 +73,7 @@ def train_head(
     """
     out = out or run.head
     shards, manifest = ShardSet(run.shards), run.manifest()
+    config = without_detector(config, shards)
     rows = [row for row in manifest.split("train") if row.key in shards.entries]
     identity = {
         "config": config.model_dump(),
@@ -88,10 +89,13 @@ def train_head(
             f"{run.manifest_csv}: all {len(rows)} train videos in the shards are {kind}; training needs {other} ones too: add "
             "some to the manifest and extract again"
         )
-    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None)
+    bags = load_bags(shards, rows, manifest.card, config, progress.read if progress else None, out)
     with torch.random.fork_rng(), _few_threads(bags[0].vis.shape[-1]):
-        tower = load_tower(shards.models["clip"], clip)
-        check_widths(rows[0].video, bags[0].detr, bags[0].vis, None, tower.width)
+        tower = load_tower(shards.models["clip"], clip) if has_clip(shards, clip) else None
+        config = settle(config, tower)
+        identity["config"] = config.model_dump()
+        if tower is not None and config.class_vectors != "free":
+            check_widths(rows[0].video, bags[0].detr, bags[0].vis, None, tower.width)
         missing = len(manifest.split("train")) - len(rows)
         make_folder(out)
         clear_torn(out)
@@ -100,6 +104,24 @@ def train_head(
         snippet_s = _snippet_s(shards, rows)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, snippet_s, progress)
     return Trained(out, metrics)
+
+
+def without_detector(config: HeadConfig, shards: ShardSet) -> HeadConfig:
+    """The configuration as the features allow it: where they have no detector's, as imported ones, none takes part."""
+    return config if shards.has_detector else config.model_copy(update={"use_detr": False})
+
+
+def has_clip(shards: ShardSet, clip: str | None) -> bool:
+    """Whether the features are of a CLIP that is known; `clip` names where that is now.
+
+    Raises:
+        UserError: one is named and they are of none.
+    """
+    if "clip" in shards.models:
+        return True
+    if clip is not None:
+        shards.models["clip"]  # says what is to be done
+    return False
 
 
 def _snippet_s(shards: ShardSet, rows: Sequence[Row]) -> float | None:
@@ -137,11 +159,15 @@ def _finished(out: Path, identity: dict) -> Trained | None:
         UserError: there is one of another identity, or one that cannot be read. It is not replaced unasked.
     """
     state = read_state_record(out)
+    if state:
+        identity = _as_settled(identity, state.identity.get("config"))
     if state and not differences(state.identity, identity):
         return None
     if (record := read_record(out)) is None:
         return None
-    found = {"config": record.config.model_dump(), "fingerprint": record.fingerprint, **record.trained_on}
+    config = record.config.model_dump() | {"class_vectors": record.config.class_vectors or "prompts"}  # as earlier heads had
+    identity = _as_settled(identity, config)
+    found = {"config": config, "fingerprint": record.fingerprint, **record.trained_on}
     found["classes"] = _classes(record.card)
     asked = _as_older_heads_say_it(identity) if isinstance(found.get("videos"), str) else identity
     if differ := differences(found, asked):
@@ -152,6 +178,16 @@ def _finished(out: Path, identity: dict) -> Trained | None:
     load_head(out)  # what is finished can be used
     check_record(record.metrics, f"{out / RECORD}: metrics", HeadMetrics, AGAIN)
     return Trained(out, record.metrics, already=True)
+
+
+def _as_settled(identity: dict, config: object) -> dict:
+    """What was asked, with the kind of class vectors that a training settled on where none was asked for: the features, and so
+    the kind, are the same."""
+    if identity["config"]["class_vectors"] is not None or not isinstance(config, dict):
+        return identity
+    kind = config.get("class_vectors") or "prompts"
+    settled = {"class_vectors": kind} | ({} if kind == "prompts" else {"n_ctx": 0})
+    return {**identity, "config": {**identity["config"], **settled}}
 
 
 def _classes(card: Card) -> dict[str, str]:
@@ -180,7 +216,7 @@ def _fit(
     bags: Sequence[Bag],
     card: Card,
     config: HeadConfig,
-    clip: Clip,
+    clip: Clip | None,
     device: str,
     out: Path,
     identity: dict,
@@ -195,14 +231,15 @@ def _fit(
     steps = config.epochs * sampler.steps_per_epoch
 
     torch.manual_seed(config.seed)
-    prompts = PromptEncoder(clip, card.prompts, config.n_ctx, device)
+    prompts = class_vectors(config, clip, card, learn_bags, device)
     text_width = prompts.initial_contexts.shape[-1]
     model = AnomalyHead(config, bags[0].vis.shape[-1], bags[0].detr.shape[-1], text_width, card.names).to(device)
     with torch.no_grad():
         model.contexts.copy_(prompts.initial_contexts)
-    set_statistics(model, learn_bags)
+    set_statistics(model, learn_bags, config.snippets)
     abnormal = [entry.kind == "abnormal" for entry in card.classes]
-    model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
+    if config.class_vectors != "free":  # those say nothing yet
+        model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
     trainer = Trainer(model, prompts, card, config, steps, device)
 
     state = load_state(out, identity, model, trainer.optimiser, lambda one: _fits(one, config))
@@ -238,9 +275,21 @@ def _fit(
         "validation_videos": len(validate),
         "missing_videos": missing,
     }
-    made_with = {"source": clip.source, "weights": clip.weights}
+    made_with = {"source": clip.source, "weights": clip.weights} if clip else {"source": "", "weights": ""}
     videos = {"videos": identity["videos"]}
-    save_head(out, model, config, card, identity["fingerprint"], made_with, videos, metrics, done.threads, snippet_s)
+    save_head(
+        out,
+        model,
+        config,
+        card,
+        identity["fingerprint"],
+        made_with,
+        videos,
+        metrics,
+        done.threads,
+        snippet_s,
+        trainer.calibration(validation_bags),
+    )
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from aadc.head.bags import Bag, make_batch
+from aadc.head.calibration import Calibration, fit_calibration
+from aadc.head.class_vectors import ClassVectors
 from aadc.head.config import HeadConfig
 from aadc.head.losses import VideoLosses, video_losses
-from aadc.head.model import AnomalyHead
-from aadc.head.prompts import PromptEncoder
+from aadc.head.model import AnomalyHead, HeadOutput
+from aadc.head.scoring import whole_output
+from aadc.head.video_score import video_score
 from aadc.manifests.card import Card
 
 ROWS_AT_ONCE = 4096  # of a step; gradients add up, so memory stays small and tensors stay near the processor
@@ -23,14 +26,15 @@ class Trainer:
     Everything that is left to chance depends on (seed, step) alone: a stopped training needs no generator's state.
     """
 
-    def __init__(self, model: AnomalyHead, prompts: PromptEncoder, card: Card, config: HeadConfig, steps: int, device: str):
+    def __init__(self, model: AnomalyHead, prompts: ClassVectors, card: Card, config: HeadConfig, steps: int, device: str):
         self.model, self.prompts, self.card, self.config, self.steps, self.device = model, prompts, card, config, steps, device
         matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not model.contexts]
         rest = [p for p in model.parameters() if p.ndim < 2]
+        share = 1.0 if config.class_vectors == "free" else 0.1  # word embeddings are small numbers
         self.optimiser = torch.optim.AdamW([
             {"params": matrices, "weight_decay": config.weight_decay, "share": 1.0},
             {"params": rest, "weight_decay": 0.0, "share": 1.0},
-            {"params": [model.contexts], "weight_decay": 0.0, "share": 0.1},  # word embeddings are small numbers
+            {"params": [model.contexts], "weight_decay": 0.0, "share": share},
         ])  # fmt: skip
 
     def step(self, number: int, bags: Sequence[Bag]) -> dict[str, float]:
@@ -44,8 +48,8 @@ class Trainer:
         text_CD = self.prompts(self.model.contexts)
         leaf_CD = text_CD.detach().requires_grad_()
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for part in _parts(bags):
-            losses, _ = self._losses(part, leaf_CD)
+        for part in _parts(self.drawn(number, bags)):
+            losses = self._losses(part, leaf_CD)
             (losses.total(self.config.lambda_).sum() / len(bags)).backward()
             sums += torch.stack([losses.bce.detach().sum(), losses.nce.detach().sum()])
         if text_CD.requires_grad:
@@ -55,15 +59,21 @@ class Trainer:
         bce, nce = (sums / len(bags)).tolist()  # read once: a GPU is waited for once a step
         return {"bce": bce, "nce": nce}
 
+    def drawn(self, number: int, bags: Sequence[Bag]) -> list[Bag]:
+        """Of each longer video `snippets` in a row, anywhere in it, anew at every step."""
+        most, random = self.config.snippets, np.random.default_rng([self.config.seed, 3, number])
+        start = [int(random.integers(max(1, len(bag) - most + 1))) for bag in bags]
+        return [bag.part(first, most) for first, bag in zip(start, bags, strict=True)]
+
     def _rate(self, number: int) -> float:
         """Linear warm-up, then a cosine towards zero."""
         warm = min(1.0, (number + 1) / _WARM_UP_STEPS)
         return self.config.lr * warm * 0.5 * (1 + np.cos(np.pi * number / self.steps))
 
-    def _losses(self, bags: Sequence[Bag], text_CD: Tensor) -> tuple[VideoLosses, Tensor]:
+    def _losses(self, bags: Sequence[Bag], text_CD: Tensor) -> VideoLosses:
         batch = make_batch(bags, self.card, self.device)
-        output = self.model(batch.detr_BTD, batch.vis_BTC, batch.valid_BT, text_CD)
-        return video_losses(output, batch.valid_BT, batch.abnormal_B, batch.labels_BC, self.config), batch.labels_BC
+        output = self.model(batch.detr_BTD, batch.vis_BTC, batch.valid_BT, text_CD, self.config.rule)
+        return video_losses(output, batch.valid_BT, batch.abnormal_B, batch.labels_BC, self.config)
 
     @torch.no_grad()
     def keep_text(self) -> None:
@@ -72,18 +82,31 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, bags: Sequence[Bag]) -> dict[str, float]:
-        """Mean loss (eq. 11), AUC of the video scores, and `hits`: how often the most similar class is one of the video's."""
-        self.model.eval()
+        """Mean loss (eq. 11), AUC of the video scores, and `hits`: how often the most similar class is one of the video's.
+        Of whole videos, scored as `scoring.score_video` scores them."""
         self.keep_text()
-        truth, scores, hits, loss = [], [], [], 0.0
-        for part in _parts(bags):
-            losses, labels_BC = self._losses(part, self.model.text_features)
-            loss += float(losses.total(self.config.lambda_).sum())
-            truth += [bag.abnormal for bag in part]
-            scores += losses.anomaly.tolist()
-            hits += labels_BC.gather(1, losses.classes.argmax(1, keepdim=True)).flatten().tolist()
+        truth, scores, hits, loss = [bag.abnormal for bag in bags], [], [], 0.0
+        for bag in bags:
+            output = self._whole(bag)
+            about = make_batch([bag.part(0, 1)], self.card, self.device)
+            all_BT = torch.ones_like(output.logits_BT, dtype=torch.bool)
+            losses = video_losses(output, all_BT, about.abnormal_B, about.labels_BC, self.config)
+            loss += float(losses.total(self.config.lambda_))
+            scores.append(float(losses.anomaly))
+            hits.append(float(about.labels_BC[0, losses.classes[0].argmax()]))
         auc = _auc(np.array(truth), np.array(scores))
         return {"val_loss": loss / len(bags), "val_auc": auc, "val_hits": float(np.mean(hits))}
+
+    def calibration(self, bags: Sequence[Bag]) -> Calibration:
+        """Of the model as it is now, by whole videos that were not learned from; none where there are none."""
+        if not bags:
+            return Calibration()
+        anomaly = [video_score(self._whole(bag), self.config).anomaly_logit for bag in bags]
+        return fit_calibration(anomaly, [bag.abnormal for bag in bags])
+
+    def _whole(self, bag: Bag) -> HeadOutput:
+        self.model.eval()
+        return whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.rule)
 
 
 def _auc(truth: np.ndarray, scores: np.ndarray) -> float:
@@ -95,23 +118,29 @@ def _auc(truth: np.ndarray, scores: np.ndarray) -> float:
 
 def _parts(bags: Sequence[Bag]) -> Iterator[Sequence[Bag]]:
     """Bags in groups of similar length, so that little is padding, and of `ROWS_AT_ONCE` rows at most (or one bag)."""
-    ordered = sorted(bags, key=lambda bag: len(bag.detr), reverse=True)
+    ordered = sorted(bags, key=len, reverse=True)
     while ordered:
-        count = max(1, ROWS_AT_ONCE // len(ordered[0].detr))
+        count = max(1, ROWS_AT_ONCE // len(ordered[0]))
         yield ordered[:count]
         ordered = ordered[count:]
 
 
-def set_statistics(model: AnomalyHead, bags: Sequence[Bag]) -> None:
+def set_statistics(model: AnomalyHead, bags: Sequence[Bag], most: int) -> None:
     """Give the model the mean and the deviation of the training snippets' features; one bag at a time is made larger.
+    Of a longer video `most` rows count.
 
     The visual side has one deviation for all channels: their proportions are what similarity to a text is made of.
     """
-    mean, variance = _moments(lambda: (_pooled(bag.vis) for bag in bags))
+    mean, variance = _moments(lambda: (_pooled(_some(bag.vis, most)) for bag in bags))
     model.fusion.vis.set(mean, variance.mean().sqrt().expand_as(mean))
     if model.fusion.detr is not None:
-        mean, variance = _moments(lambda: (bag.detr for bag in bags))
+        mean, variance = _moments(lambda: (_some(bag.detr, most) for bag in bags))
         model.fusion.detr.set(mean, (variance + 1e-4 * variance.mean()).sqrt())
+
+
+def _some(rows: Tensor, most: int) -> Tensor:
+    """At most so many rows, spread over all: what a step draws of a video weighs no more than that."""
+    return rows[:: -(-len(rows) // most)]
 
 
 def _pooled(vis: Tensor) -> Tensor:

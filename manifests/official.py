@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aadc.manifests.card import Card, ClassEntry
-from aadc.manifests.manifest import Row, read_manifest
+from aadc.manifests.manifest import MOST_FRAMES, Row, read_manifest
 from aadc.manifests.official_lists import Line, OfficialLists, Span, Video
 
 LICENCE = "the authors' own terms; the videos are not part of this project"
@@ -38,6 +38,7 @@ XD_CLASSES = {  # code in the names of the videos -> class, which is its own pro
     "B6": "car accident",
     "G": "explosion",
 }
+UCF_FRAMES = "ucf_test_frames.txt"
 XD_MULTICLASS = ("xd_temporal_multiclass_test.txt", "annotations_multiclasses.txt")
 XD_TEMPORAL = ("xd_temporal_test.txt", "annotations.txt")
 
@@ -80,7 +81,8 @@ def build_ucf(folder: Path) -> Built:
     """UCF-Crime from its train, test and temporal lists.
 
     The class of a video is its folder; the two folders of normal videos are `Normal`. The temporal list has another
-    order than the test list, so spans are joined by name. `UserError` names every inconsistent line.
+    order than the test list, so spans are joined by name. Where there is a list of frame counts (`name frames`), they go into
+    the column `frames`. `UserError` names every inconsistent line.
     """
     lists = OfficialLists(folder)
     spans: dict[str, list[Span]] = {}
@@ -106,9 +108,22 @@ def build_ucf(folder: Path) -> Built:
                 where, other = category[video.name]
                 lists.fault(where, f"{video.name} is {other} here, {video.labels[0]} in line {line.number} of {line.file}")
             videos.append(video)
-    rows = lists.rows(videos, spans, ucf_card())
+    rows = lists.rows(videos, spans, ucf_card(), _ucf_frames(lists))
     lists.finish()
     return Built(rows, ucf_card(), [])
+
+
+def _ucf_frames(lists: OfficialLists) -> dict[str, int]:
+    """Frames by video; none where there is no such list, as beside the official ones there is not."""
+    frames: dict[str, int] = {}
+    for line in lists.lines(UCF_FRAMES) if lists.has(UCF_FRAMES) else []:
+        name, _, count = line.text.rpartition(" ")
+        name = name.strip().removesuffix(".mp4")
+        if not name or not count.isdecimal() or not 0 < int(count) <= MOST_FRAMES:
+            lists.fault(line, "not a name and a number of frames")
+        elif frames.setdefault(name, int(count)) != int(count):
+            lists.fault(line, f"{name} has {frames[name]} frames in an earlier line")
+    return frames
 
 
 def build_xd(folder: Path) -> Built:

@@ -1,6 +1,6 @@
 """Reading the lists a data set was published with: line by line, with every inconsistent line told at the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -74,15 +74,17 @@ class OfficialLists:
         self.fault(line, f"'{start} {end}' is no span; it takes two frame numbers, the smaller one first")
         return None
 
-    def rows(self, videos: Iterable[Video], spans: dict[str, list[Span]], card: Card) -> list[Row]:
-        """A manifest row for each video, the spans joined to the test videos by name.
+    def rows(
+        self, videos: Iterable[Video], spans: dict[str, list[Span]], card: Card, frames: Mapping[str, int] | None = None
+    ) -> list[Row]:
+        """A manifest row for each video, the spans joined to the test videos by name, and the frames of those that have some.
 
-        A span without a label is written once for each label of its video. Faults: a video listed twice, spans of no
+        A span without a label is written once for each label of its video. Faults: a video listed twice, spans or frames of no
         test video, an abnormal test video without spans, a normal one with spans, a label that the card lacks.
         """
         rows: list[Row] = []
         first: dict[str, Line] = {}
-        unused = dict(spans)
+        unused, uncounted = dict(spans), dict(frames or {})
         for entry in videos:
             if (before := first.setdefault(entry.video, entry.line)) is not entry.line:
                 self.fault(entry.line, f"{entry.video} stands already in {before.file}, line {before.number}")
@@ -92,9 +94,10 @@ class OfficialLists:
                 for span in found
                 for label in ([span.label] if span.label else entry.labels)
             )
+            counted = uncounted.pop(entry.name, None) if entry.split == "test" else None
             cells = {"video": entry.video, "split": entry.split, "labels": tuple(entry.labels), "segments": segments}
             try:
-                row = Row.model_validate(cells, context=card)
+                row = Row.model_validate({**cells, "frames": counted}, context=card)
             except ValidationError as error:
                 self.fault(entry.line, problems_of(error))
                 continue
@@ -103,6 +106,7 @@ class OfficialLists:
                 self.fault(entry.line, f"{entry.name} {what} the temporal list")
             rows.append(row)
         self.faults += [f"{name} has spans, but is in no line of the test list" for name in unused]
+        self.faults += [f"{name} has a count of frames, but is in no line of the test list" for name in uncounted]
         return rows
 
     def finish(self) -> None:

@@ -1,8 +1,8 @@
 """Does a text say only what was detected? Whatever is not known to be true is a fault: a composed sentence is at hand.
 
-A text may use few forms, so that there is one way to read it: a verdict, then classes, each followed by its times, counts and
-confidence. Classes joined before their times share them (`fall and fight from …`). Words that claim nothing are listed; any
-other word, and any other order, is a fault.
+A text may use few forms, so that there is one way to read it: a verdict, then classes, each followed by its times, counts,
+confidence and share. Classes joined before their times have them in common (`fall and fight from …`). Words that claim nothing
+are listed; any other word, and any other order, is a fault.
 """
 
 import re
@@ -15,7 +15,7 @@ from aadc.eval.describe.reading import VERDICTS, Token, Vocabulary, read
 
 MOST_WORDS, MORE_WORDS = 40, 20  # a description may have so many, and so many more for each event
 # A sentence by its phrases: counts alone, or a verdict with what is true of it, or classes, each with what is true of it.
-_DETAILS = r"(?:&*[pselno])*"
+_DETAILS = r"(?:&*[pselnho])*"
 _SENTENCE = re.compile(rf"&*(?:(?:o(?:&+o)*)?|v+{_DETAILS}|v*&*c{_DETAILS}(?:&+c{_DETAILS})*)")
 
 
@@ -122,6 +122,29 @@ def check(tokens: Sequence[Token], facts: Facts, must: Sequence[str] | None = No
     return reader.found
 
 
+def claims(tokens: Sequence[Token], facts: Facts) -> list[tuple[str, bool]]:
+    """What a text states, and whether it holds: the kind of each phrase (a letter, as in `phrases`), one after the other.
+
+    Each is judged for itself, beside the classes and times said before it in its sentence. Words that are not understood state
+    nothing here; `check` refuses them.
+    """
+    found = []
+    reader = _Reader(facts)
+    for sentence in _sentences(phrases(tokens)[0]):
+        reader.sentence()
+        for phrase in sentence:
+            if phrase.kind == "&":
+                continue
+            reader.found, reader.said, reader.counted = [], set(), set()
+            if phrase.kind == "v":
+                _verdict([phrase], reader, must=False)
+            elif phrase.kind == "c":
+                _classes([phrase], reader, ())
+            _judge(phrase, reader)
+            found.append((phrase.kind, not reader.found))
+    return found
+
+
 def _sentences(said: Sequence[Phrase]) -> list[list[Phrase]]:
     sentences: list[list[Phrase]] = [[]]
     for phrase in said:
@@ -171,7 +194,9 @@ def _judge(phrase: Phrase, reader: _Reader) -> None:
     elif kind == "l":
         reader.meant(lambda one: _near(first, one.end_s - one.start_s), f"nothing of that kind lasted {phrase.name}")
     elif kind == "n":
-        reader.meant(lambda one: abs(first - one.confidence) < 0.011, "that is not its confidence")
+        reader.meant(lambda one: abs(first - one.probability) < 0.011, "that is not its confidence")
+    elif kind == "h":
+        reader.meant(lambda one: one.share is not None and abs(first - one.share) < 0.011, "that is not its share")
     elif kind == "o":
         sentence = f"that number of {phrase.name!r} was not detected there"
         if not phrase.least and _is_cut(phrase.name, reader.facts):

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from aadc.eval.describe.facts import Count, Event, Facts, Objects, counted, plain
-from aadc.eval.spans import clock
+from aadc.eval.spans import clock, how_sure
 
 _OPENINGS = ("Yes, the video shows {}.", "The video shows {}.", "Yes, the camera saw {}.")
 _ABNORMAL = ("abnormal activity: {}", "an abnormal event: {}")
@@ -23,8 +23,8 @@ def as_text(facts: Facts) -> str:
     """The facts channel: a few lines that a language model can copy from."""
     lines = [f"Length: {clock(facts.duration_s)}", f"Shown: {_shown(facts)}"]
     if facts.events:
-        sure = ", ".join(f"{plain(event.category)} {event.confidence:.2f}" for event in facts.events)
-        lines.append(f"Confidence: {sure}")
+        sure = (f"{plain(event.category)} {how_sure(event.probability, event.share)}" for event in facts.events)
+        lines.append(f"How sure: {'; '.join(sure)}")
     return "\n".join(lines)
 
 

@@ -112,9 +112,13 @@ def _facts(categories: Sequence[str], names: Names, chance: random.Random) -> Fa
     for category in categories:
         start = at + chance.uniform(0, longest)
         at = start + chance.uniform(1.5, longest)
-        events.append(Event(start, at, category, chance.uniform(0.4, 1), _objects(names, chance)))
+        events.append(Event(start, at, category, chance.uniform(0.4, 1), _objects(names, chance), _share(names, chance)))
         at += 2
     return Facts(at + chance.uniform(0, longest), tuple(events), None, _objects(names, chance))
+
+
+def _share(names: Names, chance: random.Random) -> float | None:
+    return chance.uniform(0.2, 1) if len(names.abnormal) > 1 else None
 
 
 def _objects(names: Names, chance: random.Random) -> Objects:

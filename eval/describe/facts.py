@@ -31,14 +31,16 @@ Objects = tuple[Count, ...]  # of each class once, commonest first
 
 @dataclass(frozen=True)
 class Event:
-    """A detected span: start and end in seconds, abnormal class, its share among the abnormal ones, and the most objects of
-    each of the detector's classes seen at once in it."""
+    """A detected span: start and end in seconds, abnormal class, how sure it is that something happens (`probability`) and that
+    it is this class (`share` among the abnormal ones, None where there is no other), and the most objects of each of the
+    detector's classes seen at once in it."""
 
     start_s: float
     end_s: float
     category: str
-    confidence: float
+    probability: float
     objects: Objects = ()
+    share: float | None = None
 
     @property
     def times(self) -> tuple[str, str]:
@@ -88,7 +90,7 @@ def facts_of(scored: Scored, features: VideoFeatures, card: Card, detector_names
 
 def as_one(spans: Sequence[Span]) -> list[Span]:
     """Spans in order of time, those of one class that follow each other within `ONE_EVENT_S` seconds put together. The
-    confidence of several is their mean, weighed by their length in frames."""
+    share of several is their mean, weighed by their length in frames; that something happens is as sure as of the surest."""
     told: list[Span] = []
     for span in sorted(spans, key=lambda span: span.start_s):
         last = told[-1] if told else None
@@ -96,16 +98,24 @@ def as_one(spans: Sequence[Span]) -> list[Span]:
             told.append(span)
             continue
         lengths = last.end_frame - last.start_frame, span.end_frame - span.start_frame
-        confidence = (last.confidence * lengths[0] + span.confidence * lengths[1]) / max(sum(lengths), 1)
+        share = None
+        if last.share is not None and span.share is not None:
+            share = (last.share * lengths[0] + span.share * lengths[1]) / max(sum(lengths), 1)
         told[-1] = replace(
-            last, end_frame=span.end_frame, end_s=span.end_s, confidence=confidence, peak=max(last.peak, span.peak)
+            last,
+            end_frame=span.end_frame,
+            end_s=span.end_s,
+            probability=max(last.probability, span.probability),
+            share=share,
+            peak=max(last.peak, span.peak),
         )
     return told
 
 
 def _event(span: Span, features: VideoFeatures, names: Mapping[str, str]) -> Event:
     inside = (features.time >= span.start_s) & (features.time <= span.end_s)
-    return Event(span.start_s, span.end_s, span.category, span.confidence, most_at_once(features, inside, names))
+    objects = most_at_once(features, inside, names)
+    return Event(span.start_s, span.end_s, span.category, span.probability, objects, span.share)
 
 
 def _normal(classes_C: np.ndarray, card: Card) -> str | None:

@@ -1,7 +1,7 @@
 """Tokens put together into what they say: a pair of times, a start, an end, a count of objects.
 
-Kinds of phrases, a letter each: c class, v verdict, p pair of times, s start, e end, l how long, n confidence, o objects,
-& what joins (`and`, `with`, a comma), . end of a sentence.
+Kinds of phrases, a letter each: c class, v verdict, p pair of times, s start, e end, l how long, n confidence, h share of the
+class, o objects, & what joins (`and`, `with`, a comma), . end of a sentence.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,9 @@ _TIMED = {"from", "at", "between", "around", "about", *_STARTS, *_ENDS, *_LASTS,
 
 @dataclass(frozen=True)
 class Phrase:
-    """`name` of the class or object, or the times as said; `value`: start, end or length in seconds, a confidence, a number of
-    objects (below 0: none said); `until`: end of a pair, in seconds; `plural`: of a class or object; `least`: or more."""
+    """`name` of the class or object, or the times as said; `value`: start, end or length in seconds, a confidence or share, a
+    number of objects (below 0: none said); `until`: end of a pair, in seconds; `plural`: of a class or object; `least`: or
+    more."""
 
     kind: str
     name: str
@@ -78,10 +79,10 @@ def _phrase(tokens: Sequence[Token], place: int) -> tuple[Phrase | str | None, i
         return _at_least(rest[1:])
     if name in _TIMED:
         return _timed(tokens, place)
-    if name == "confidence":
+    if name in ("confidence", "share"):
         numbers = [one for one in rest[:2] if one.kind == "number" and one.name not in ("a", "an")]
         if numbers and rest[: rest.index(numbers[0])] in ([], [Token("word", "of")]):
-            return Phrase("n", numbers[0].name, numbers[0].value), 2 + rest.index(numbers[0])
+            return Phrase("n" if name == "confidence" else "h", numbers[0].name, numbers[0].value), 2 + rest.index(numbers[0])
     if name == "in" and any(one.name in _SETTING for one in rest[:3]):
         return None, 1
     if name in ("multiple", "some") and rest and rest[0].kind == "object":

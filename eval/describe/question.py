@@ -16,7 +16,7 @@ from aadc.eval.describe.facts import Count, Facts, kept, plain, unkept
 from aadc.eval.describe.phrases import phrases
 from aadc.eval.describe.reading import PEOPLE, Token, Vocabulary, read
 from aadc.eval.scores import Scored
-from aadc.eval.spans import clock
+from aadc.eval.spans import clock, how_sure
 from aadc.manifests.card import Card
 
 _ASKING_WORDS = """
@@ -212,7 +212,7 @@ def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, 
     for one in asked:
         if one.kind == "class":
             events = [event for event in facts.events if plain(event.category) == one.name]
-            found += [Moment(e.start_s, e.end_s, f"{one.name}, confidence {e.confidence:.2f}") for e in events]
+            found += [Moment(e.start_s, e.end_s, f"{one.name}, {how_sure(e.probability, e.share)}") for e in events]
             if not events and _detected(one, facts):
                 found.append(Moment(0.0, facts.duration_s, one.name))
             elif not events:
@@ -227,5 +227,5 @@ def moments(asked: Sequence[Subject], scored: Scored, facts: Facts, card: Card, 
             at = float(features.time[row])
             found.append(Moment(at, at, number_of(Count(one.name, int(counts[row]), bool(cut[row])))))
     if not any(one.known for one in asked):
-        found = [Moment(e.start_s, e.end_s, f"{plain(e.category)}, confidence {e.confidence:.2f}") for e in facts.events]
+        found = [Moment(e.start_s, e.end_s, f"{plain(e.category)}, {how_sure(e.probability, e.share)}") for e in facts.events]
     return found

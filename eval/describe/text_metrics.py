@@ -1,7 +1,8 @@
 """How near descriptions are to what people wrote of the same videos: BLEU, ROUGE-L and CIDEr of pycocoevalcap.
 
 References are a JSON object by video. UCA's layout (UCF-Crime Annotation) has sentences with timestamps: joined in order of
-time, they are one reference of the whole video. A text, or a list of texts, is as many references.
+time, they are one reference of the whole video. HIVAU-70k's has a summary of the video. A text, or a list of texts, is as many
+references. HIVAU-70k's questions (JSON lines) hold texts too: its answers that describe a whole video.
 """
 
 import json
@@ -34,20 +35,65 @@ class Timed(BaseModel):
         return " ".join(text for _, text in sorted(zip(self.timestamps, self.sentences, strict=True)))
 
 
+class Summed(BaseModel):
+    """HIVAU-70k's entry of a video, of which the summary is read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    video_summary: str
+
+
+class Question(BaseModel):
+    """A line of HIVAU-70k's questions. Its files spell the answer's name this way."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    task: str
+    video: str
+    anwser: str
+
+
 def read_references(path: Path) -> dict[str, list[str]]:
     """References by video (as the file names it). `UserError` says what is wrong with the file, or that the library lacks."""
     _library()
     try:
-        found = TypeAdapter(dict[str, Timed | str | list[str]]).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            return _of_questions(path, text)
+        found = TypeAdapter(dict[str, Timed | Summed | str | list[str]]).validate_python(json.loads(text))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; --references wants a JSON object of texts by video") from None
     except ValidationError as error:
         raise UserError(f"{path}: {problems_of(error)[:300]}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from None
-    texts = {name: one if isinstance(one, list) else [one] for name, one in found.items() if not isinstance(one, Timed)}
-    texts |= {name: [one.paragraph()] for name, one in found.items() if isinstance(one, Timed)}
-    return {name: own for name, given in texts.items() if (own := [text for text in given if text.strip()])}
+    return {name: own for name, one in found.items() if (own := [text for text in _texts(one) if text.strip()])}
+
+
+def _texts(one: Timed | Summed | str | list[str]) -> list[str]:
+    if isinstance(one, Timed):
+        return [one.paragraph()]
+    if isinstance(one, Summed):
+        return [one.video_summary]
+    return [one] if isinstance(one, str) else one
+
+
+def _of_questions(path: Path, text: str) -> dict[str, list[str]]:
+    """Descriptions of whole videos, by the file's name without its ending: the lists have folders of their own before it."""
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            one = Question.model_validate(json.loads(line))
+        except ValidationError as error:
+            raise UserError(f"{path}, line {number}: {problems_of(error)[:300]}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}, line {number}: not JSON ({error})") from None
+        if (one.type, one.task) == ("video", "description") and one.anwser.strip():
+            found.setdefault(Path(one.video).stem, []).append(one.anwser)
+    return found
 
 
 def _library() -> tuple:

@@ -113,7 +113,7 @@ def _row(video: str, found: Description, facts: Facts, made_with: Mapping) -> di
 
 
 def event_record(event: Event) -> dict:
-    """An event for people and programs: seconds and mm:ss, class, confidence, what was seen at once, and of which of that
+    """An event for people and programs: seconds and mm:ss, class, how sure, what was seen at once, and of which of that
     there may have been more."""
     start, end = event.times
     return {
@@ -122,7 +122,8 @@ def event_record(event: Event) -> dict:
         "start": start,
         "end": end,
         "category": event.category,
-        "confidence": round(event.confidence, 4),
+        "probability": round(event.probability, 4),
+        "share": None if event.share is None else round(event.share, 4),
         "objects": {one.name: one.most for one in event.objects},
         "at_least": [one.name for one in event.objects if one.cut],
     }

@@ -49,8 +49,9 @@ class Answer:
         score: float32 (T,), anomaly score of each snippet in [0, 1] (eq. 4).
         classes: float32 (T, C), each row a distribution over `names`.
         names: the C classes, normal ones too.
-        category, confidence: the class of the whole video (of its highest span, else the likeliest normal one) and its share
-            among the classes of its kind.
+        probability: how sure it is that something anomalous happens, calibrated on the head's validation videos.
+        category, share: the class of the whole video (of its highest span, else the likeliest normal one) and its share among
+            the classes of its kind; None where it is the only one.
     """
 
     video: str
@@ -59,8 +60,9 @@ class Answer:
     score: np.ndarray
     classes: np.ndarray
     names: list[str]
+    probability: float
     category: str
-    confidence: float
+    share: float | None
 
     @property
     def anomalous(self) -> bool:
@@ -168,7 +170,7 @@ class Run:
             scored = self._from_pixels(_path(video), threshold)
         else:
             raise UserError(f"{video}: neither a video of {self.folder.manifest_csv} that is in the shards, nor a file")
-        category, confidence = most_like(scored, self.head)
+        category, share = most_like(scored, self.head)
         time = scored.features.time
         return Answer(
             str(video),
@@ -177,8 +179,9 @@ class Run:
             scored.snippets.anomaly,
             scored.snippets.classes,
             self.head.card.names,
+            float(scored.probability or 0.0),
             category,
-            confidence,
+            share,
         )
 
     def figures(self, split: str = "test", *, map: bool = True) -> dict[str, Any]:

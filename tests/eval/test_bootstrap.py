@@ -1,14 +1,12 @@
 """Intervals over videos: every draw is what the drawn videos, repeated, would give."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from aadc.eval.bootstrap import RankedScores, intervals, perfect_auc_interval, share_interval
-from aadc.eval.metrics import recall_at_false_positives
+from aadc.eval.bootstrap import intervals, perfect_auc_interval, share_interval
+from aadc.eval.ranked import RankedScores
 
 
 def some_videos(seed: int, count: int = 14, frames: int = 200) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -26,30 +24,9 @@ def some_videos(seed: int, count: int = 14, frames: int = 200) -> list[tuple[np.
     return made
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_draw_is_the_figure_of_the_repeated_videos(seed):
-    videos = some_videos(seed)
-    chosen = list(range(2, 14))  # two of the weights' columns are other videos
-    draws = np.random.default_rng(seed).multinomial(14, np.full(14, 1 / 14), 6)
-    ranked = RankedScores([videos[place] for place in chosen], chosen)
-    auc, ap, recall = ranked.figures(draws, 0.1)
-    for row, weights in enumerate(draws):
-        score = np.concatenate([np.tile(videos[place][0], weights[place]) for place in chosen])
-        truth = np.concatenate([np.tile(videos[place][1], weights[place]) for place in chosen])
-        assert auc[row] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
-        assert ap[row] == pytest.approx(average_precision_score(truth, score), abs=1e-12)
-        assert recall[row] == pytest.approx(recall_at_false_positives(truth, score, 0.1), abs=1e-12)
-
-
-def test_draws_of_one_kind_have_no_figure():
-    normal, anomalous = (np.arange(4.0), np.zeros(4, bool)), (np.arange(4.0), np.ones(4, bool))
-    found = RankedScores([normal, anomalous], [0, 1]).figures(np.array([[2, 0], [0, 2], [1, 1]]))
-    assert np.isnan(found).tolist() == [[True, True, False]] * 3
-
-
 def figure(videos):
     ranked = RankedScores(videos, range(len(videos)))
-    return lambda weights: {"auc": ranked.figures(weights)[0]}
+    return lambda weights: {"auc": ranked(weights)["auc"]}
 
 
 def test_intervals_hold_the_figure_and_shrink_with_more_videos():
@@ -91,15 +68,3 @@ def test_the_bound_of_a_perfect_auc_holds_where_the_true_one_is_on_it():
 
 def test_nothing_defined_is_no_interval():
     assert intervals([figure([(np.arange(5.0), np.zeros(5, bool))])], 1, 20) == {"auc": None}
-
-
-def test_draws_at_the_size_of_ucf_crime_take_seconds():
-    """290 videos, 1.1 million frames; 300 sorts of them would take a minute and a half."""
-    random = np.random.default_rng(0)
-    videos = []
-    for number in range(290):
-        score = np.repeat(random.random(240), 16)
-        videos.append((score, (np.arange(3840) < 600) & (number < 140)))
-    began = time.process_time()
-    assert intervals([figure(videos)], 290, 300)["auc"] == pytest.approx([0.5, 0.5], abs=0.02)
-    assert time.process_time() - began < 10

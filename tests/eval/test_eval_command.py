@@ -21,10 +21,12 @@ from aadc.extract import cli as extract_cli
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardHeader, ShardSet, write_shard
 from aadc.extract.video_features import VideoFeatures
+from aadc.head.bags import snippet_features
 from aadc.head.checkpoint import load_head, save_head
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
 from aadc.head.scoring import score_video
+from aadc.head.window import Window
 from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, write_manifest
 
@@ -81,6 +83,54 @@ def run(tmp_path) -> RunFolder:
     write_shard(run.shards / "00000.h5", ShardHeader("f" * 16, {}, {"stride": 16}), made)
     head_for(run, "f" * 16)
     return run
+
+
+@pytest.mark.parametrize(
+    ("options", "folder", "window"),
+    [
+        ((), "", Window(256, 4)),
+        (("--window", "0"), "test-window-0", None),
+        (("--window", "6"), "test-window-6", Window(6, 4)),
+        (("--window", "3", "--ahead", "1"), "test-window-3-ahead-1", Window(3, 1)),
+    ],
+)
+def test_scores_by_another_window_lie_in_a_folder_of_their_own(run, options, folder, window):
+    """Each snippet's score is the head's on that snippet's own rows; the files say by which window."""
+    torch.manual_seed(1)
+    head = load_head(run.head)
+    for parameter in head.model.mtn.parameters():  # an untrained network passes everything through
+        torch.nn.init.normal_(parameter, std=0.5)
+    save_head(run.head, head.model, head.config, CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
+    status, out, _ = call(main, "--run", str(run.path), *options)
+    assert status == 0, out
+    shards = ShardSet(run.shards)
+    with h5py.File(run.eval / folder / "scores.h5") as scores:
+        for key in scores:
+            detr, vis = snippet_features(shards.read(key), "mean")
+            found = scores[key]["score"][::16]
+            for s in range(len(detr)):
+                low, high = (
+                    (0, len(detr)) if window is None else (max(0, s + window.ahead + 1 - window.rows), s + window.ahead + 1)
+                )
+                part = detr[None, low:high], vis[None, low:high]
+                with torch.no_grad():
+                    logit = head.model(*part, torch.ones(1, part[0].shape[1], dtype=torch.bool)).logits_BT[0, s - low]
+                assert found[s] == pytest.approx(float(logit.sigmoid()), abs=1e-4)
+    made_with = json.loads((run.eval / folder / "metrics.json").read_text())["made_with"]
+    assert made_with["window"] == (window and window._asdict())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--window", "4"), "does not hold"),
+        (("--window", "0", "--ahead", "2"), "whole video"),
+        (("--ahead", "300"), "does not hold"),
+    ],
+)
+def test_windows_that_cannot_be_are_a_sentence(run, options, said):
+    status, _, error = call(main, "--run", str(run.path), *options)
+    assert status == 2 and said in error
 
 
 def test_figures_follow_from_the_scores(run):

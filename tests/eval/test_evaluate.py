@@ -87,7 +87,12 @@ def test_a_perfect_head_and_the_flat_floor():
     assert figures["frame"]["auc"] == figures["frame"]["ap"] == figures["video"]["auc"] == 1
     assert figures["interval"]["auc"] is None and figures["category"]["accuracy"] == 1 and figures["map"] is None
     flat = evaluate(perfect(rows, classes, flat=True), with_map=False)
-    assert {key: flat["frame"][key] for key in ("auc", "ap")} == pytest.approx(flat["frame"]["flat_floor"])
+    floor = {name: value for name, value in flat["frame"]["flat_floor"].items() if name != "base_rate"}
+    assert {name: flat["frame"][name] for name in floor} == pytest.approx(floor)
+    assert {**flat["frame"]["at_80_percent_of_events"], "flat_floor": 0} == {
+        **flat["frame"]["at_80_percent_of_events"]["flat_floor"],
+        "flat_floor": 0,
+    }
     assert flat["frame"]["auc_abnormal_videos"] == 0.5
 
 
@@ -102,7 +107,11 @@ def test_few_videos_give_no_interval_and_perfect_ones_an_exact_one(each, given):
     ]
     split = perfect(rows, classes)
     found = evaluate(split, with_map=True)
-    assert {name for name, bounds in found["interval"].items() if bounds} == {"video_auc", "category_accuracy"}
+    assert {name for name, bounds in found["interval"].items() if bounds} == {
+        "video_auc",
+        "category_accuracy",
+        "joint_accuracy",
+    }
     assert found["interval"]["video_auc"] == pytest.approx([0.025 ** (1 / each), 1])
     assert found["interval"]["category_accuracy"] == pytest.approx([0.025 ** (1 / (2 * each)), 1])
     split = perfect(rows, classes)

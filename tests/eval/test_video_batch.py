@@ -174,9 +174,9 @@ def test_the_table_and_the_page_tell_of_every_video(folder, made):
         assert kinds[row["class"]] == ("abnormal" if answer["spans"] else "normal") and bool(row["spans"]) == bool(
             answer["spans"]
         )
-        assert 0 < float(row["confidence"]) <= 1
+        assert 0 < float(row["share"]) <= 1 and 0 < float(row["probability"]) < 1
         if not answer["spans"]:
-            assert f"clips/{answer['video']}: {row['class']} ({float(row['confidence']):.2f}), nothing anomalous" in out
+            assert f"clips/{answer['video']}: {row['class']} (share {float(row['share']):.2f}), nothing anomalous" in out
     page = Path("runs/set/eval/videos/report.html").read_text(encoding="utf-8")
     assert page.count("<article") == 2 and "b &lt;i&gt;.mp4" in page and "<i>.mp4" not in page and "c.mp4" not in page
     assert "not marked" not in page and "frame AUC" not in page and page.count("data:image/jpeg") >= 2

@@ -83,7 +83,7 @@ def test_a_host_is_shared_by_its_own_workers_alone():
 
 
 def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, killed: list[int]) -> None:
-    """SIGKILL the worker that has `video` in hands, so many times."""
+    """SIGKILL the worker that has `video` in hands, so many times; once no other is at work, for a mark does not say whose."""
     until = time.monotonic() + 300
     while len(killed) < times and time.monotonic() < until:
         for mark in run.parts.glob("*.working") if run.parts.exists() else ():
@@ -96,10 +96,10 @@ def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, kille
                 pids = cluster.run(os.getpid)
             except OSError:  # the last one killed is not back yet
                 continue
-            for address, keys in cluster.processing().items():
-                if keys and address in pids and pids[address] not in killed:
-                    killed.append(pids[address])
-                    os.kill(pids[address], signal.SIGKILL)
+            at_work = [address for address, keys in cluster.processing().items() if keys]
+            if len(at_work) == 1 and at_work[0] in pids and pids[at_work[0]] not in killed:
+                killed.append(pids[at_work[0]])
+                os.kill(pids[at_work[0]], signal.SIGKILL)
         time.sleep(0.02)
 
 

@@ -1,17 +1,31 @@
 """What training draws from: pooled bags, padded batches, balanced draws, the validation split."""
 
+import errno
+import os
+import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from aadc.head.bags import Bag, make_batch, pool_snippets
+sys.path.insert(0, str(Path(__file__).parent))
+import synthetic
+
+from aadc.extract.shards import ShardSet
+from aadc.head.bags import Bag, load_bags, make_batch
+from aadc.head.config import HeadConfig
+from aadc.head.fusion import AttentionPool, visual_features
+from aadc.head.row_store import RowStore
 from aadc.head.sampling import BalancedSampler, least_for_validation, split_validation
+from aadc.head.trainer import Trainer
 from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import Row
 
 CARD = Card(
     title="Test",
@@ -28,20 +42,64 @@ def make_bag(name: str, labels: tuple[str, ...], rows: int = 2) -> Bag:
     return Bag(name, labels, CARD.is_abnormal(labels), values, 10 * values)
 
 
-@given(rows=st.integers(1, 700), snippets=st.integers(1, 300))
-@settings(deadline=None)
-def test_pooling_averages_equal_bins(rows, snippets):
-    """Against a loop; every row counts exactly once; short videos stay as they are."""
-    x = torch.from_numpy(np.random.default_rng(rows).normal(size=(rows, 2)).astype(np.float32))
-    pooled = pool_snippets(x, snippets)
-    if rows <= snippets:
-        assert torch.equal(pooled, x)
-        return
-    edges = [i * rows // snippets for i in range(snippets + 1)]
-    expected = torch.stack([x[a:b].mean(0) for a, b in zip(edges, edges[1:], strict=False)])
-    torch.testing.assert_close(pooled, expected, rtol=1e-4, atol=1e-5)
-    sizes = {b - a for a, b in zip(edges, edges[1:], strict=False)}
-    assert max(sizes) - min(sizes) <= 1 and edges[-1] == rows
+@pytest.mark.parametrize("size", [0, 10**12], ids=["memory", "disk"])
+def test_rows_come_back_as_they_were(tmp_path, size):
+    """Bit by bit, in any shape, also where a folder is yet to be made, and nothing is left of the file."""
+    store = RowStore(tmp_path / "not" / "there", size)
+    rows = [torch.randn(3, 4), torch.randn(0, 4), torch.randn(2, 3, 4), 60_000 * torch.rand(5, 1)]
+    places = store.add(rows[:2]) + store.add(rows[2:])
+    values = store.map()
+    for row, (start, shape) in zip(rows, places, strict=True):
+        assert torch.equal(values[start : start + row.numel()].view(shape), row.half())
+    assert list(tmp_path.iterdir()) == [] and len(RowStore(tmp_path).map()) == 0
+
+
+def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
+    store = RowStore(tmp_path)
+    full = SimpleNamespace(write=lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    monkeypatch.setattr(store, "_file", full)
+    with pytest.raises(UserError, match="no room for the features.*another disk"):
+        store.add([torch.ones(3)])
+
+
+def test_attention_pools_the_objects_of_one_frame_in_long_videos_too(tiny_clip, tmp_path):
+    """What a step draws of 600 snippets are frames: before a question is learned, their pooled objects are their mean."""
+    video = synthetic.make_video(np.random.default_rng(0), "long.mp4", "train", ("walk",), 600, slice(0))
+    row = Row(video="long.mp4", split="train", labels="walk")
+    run = synthetic.write_run(tmp_path / "run", tiny_clip, [row], [video])
+    shards, config = ShardSet(run.shards), HeadConfig(pooling="attention")
+    (bag,) = load_bags(shards, [row], synthetic.CARD, config)
+    (part,) = Trainer.drawn(SimpleNamespace(config=config), 5, [bag])
+    start = int((bag.detr == part.detr[0]).all(1).nonzero())
+    mean = visual_features(shards.read(row.key), "mean")[start : start + 256]
+    assert len(bag) == 600 and len(part) == 256
+    torch.testing.assert_close(AttentionPool(16)(part.vis.float()[None])[0], mean, rtol=2e-3, atol=2e-3)
+
+
+def drawn(lengths: list[int], step: int, seed: int = 0, most: int = 8) -> list[Bag]:
+    trainer = SimpleNamespace(config=HeadConfig(seed=seed, snippets=most, window=0))
+    return Trainer.drawn(trainer, step, [make_bag(str(i), ("calm",), rows) for i, rows in enumerate(lengths)])
+
+
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6), step=st.integers(0, 1000))
+def test_a_step_sees_snippets_in_a_row(lengths, step):
+    """Of a longer video some that follow each other, of detector and CLIP the same ones; of a shorter one all."""
+    for bag, whole in zip(
+        drawn(lengths, step), [make_bag(str(i), ("calm",), rows) for i, rows in enumerate(lengths)], strict=True
+    ):
+        assert len(bag) == min(len(whole), 8)
+        start = int((whole.detr[:, 0] == bag.detr[0, 0]).nonzero())
+        assert torch.equal(bag.detr, whole.detr[start : start + len(bag)])
+        assert torch.equal(bag.vis, whole.vis[start : start + len(bag)])
+
+
+def test_every_part_of_a_long_video_comes_up_and_a_stopped_training_draws_the_same():
+    firsts = [float(drawn([20], step)[0].detr[0, 0]) for step in range(300)]
+    assert set(firsts) == {1 + 3 * start for start in range(13)}
+    assert firsts == [float(drawn([20], step)[0].detr[0, 0]) for step in range(300)]
+    assert firsts != [float(drawn([20], step, seed=1)[0].detr[0, 0]) for step in range(300)]
+    twice = drawn([20] * 40, 0)  # a video that comes round twice in a step
+    assert len({float(bag.detr[0, 0]) for bag in twice}) > 5
 
 
 def test_batches_are_padded_with_zeros_and_say_so():

@@ -30,7 +30,7 @@ VARIANTS = {
     "no mtn": lambda: make_head(use_mtn=False),
     "no detr": lambda: make_head(use_detr=False),
     "attention": lambda: make_head(pooling="attention"),
-    "beside clip": lambda: BesideClip(make_head(), torch.randn(3, WIDTH), 5.0).eval(),
+    "beside clip": lambda: BesideClip(make_head(), torch.randn(3, WIDTH)).eval(),
 }
 HEADS = {name: make() for name, make in VARIANTS.items()}
 

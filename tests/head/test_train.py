@@ -186,7 +186,7 @@ def test_validation_figures_are_those_of_the_kept_head(run, head):
     for row in (rows[i] for i in kept):
         detr, vis = snippet_features(shards.read(row.key, FIELDS), "mean")
         with torch.no_grad():
-            found = loaded.model(detr[None], vis[None], torch.ones(1, len(detr), dtype=torch.bool))
+            found = loaded.model(detr[None], vis[None], torch.ones(1, len(detr), dtype=torch.bool), window=loaded.window)
         scores.append(np.sort(found.logits_BT[0])[-5:].mean())
         top = np.sort(found.class_logits_BTC[0], axis=0)[-5:].mean(0)
         hits.append(loaded.card.names[top.argmax()] in row.labels)

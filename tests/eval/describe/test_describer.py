@@ -193,8 +193,9 @@ def test_a_flickering_score_is_one_event():
     assert [(one.start_s, one.end_s, one.category) for one in told] == [
         (0, 10, "fall"), (10, 11, "fight"), (12, 13, "fall"), (20, 22, "fall"),
     ]  # fmt: skip
-    sure = [replace(span(0, 2), confidence=0.9), replace(span(3, 4), confidence=0.3)]
-    assert as_one(sure)[0].confidence == pytest.approx(0.7) and as_one(sure)[0].end_frame == 40
+    sure = [replace(span(0, 2), share=0.9, probability=0.6), replace(span(3, 4), share=0.3, probability=0.8)]
+    assert as_one(sure)[0].share == pytest.approx(0.7) and as_one(sure)[0].probability == 0.8
+    assert as_one([span(0, 2), span(3, 4)])[0].share is None and as_one(sure)[0].end_frame == 40
 
 
 def test_video_tokens_come_from_the_head_s_features():
@@ -236,7 +237,7 @@ def test_rows_are_kept_as_they_come_and_only_the_rest_is_done_again(tmp_path):
     assert sorted(map(json.dumps, read_rows(path))) == sorted(map(json.dumps, rows))
     assert len(path.read_text().splitlines()) == 40
     assert rows[1]["spans"] == [
-        {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "confidence": 0.8,
+        {"start_s": 1, "end_s": 3, "start": "00:01", "end": "00:03", "category": "fall", "probability": 0.8, "share": None,
          "objects": {}, "at_least": []},
     ]  # fmt: skip
     describe_into(path, describer(model, temperature=1.0), videos)
