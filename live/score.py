@@ -83,7 +83,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
-    sink = EventSink(config, head.card, sorted(cameras))
+    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras})
     told = 0.0
 
     def alive() -> None:

@@ -15,11 +15,12 @@ from aadc.live.capture import CaptureJob
 from aadc.live.child import Child
 from aadc.live.config import Camera, ReadConfig
 from aadc.live.credentials import hide_credentials
+from aadc.live.data_folder import DataFolder
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder, reason, replace_file
+from aadc.manifests.files import reason, replace_file
 from aadc.manifests.shown import say
 
 CAPTURE_HANGS_S, SCORE_HANGS_S = 9.0, 60.0
@@ -74,7 +75,7 @@ class Watch:
         Raises:
             UserError: the models cannot be loaded, or another one is at work in the data folder.
         """
-        make_folder(self._config.data)
+        DataFolder(self._config.data)
         with _alone(self._config.data), self._signals():
             try:
                 while not self._stop and not self._all_ended():
