@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import clock_video, rtsp_server, wait_until  # noqa: F401
+from rtsp import clock_video, wait_until
 
 from aadc.live import strip_clock
 from aadc.live.camera_state import status_of
@@ -72,7 +72,7 @@ def camera():
         one.end()
 
 
-def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):  # noqa: F811
+def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):
     """Rows 5, 6, 15, 16: killed, stopped, nobody there, another resolution; each is a disconnect, each comes back."""
     clock_video(rtsp_server.folder / "a.mp4", (640, 360))
     door = camera(rtsp_server.url("a.mp4", "admin:hunter2@"))
@@ -96,7 +96,7 @@ def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):  # noqa: F811
     assert door.log == [] and door.child.restarts == 0, "all by the same process"
 
 
-def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):  # noqa: F811
+def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):
     """Row 5: whatever C code does, 10 s later there is a picture again. Time goes on as if nothing was."""
     clock_video(rtsp_server.folder / "a.mp4")
     door = camera(rtsp_server.url("a.mp4"), hangs_s=3.0)
@@ -167,7 +167,7 @@ def _rss() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_second_after_connecting_frames_are_fresh(rtsp_server, camera):  # noqa: F811
+def test_a_second_after_connecting_frames_are_fresh(rtsp_server, camera):
     """Row 15: what a connection has in store is left out. The age is measured by the strip against the pace of the stream."""
     clock_video(rtsp_server.folder / "a.mp4", rate=25, seconds=20, gop=25)
     door = camera(rtsp_server.url("a.mp4"))
@@ -272,3 +272,35 @@ def test_a_file_that_loops_goes_on_and_one_that_does_not_says_so(tmp_path, camer
     assert {frame.epoch for frame in seen} == {0}
     steps = np.diff([frame.second for frame in seen]) / np.diff([frame.snippet for frame in seen])
     assert (abs(steps - 0.2) < 0.05).all()
+
+
+def test_hours_of_frames_take_no_memory(tmp_path):
+    """Row 8, in small: thousands of frames, as fast as they decode, through dozens of openings; nothing stays of any."""
+    clock_video(tmp_path / "a.mp4", (320, 180), seconds=4)
+    frames, view = FrameSlot(most_pixels=60_000), _Counting()
+    view.decoded = 0
+    view.tell = lambda status: setattr(view, "decoded", status["decoded"])
+    view.write = lambda *a, **k: None
+    capture = Capture(
+        CaptureJob(
+            name="a",
+            source=str(tmp_path / "a.mp4"),
+            kind="file",
+            loop=True,
+            pace=1000,
+            snippet_s=0.2,
+            began_ns=time.monotonic_ns(),
+        ),
+        frames,
+        view,
+    )
+    worker = threading.Thread(target=capture.run)
+    worker.start()
+    wait_until(lambda: view.decoded >= 1000, 60)
+    before, descriptors, threads = _rss(), len(os.listdir("/proc/self/fd")), threading.active_count()
+    wait_until(lambda: view.decoded >= 5000, 120)
+    grown = _rss() - before
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 3 and threading.active_count() == threads
+    capture.stop()
+    worker.join(10)
+    assert grown < 4 * 2**20
