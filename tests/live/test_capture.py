@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from aadc.live.camera_state import status_of
 from aadc.live.capture import Capture, CaptureJob
 from aadc.live.child import Child
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.sources import open_source
 
 SECRET = "hunter2-%40x"
 
@@ -78,6 +80,7 @@ def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):
     door = camera(rtsp_server.url("a.mp4", "admin:hunter2@"))
     door.reaches("online", 15)
     assert door.status.width == 640 and door.newest()[0] is not None
+    assert door.status.clock == "camera" and abs(door.status.camera_off_s) < 5, "row 11: whose clock, and how far it is off"
     rtsp_server.stop()
     assert door.reaches("stalled", 3.5) > 1
     assert door.reaches("offline", 5) < 5, "a camera that says nothing"
@@ -101,6 +104,7 @@ def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):
     clock_video(rtsp_server.folder / "a.mp4")
     door = camera(rtsp_server.url("a.mp4"), hangs_s=3.0)
     door.reaches("online", 15)
+    wait_until(door.frames.read, 5)
     hung, before = door.child.pid, door.view.read()
     os.kill(hung, signal.SIGSTOP)
     assert door.reaches("offline", 6) < 6
@@ -110,7 +114,7 @@ def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):
     assert after.second > before.second and after.utc_ns > before.utc_ns
     elapsed = (after.arrived_ns - before.arrived_ns) / 1e9
     assert abs(after.second - before.second - elapsed) < 1.0
-    assert door.frames.read().epoch > 0, "what came before is not carried over"
+    wait_until(lambda: door.frames.read().epoch == 1, 5)  # what came before is not carried over
 
 
 def test_a_camera_that_never_sends_a_picture_is_never_online(camera):
@@ -165,6 +169,25 @@ class _Counting(FrameSlot):
 def _rss() -> int:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_sound_is_never_asked_for(rtsp_server):
+    """Row 13: of a camera with a microphone, there is only the picture. Without our options there would be both."""
+    with av.open(str(rtsp_server.folder / "a.mp4"), "w") as output:
+        video, sound = output.add_stream("libx264", rate=25), output.add_stream("aac", rate=16000)
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(50):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((120, 160, 3), np.uint8))))
+            hum = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.float32), format="fltp", layout="mono")
+            hum.rate = 16000
+            output.mux(sound.encode(hum))
+        output.mux(video.encode(None))
+        output.mux(sound.encode(None))
+    url = rtsp_server.url("a.mp4")
+    with av.open(url, options={"rtsp_transport": "tcp"}) as everything:
+        assert everything.streams.audio
+    with open_source(url, "url") as (container, stream):
+        assert not container.streams.audio and next(container.decode(stream)).width == 160
 
 
 def test_a_second_after_connecting_frames_are_fresh(rtsp_server, camera):
