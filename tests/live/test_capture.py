@@ -153,6 +153,25 @@ def test_a_thousand_failed_tries_cost_nothing():
         assert SECRET not in view.errors and "hunter2" not in view.errors and "refused" in view.errors.lower()
 
 
+def test_an_error_that_quotes_the_address_is_told_without_its_password(monkeypatch):
+    """Row 26: also where a library puts it into the middle of its words, or decodes it."""
+    address = f"rtsp://admin:{SECRET}@camera/x"
+
+    def refuse(source, kind):
+        raise ValueError(f"cannot open {source} (password hunter2-@x)")
+
+    monkeypatch.setattr("aadc.live.capture.open_source", refuse)
+    job = CaptureJob(name="a", source=address, kind="url", snippet_s=1, began_ns=0, back_off=1e-6, secrets=[SECRET])
+    view = _Counting()
+    capture = Capture(job, view, view)
+    worker = threading.Thread(target=capture.run)
+    worker.start()
+    wait_until(lambda: view.offline > 3, 10)
+    capture.stop()
+    worker.join(5)
+    assert "cannot open rtsp://***@camera/x" in view.errors and "hunter2" not in view.errors
+
+
 class _Counting(FrameSlot):
     """Counts what it is told."""
 
