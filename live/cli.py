@@ -66,6 +66,24 @@ def watch(
     Watch(read, cameras, str(choose_device(device))).run()
 
 
+@app.command(short_help="How many cameras this machine holds.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
+def bench(
+    run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
+    cameras: Annotated[int, typer.Option(min=1, max=100, help="Made-up cameras at 30 fps, 640 x 360.")] = 4,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="How long.")] = 30.0,
+    gate: Annotated[float, typer.Option(min=0, max=255, help="As of aadc-extract; 0 computes every frame.")] = 0.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+) -> None:
+    """Measure on this machine: real-time factor, drops, and how late scores are."""
+    from aadc.extract.devices import choose_device
+    from aadc.extract.run_choice import choose_run
+    from aadc.live.bench import as_lines
+    from aadc.live.bench import bench as measure
+
+    for line in as_lines(measure(choose_run(run), str(choose_device(device)), cameras, seconds, gate=gate)):
+        say(line)
+
+
 @app.command(short_help="The newest events.", epilog="Example:  aadc-live events --camera yard --top 50")
 def events(
     camera: Camera = None,

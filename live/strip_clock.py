@@ -25,13 +25,15 @@ def burn(rgb: np.ndarray, number: int) -> None:
 
 
 def read(rgb: np.ndarray) -> int | None:
-    """The number in a picture, uint8 (H, W, 3); None where there is none that can be trusted."""
+    """The number in a picture, uint8 (H, W, 3); None where there is none that can be trusted,
+    or it is less than 80 wide."""
     height, width = rgb.shape[:2]
-    if width < _CELLS or height < 2:
+    if width < 2 * _CELLS or height < 2:
         return None
     row = rgb[_height(width) // 4 : max(_height(width) // 4 + 1, _height(width) * 3 // 4)].mean((0, 2))
     middles = ((np.arange(_CELLS) + 0.5) * width / _CELLS).astype(int)
-    level = np.array([row[max(0, at - 1) : at + 2].mean() for at in middles])
+    around = width // _CELLS // 4
+    level = np.array([row[at - around : at + around + 1].mean() for at in middles])
     guards = np.r_[level[: len(_GUARD)], level[-len(_GUARD) :]]
     white = np.array(_GUARD * 2)
     if guards[white].min() - guards[~white].max() < 60:

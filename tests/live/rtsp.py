@@ -12,7 +12,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 
 from aadc.live.strip_clock import burn
 
@@ -63,14 +62,6 @@ class RtspServer:
 
     def url(self, name: str, user_info: str = "") -> str:
         return f"rtsp://{user_info}127.0.0.1:{self.port}/{name}?play_count=0"
-
-
-@pytest.fixture
-def rtsp_server(tmp_path):
-    server = RtspServer(tmp_path)
-    server.start()
-    yield server
-    server.kill()
 
 
 def clock_video(path: Path, size=(320, 240), rate=25, seconds=10.0, times=None, gop=None) -> Path:

@@ -9,39 +9,15 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
-from calls import call
 from test_capture import Kept
 
-from aadc.eval.video import Models, open_models
-from aadc.extract.cli import main as extract_main
-from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import FIELDS
-from aadc.head.checkpoint import load_head
-from aadc.head.cli import main as head_main
 from aadc.head.scoring import score_video
 from aadc.live.camera_scores import CameraScores
 from aadc.live.capture import Capture, CaptureJob
 from aadc.live.engine import Engine
 from aadc.live.frame_slot import FrameSlot, SlotFrame
-from aadc.live.snippets import middle_of
-from aadc.manifests.cli import main as manifest_main
-
-STRIDE = 10
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Six drawn scenes through extraction and training: the run, its models, its head."""
-    folder = tmp_path_factory.mktemp("live-run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert call(manifest_main, "demo", "--seed", "3", "--train", "4", "--test", "2")[0] == 0
-        assert call(extract_main, "demo/demo.csv", "--models", "miniature", "--stride", str(STRIDE))[0] == 0
-        assert call(head_main, "--epochs", "2", "--set", "window=16")[0] == 0
-    run = RunFolder(folder / "runs" / "demo")
-    return folder, run, open_models(run, Models()), load_head(run.head)
 
 
 class Queue:
@@ -62,7 +38,7 @@ def frames_of(path, head):
     Capture(
         CaptureJob(
             name="a", source=str(path), kind="file", pace=1000, began_ns=time.monotonic_ns(), snippet_s=head.snippet_s,
-            middle=middle_of(STRIDE),
+            middle=0.5,
         ),
         kept,
         Kept(),

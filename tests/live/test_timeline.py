@@ -53,6 +53,14 @@ def test_a_leap_that_stays_is_a_new_count():
     assert moments[-1].by == "camera"
 
 
+def test_a_small_step_back_that_stays_does_not_stop_time():
+    """By less than is believed: frames must not all fall on one moment until the camera has caught up."""
+    timeline = Timeline(0)
+    moments = [timeline.at(n / 10 - (3 if n >= 100 else 0), int(n / 10 * S)) for n in range(300)]
+    assert all(abs(moment.second - n / 10) < 0.1 for n, moment in enumerate(moments))
+    assert sum(moment.breaks for moment in moments) == 1
+
+
 def test_a_camera_whose_clock_drifts_is_followed_for_days():
     timeline, fast = Timeline(0), 1.0005  # 43 s a day, far more than a crystal does
     for n in range(0, 3 * 86400, 1):

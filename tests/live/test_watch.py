@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import clock_video, rtsp_server, wait_until  # noqa: F401
-from test_engine import trained  # noqa: F401
+from rtsp import clock_video, wait_until
 
 _WATCH = """
 import sys
@@ -85,7 +84,7 @@ def alive(pid):
         return False
 
 
-def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_server, watching, trained):  # noqa: F811
+def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_server, watching, trained):
     clock_video(rtsp_server.folder / "a.mp4", seconds=4)
     address = rtsp_server.url("a.mp4", "admin:${DOOR}@")
     text = f"""
@@ -141,21 +140,20 @@ def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_
         assert {name for (name,) in db.execute("SELECT name FROM cameras")} == {"door", "gone"}
 
 
-def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path, watching, trained):  # noqa: F811
+def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path, watching, trained):
     """Not even a child that is stopped."""
-    clock_video(tmp_path / "a.mp4", seconds=2)
     text = f'run = "{trained[1].path}"\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
     live = watching(tmp_path, text)
     wait_until(lambda: len(live.pids()) == 2, 30)
     children = live.pids()
-    time.sleep(1)
+    time.sleep(2)
     os.kill(children[-1], signal.SIGSTOP)
     live.process.kill()
     live.process.wait()
     wait_until(lambda: not any(alive(child) for child in children), 5)
 
 
-def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):  # noqa: F811
+def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):
     """And a second one in the same folder is refused."""
     folder, run, _, head = trained
     video = sorted((folder / "demo" / "videos").glob("test-*"))[0]
@@ -176,7 +174,7 @@ def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):  # no
     assert count >= 1 and " begins (" in live.log.read_text()
 
 
-def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):  # noqa: F811
+def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):
     text = f'run = "{trained[1].path}"\nwindow = 3\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
     live = watching(tmp_path, text)
     assert live.process.wait(60) == 1  # a traceback of the driver here; `run_command` makes it one sentence and exit status 2
