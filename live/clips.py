@@ -96,6 +96,11 @@ class Recorder:
         """What the detector saw in the frame at `second`."""
         self._boxes.append((second, tuple(boxes)))
 
+    def before_s(self, event: Event) -> float:
+        """How much of an event's clip comes before it: less than was asked for where the camera had just begun."""
+        clip = self._clips.get(event.id)
+        return max(0.0, event.start_s - clip.from_s) if clip else min(self._before_s, max(0.0, event.start_s))
+
     def boxes(self, start_s: float, end_s: float) -> list[tuple[float, Sequence[Box]]]:
         """What the detector saw in frames from `start_s` to `end_s`."""
         return [(second, boxes) for second, boxes in list(self._boxes) if start_s <= second <= end_s]
@@ -173,7 +178,7 @@ class _Clip:
         if self._file is not None and (self._file.first_s is None or second - self._file.first_s <= longest):
             with self._noting():
                 self._file.add(jpeg, second)
-                self.from_s, self.until_s = self._file.first_s or 0.0, second
+                self.from_s, self.until_s = second if self._file.first_s is None else self._file.first_s, second
 
     def close(self) -> None:
         if self._file is not None:

@@ -42,14 +42,15 @@ class Heard:
     def close(self): ...
 
 
-def stream(keeping, camera, scores, fps=10, step=0.5):
+def stream(keeping, camera, scores, fps=10, step=0.5, blind_s=0.0):
     """A camera's frames and scores in the order in which they come."""
     machine = EventMachine(RULES, ("walk", "fall"), ("normal", "abnormal"))
     for number, score in enumerate(scores):
         while keeping._recorders[camera].waiting > 50:
             time.sleep(0.001)
         for frame in range(round(number * step * fps), round((number + 1) * step * fps)):
-            keeping.see(camera, jpeg_of(frame), frame / fps)
+            if frame / fps >= blind_s:
+                keeping.see(camera, jpeg_of(frame), frame / fps)
         second = number * step
         keeping.see_boxes(camera, second, [Box(0, 0, 1, 1, "person", 0.9)] * (2 if score > 0.5 else 1))
         for final, place in ((False, number), (True, number - 4)):
@@ -96,6 +97,17 @@ def test_an_event_from_its_first_score_to_its_clip(tmp_path):
     assert [found["id"] for _, found in events.changes(number, 10)] == [one["id"]]
     assert events.newest(frozenset({"gate"}), None, 10, None, None, None) == []
     assert events.newest(None, one["id"], 10, None, None, None) == []
+    events.close()
+
+
+def test_words_tell_the_times_of_the_clip_as_it_is(tmp_path):
+    """Also where pictures came later than scores."""
+    keeping = Keeping(tmp_path / "data", ["yard"])
+    stream(keeping, "yard", [0.1] * 20 + [0.9] * 10 + [0.1] * 40, blind_s=8.0)
+    keeping.close()
+    events = KeptEvents(tmp_path / "data")
+    (one,) = events.newest(None, None, 10, None, None, None)
+    assert "fall from 00:02 to 00:07" in one["description"]
     events.close()
 
 
