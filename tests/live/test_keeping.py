@@ -17,6 +17,7 @@ from aadc.live.events import EventMachine
 from aadc.live.keeping import Keeping
 from aadc.live.kept_events import KeptEvents
 from aadc.live.reader import Reader
+from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
 from aadc.manifests.errors import UserError
@@ -28,6 +29,7 @@ from made_events import NOON_NS, an_event, messages  # noqa: E402
 from pictures import jpeg_of  # noqa: E402
 
 RULES = EventRules(open_for=2, close_after_s=1, merge_gap_s=1)
+KEEP = Limits(days=None)  # the events here are old
 
 
 class Heard:
@@ -66,7 +68,7 @@ def stream(keeping, camera, scores, fps=10, step=0.5, blind_s=0.0):
 
 def test_an_event_from_its_first_score_to_its_clip(tmp_path):
     heard = Heard()
-    keeping = Keeping(tmp_path / "data", ["yard", "gate"], channels={"there": heard})
+    keeping = Keeping(tmp_path / "data", ["yard", "gate"], KEEP, channels={"there": heard})
     stream(keeping, "yard", [0.1] * 20 + [0.9] * 10 + [0.1] * 40)
     stream(keeping, "gate", [0.1] * 10)
     keeping.close()
@@ -102,7 +104,7 @@ def test_an_event_from_its_first_score_to_its_clip(tmp_path):
 
 def test_words_tell_the_times_of_the_clip_as_it_is(tmp_path):
     """Also where pictures came later than scores."""
-    keeping = Keeping(tmp_path / "data", ["yard"])
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP)
     stream(keeping, "yard", [0.1] * 20 + [0.9] * 10 + [0.1] * 40, blind_s=8.0)
     keeping.close()
     events = KeptEvents(tmp_path / "data")
@@ -129,7 +131,7 @@ def test_the_second_start_after_a_kill(tmp_path):
     child.send_signal(signal.SIGKILL)
     child.communicate()
     heard = Heard()
-    keeping = Keeping(tmp_path / "data", ["yard"], channels={"there": heard})
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP, channels={"there": heard})
     (ended,) = keeping.interrupted
     assert keeping.mended == (1, 0) and ended.after.ending is Ending.interrupted
     end = time.monotonic() + 10
@@ -145,7 +147,7 @@ def test_the_second_start_after_a_kill(tmp_path):
 
 def test_the_store_goes_on_while_the_disk_is_away(tmp_path):
     """Clips are not begun then; events are kept."""
-    keeping = Keeping(tmp_path / "data", ["yard"])
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP)
     (tmp_path / "data" / ".aadc-live").unlink()
     stream(keeping, "yard", [0.1] * 20 + [0.9] * 10 + [0.1] * 20)
     keeping.close()
@@ -156,7 +158,7 @@ def test_the_store_goes_on_while_the_disk_is_away(tmp_path):
 
 
 def test_an_event_of_a_camera_that_is_no_more(tmp_path):
-    keeping = Keeping(tmp_path / "data", [])
+    keeping = Keeping(tmp_path / "data", [], KEEP)
     for message in messages(0):
         keeping.take(message).result()
     keeping.close()
