@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, small_jpeg
+from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, retime, small_jpeg
 from aadc.live.clips import LONGEST_DIGEST_S, Box, Recorder, clip_path, folder_name, reconcile
 from aadc.live.event import Ending, State
 from aadc.live.reader import Reader
@@ -248,6 +248,19 @@ def test_no_camera_leads_out_of_the_folder(tmp_path, camera):
 def test_a_small_picture_is_not_made_larger():
     image = Image.open(io.BytesIO(small_jpeg(np.zeros((50, 2000, 3), np.uint8), 640)))
     assert image.size == (640, 16) and Image.open(io.BytesIO(jpeg_of(1))).size == (160, 120)
+
+
+def test_a_clip_at_another_rate_shows_at_each_time_what_it_showed(made, tmp_path):
+    data, recorded = made
+    clip, to = data / recorded.done[0][1], tmp_path / "even.mp4"
+    for fps in (30.0, 4.0, 12.5):
+        frames = retime(clip, to, fps)
+        shown = frames_of(to)
+        assert len(shown) == frames == np.ceil((14.0 + 1 / fps) * fps - 1e-3)
+        for second, number in shown:
+            assert number == 70 + int(min(second, 14.0) * FPS + 1e-3)
+        assert np.allclose(np.diff([second for second, _ in shown]), 1 / fps, atol=1e-4)
+    assert retime(tmp_path / "nothing.mp4", tmp_path / "none.mp4", 30) == 0 and not (tmp_path / "none.mp4").exists()
 
 
 def test_no_clip_no_thumbnail(tmp_path):
