@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aadc.live.camera_state import CameraStatus
 from aadc.live.clip_file import frame_times
 from aadc.live.clips import Box
+from aadc.live.config import LiveConfig
 from aadc.live.event import Ending, Kind
+from aadc.live.event_sink import EventSink
 from aadc.live.events import EventMachine
 from aadc.live.keeping import Keeping
 from aadc.live.kept_events import KeptEvents
@@ -20,6 +23,7 @@ from aadc.live.reader import Reader
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 
 HERE = Path(__file__).parent
@@ -165,3 +169,27 @@ def test_an_event_of_a_camera_that_is_no_more(tmp_path):
     reader = Reader(tmp_path / "data" / "events.sqlite")
     assert reader.events()[0].event.id == an_event(0).id and reader.events()[0].description
     reader.close()
+
+
+def test_a_camera_that_is_away_does_not_hold_its_event_open(tmp_path):
+    card = Card.model_validate(
+        {
+            "title": "a yard",
+            "classes": [
+                {"name": "walk", "kind": "normal", "prompt": "a walk"},
+                {"name": "fall", "kind": "abnormal", "prompt": "a fall"},
+            ],
+        }
+    )
+    config = LiveConfig.model_validate({"data": tmp_path / "data", "camera": [{"name": "yard", "source": "yard.mp4"}]})
+    sink = EventSink(config, card, ["yard"])
+    for number in range(6):
+        sink.take(ScoredSnippet("yard", 0, number, number / 2, time.time_ns(), 0, 0.9, np.array([0.2, 0.8]), True))
+    for state in ("online", "stalled", "offline", "offline"):
+        sink.heard("yard", CameraStatus(state=state))
+        sink.store.write(lambda db: None).result()
+        reader = Reader(tmp_path / "data" / "events.sqlite")
+        (one,) = reader.events()
+        reader.close()
+        assert one.event.ending is (Ending.gap if state == "offline" else None)
+    sink.close()

@@ -117,6 +117,26 @@ def test_forget_removes_clips_and_says_so(data):
     reader.close()
 
 
+def test_words_that_are_no_text_and_times_without_end(data):
+    half = "a\udcff\x1b[2J"
+    event = ids(data)[0]
+    for words in (("events", "--camera", half), ("find", half), ("find", "\udcff")):
+        assert typed(*words, "--data", str(data))[0] == 0
+    code, output = typed("rename", event, half, "--who", half, "--data", str(data))
+    assert code == 0 and "\x1b" not in output and "\udcff" not in output
+    for words in (("show", half), ("confirm", "é\udcff")):
+        with pytest.raises(UserError, match="there is no event"):
+            typed(*words, "--data", str(data))
+    assert (
+        typed("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--camera", half, "--data", str(data))[1]
+        == "0 events forgotten\n"
+    )
+    ever = ("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--data", str(data))
+    assert typed(*ever, "--camera", half)[1] == "0 events forgotten\n"
+    assert typed(*ever)[1] == "8 events forgotten\n"
+    assert not [one for one in data.rglob("*.mp4")]
+
+
 def decided(data, decisions):
     store = Store(data / "events.sqlite")
     for event, (what, label) in zip(ids(data), decisions, strict=False):
