@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ LONGEST_S = 600.0  # of a clip
 LONGEST_DIGEST_S = 60.0
 _RING_BYTES = 16 * 2**20
 _LATE_S = 10.0  # how long after its beginning an event may open
+_STARVED_S = 10.0  # without a frame: the clip of an event that ended is finished then
 _MOST_WAITING = 100  # frames, while the encoder is behind; past that the next ones are dropped
 _BESIDE = (".mp4", ".jpg", ".json")
 
@@ -115,11 +117,22 @@ class Recorder:
         self._thread.join()
 
     def _work(self) -> None:
-        while (one := self._waiting.get()) is not None:
+        fed_s = time.monotonic()
+        while True:
+            try:
+                one = self._waiting.get(timeout=_STARVED_S / 4)
+            except queue.Empty:
+                if time.monotonic() - fed_s > _STARVED_S:  # the camera is away, and what was to come after will not
+                    for clip in [clip for clip in self._clips.values() if not clip.event.open]:
+                        self._finish(clip)
+                continue
+            if one is None:
+                break
             if isinstance(one, EventMessage):
                 self._hear(one)
             else:
                 self._see(*one)
+                fed_s = time.monotonic()
         for clip in list(self._clips.values()):
             self._finish(clip)
 

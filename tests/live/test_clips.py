@@ -207,6 +207,23 @@ def test_a_disk_that_takes_nothing_stops_no_recorder(tmp_path, monkeypatch):
     assert path is not None and fine == "" and len(frames_of(tmp_path / path)) > 50
 
 
+def test_a_clip_is_finished_where_no_frame_comes_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("aadc.live.clips._STARVED_S", 0.1)
+    recorded = Recorded(tmp_path)
+    first, update, end = at(0.0)
+    recorded.recorder.tell(first)
+    recorded.show(0, 3)
+    recorded.recorder.tell(update)
+    time.sleep(0.4)
+    assert not recorded.done  # it goes on
+    recorded.recorder.tell(end)
+    until = time.monotonic() + 20
+    while not recorded.done and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(frames_of(tmp_path / recorded.done[0][1])) == 30
+    recorded.recorder.close()
+
+
 def test_no_clip_is_begun_where_none_may(tmp_path):
     recorded = Recorded(tmp_path, may_write=lambda: False)
     for message in at(0.0):
