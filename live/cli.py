@@ -146,6 +146,9 @@ def export(
     run: Annotated[Path | None, typer.Option(help="Run whose classes count [default: the latest under runs/].")] = None,
     add: Annotated[Path | None, typer.Option(help="Manifest whose videos are to be in it, too.")] = None,
     normal: Annotated[str | None, typer.Option(help="Class of dismissed events [default: the card's first normal].")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Frames a second, as in training [default: what the head knows].")
+    ] = None,
     test_share: Annotated[float, typer.Option(min=0, max=1, help="Share of a camera's days kept for testing.")] = 0.3,
     data: Data = Path("live"),
 ) -> None:
@@ -156,13 +159,18 @@ def export(
     from aadc.live import export as exporting
     from aadc.live.reader import Reader
     from aadc.live.store import STORE, Store
+    from aadc.manifests.errors import UserError
     from aadc.manifests.manifest import read_manifest
 
     reader = Reader(data / STORE)
-    card = choose_run(run).manifest().card
+    folder = choose_run(run)
+    card = folder.manifest().card
+    rate = fps or exporting.frame_rate(folder)
+    if rate is None:
+        raise UserError("the head does not know how fast the videos were that it was trained on: say it with --fps")
     chosen = normal or next(entry.name for entry in card.classes if entry.kind == "normal")
     before = read_manifest(add) if add else None
-    done = exporting.export(data, reader.events(most=10**9), card, out, chosen, test_share, before)
+    done = exporting.export(data, reader.events(most=10**9), card, out, chosen, rate, test_share, before)
     for event, why in done.left_out:
         say(f"left out: {event}: {why}")
     store = Store(data / STORE)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from aadc.manifests.files import replace_file
+from aadc.manifests.files import replace_file, replacing
 
 KEYFRAME_S = 1.0
 _UNREADABLE = OSError, av.error.FFmpegError, ValueError, IndexError  # the last one: no video stream in it
@@ -112,6 +113,50 @@ def frame_times(path: Path) -> list[float]:
             if packet.pts is not None and packet.time_base is not None and packet.size:
                 times.append(float(packet.pts * packet.time_base))
     return sorted(one - times[0] for one in times)
+
+
+def retime(clip: Path, to: Path, fps: float) -> int:
+    """Write a clip anew with so many frames a second, each the one that was shown then: as whoever counts frames needs it.
+
+    Gives how many frames there are; 0, and no file, where nothing of the clip plays.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if not frame_times(clip):
+        return 0
+    rate, number, first = Fraction(fps).limit_denominator(1001), 0, None
+    with (
+        replacing(to, av.error.FFmpegError) as beside,
+        av.open(str(clip)) as video,
+        av.open(str(beside), "w", format="mp4") as out,
+    ):
+        source = video.streams.video[0]
+        stream = out.add_stream("libx264", rate=rate, options={"profile": "baseline", "preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
+        shown: av.VideoFrame | None = None
+
+        def show_until(second: float) -> None:
+            nonlocal number
+            while shown is not None and number / rate < second - 1e-6:
+                shown.pts, shown.time_base, shown.pict_type = number, 1 / rate, PictureType.NONE
+                out.mux(stream.encode(shown))
+                number += 1
+
+        for frame in _decoded(video):
+            second = frame.time or 0.0
+            first = second if first is None else first
+            show_until(second - first)
+            shown, last = frame, second - first
+        show_until(last + 1 / float(rate))
+        out.mux(stream.encode(None))
+    return number
+
+
+def _decoded(video: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    """Frames up to the first that cannot be decoded."""
+    with suppress(*_UNREADABLE):
+        yield from video.decode(video=0)
 
 
 def make_thumbnail(clip: Path, at_s: float, to: Path) -> bool:

@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ LONGEST_S = 600.0  # of a clip
 LONGEST_DIGEST_S = 60.0
 _RING_BYTES = 16 * 2**20
 _LATE_S = 10.0  # how long after its beginning an event may open
+_STARVED_S = 10.0  # without a frame: the clip of an event that ended is finished then
 _MOST_WAITING = 100  # frames, while the encoder is behind; past that the next ones are dropped
 _BESIDE = (".mp4", ".jpg", ".json")
 
@@ -96,6 +98,11 @@ class Recorder:
         """What the detector saw in the frame at `second`."""
         self._boxes.append((second, tuple(boxes)))
 
+    def before_s(self, event: Event) -> float:
+        """How much of an event's clip comes before it: less than was asked for where the camera had just begun."""
+        clip = self._clips.get(event.id)
+        return max(0.0, event.start_s - clip.from_s) if clip else min(self._before_s, max(0.0, event.start_s))
+
     def boxes(self, start_s: float, end_s: float) -> list[tuple[float, Sequence[Box]]]:
         """What the detector saw in frames from `start_s` to `end_s`."""
         return [(second, boxes) for second, boxes in list(self._boxes) if start_s <= second <= end_s]
@@ -110,11 +117,22 @@ class Recorder:
         self._thread.join()
 
     def _work(self) -> None:
-        while (one := self._waiting.get()) is not None:
+        fed_s = time.monotonic()
+        while True:
+            try:
+                one = self._waiting.get(timeout=_STARVED_S / 4)
+            except queue.Empty:
+                if time.monotonic() - fed_s > _STARVED_S:  # the camera is away, and what was to come after will not
+                    for clip in [clip for clip in self._clips.values() if not clip.event.open]:
+                        self._finish(clip)
+                continue
+            if one is None:
+                break
             if isinstance(one, EventMessage):
                 self._hear(one)
             else:
                 self._see(*one)
+                fed_s = time.monotonic()
         for clip in list(self._clips.values()):
             self._finish(clip)
 
@@ -173,7 +191,7 @@ class _Clip:
         if self._file is not None and (self._file.first_s is None or second - self._file.first_s <= longest):
             with self._noting():
                 self._file.add(jpeg, second)
-                self.from_s, self.until_s = self._file.first_s or 0.0, second
+                self.from_s, self.until_s = second if self._file.first_s is None else self._file.first_s, second
 
     def close(self) -> None:
         if self._file is not None:

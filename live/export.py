@@ -1,8 +1,8 @@
 """What people decided, as a data set to train on: a manifest of clips, in which dismissed events are hard normal videos."""
 
-import bisect
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from aadc.live.clip_file import frame_times
+from pydantic import Field
+
+from aadc.extract.run_folder import RunFolder
+from aadc.live.clip_file import retime
 from aadc.live.reader import KeptEvent
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason, replace_file
 from aadc.manifests.manifest import Manifest, Row, Segment, video_path, video_root, write_manifest
+from aadc.manifests.records import Record, check_record, read_record
 
 VIDEOS, MANIFEST, LABEL_STUDIO = "videos", "feedback.csv", "label_studio.json"
 
@@ -39,16 +43,18 @@ def export(
     card: Card,
     out: Path,
     normal: str,
+    fps: float,
     test_share: float = 0.3,
     before: Manifest | None = None,
 ) -> Exported:
-    """Write the manifest of decided events into `out`, with their clips below it (linked where the disk can).
+    """Write the manifest of decided events into `out`, with their clips below it.
 
     A camera's day is whole in one split, so that no test clip has a neighbour among those trained on.
 
     Args:
         normal: class of the card that dismissed events are.
-        before: a manifest of the same classes whose videos are part of the new one, too.
+        fps: frames a second that clips are written anew with. Snippets are counted in frames, so it must be the training's.
+        before: a manifest of the same classes whose videos are part of the new one, too (linked where the disk can).
     Raises:
         UserError: nothing was decided, classes do not agree, or something cannot be written.
     """
@@ -65,17 +71,19 @@ def export(
         if one.verdict is None:
             continue
         clip = data / one.clip if one.clip else None
-        times = frame_times(clip) if clip is not None else []
         label = normal if one.verdict == "dismissed" else one.category
-        if clip is None or not times:
-            left_out.append((one.event.id, "its clip is gone"))
-        elif label not in card.names:
+        if label not in card.names:
             left_out.append((one.event.id, f"{label!r} is no class of the card"))
+            continue
+        video = str(Path(*Path(one.clip or "").parts[1:]))
+        make_folder((out / VIDEOS / video).parent)
+        frames = retime(clip, out / VIDEOS / video, fps) if clip is not None else 0
+        if clip is None or not frames:
+            left_out.append((one.event.id, "its clip is gone"))
         else:
-            span = _span(one, clip, times)
-            rows.append(_row(one, label, card, span, len(times), test_share))
-            tasks.append(_task(rows[-1].video, one, label, span))
-            _link(clip, out / VIDEOS / rows[-1].video)
+            span = _span(one, clip, fps, frames)
+            rows.append(_row(one, video, label, card, span, frames, test_share))
+            tasks.append(_task(video, one, label, span))
             verdicts[one.verdict] += 1
     if not rows:
         why = f" ({len(left_out)} were left out: {left_out[0][1]})" if left_out else ""
@@ -94,25 +102,40 @@ def split_of(camera: str, start_ns: int, test_share: float) -> Literal["train", 
     return "test" if drawn < test_share else "train"
 
 
-def _span(one: KeptEvent, clip: Path, times: Sequence[float]) -> tuple[int, int] | None:
-    """Frames [first, end) of the clip that show the event; None where it is not known when the clip began."""
+def _span(one: KeptEvent, clip: Path, fps: float, frames: int) -> tuple[int, int] | None:
+    """Frames [first, end) that show the event; None where it is not known any more when the clip began."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         from_s = float(json.loads(clip.with_suffix(".json").read_bytes())["from_s"])
-        first = bisect.bisect_left(times, one.event.start_s - from_s - 1e-3)
-        end = bisect.bisect_left(times, one.event.end_s - from_s - 1e-3)
+        first = max(0, math.ceil((one.event.start_s - from_s) * fps - 1e-3))
+        end = min(frames, math.ceil((one.event.end_s - from_s) * fps - 1e-3))
         if first < end:
             return first, end
     return None
 
 
-def _row(one: KeptEvent, label: str, card: Card, span: tuple[int, int] | None, frames: int, test_share: float) -> Row:
+def _row(
+    one: KeptEvent, video: str, label: str, card: Card, span: tuple[int, int] | None, frames: int, test_share: float
+) -> Row:
     split = split_of(one.event.camera, one.event.start_ns, test_share)
     told = split == "test" and span is not None and card.kind(label) == "abnormal"
     segments = (Segment(*span, label),) if told and span else ()
-    video = str(Path(*Path(one.clip or "").parts[1:]))
-    return Row.model_validate(
-        {"video": video, "split": split, "labels": (label,), "segments": segments, "frames": frames}, context=card
-    )
+    row = {"video": video, "split": split, "labels": (label,), "segments": segments, "frames": frames}
+    return Row.model_validate(row, context=card)
+
+
+def frame_rate(run: RunFolder) -> float | None:
+    """Frames a second of the videos that a run's head was trained on, None where it does not know."""
+    stride = check_record(run.record().settings, f"{run.run_json}: settings", _Sampling, "run aadc-extract again").stride
+    snippet_s = read_record(run.head / "config.json", _Head, "run aadc-train-head").snippet_s
+    return None if snippet_s is None else stride / snippet_s
+
+
+class _Sampling(Record):
+    stride: int = Field(ge=1)
+
+
+class _Head(Record):
+    snippet_s: float | None = Field(None, gt=0, le=3600)
 
 
 def _task(video: str, one: KeptEvent, label: str, span: tuple[int, int] | None) -> dict[str, Any]:

@@ -69,9 +69,10 @@ class Keeping:
         if message.kind is not Kind.end or event.state is State.retracted:
             return self.store.put(message)
         boxes = recorder.boxes(event.start_s, event.end_s) if recorder else []
-        kept = self.store.put(message, *composed(event, boxes))
+        before_s = recorder.before_s(event) if recorder else 0.0
+        kept = self.store.put(message, *composed(event, boxes, before_s))
         if self.words is not None:
-            self.words.ask(event, boxes)
+            self.words.ask(event, boxes, before_s)
         return kept
 
     def close(self) -> None:

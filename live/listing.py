@@ -7,6 +7,8 @@ from typing import Any
 
 from aadc.manifests.errors import UserError
 
+_LAST_NS = 2**63 - 1  # of what a store can hold: the year 2262
+
 
 def table(events: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line each: local time with its offset (an hour may come twice), camera, class, score, decision, words."""
@@ -47,6 +49,7 @@ def local_time(utc_ns: int) -> str:
 def utc_ns(text: str, option: str) -> int:
     """A time as a person types it, local unless it has an offset; nanoseconds UTC. `UserError` where it is none."""
     try:
-        return round(datetime.fromisoformat(text).astimezone().timestamp()) * 10**9
+        utc_s = datetime.fromisoformat(text).astimezone().timestamp()
+        return min(max(round(utc_s) * 10**9, 0), _LAST_NS)
     except (ValueError, OverflowError, OSError):
         raise UserError(f"{option} {text}: not a time; write 2026-03-01, 2026-03-01T14:00 or with an offset, +01:00") from None

@@ -182,8 +182,10 @@ class Reader:
         return [KeptEvent(number, Event.model_validate_json(body), *rest) for number, body, *rest in self._rows(sql, *values)]
 
     def _rows(self, sql: str, *values: object) -> list[tuple]:
+        # Half a character, as a terminal or JSON may hand it over, is in no event.
+        plain = [one.encode(errors="replace").decode() if isinstance(one, str) else one for one in values]
         with self._lock:
-            return self._db.execute(sql, values).fetchall()
+            return self._db.execute(sql, plain).fetchall()
 
 
 def _match(words: str) -> str:

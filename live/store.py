@@ -17,6 +17,7 @@ from aadc.live.event import Ending, Event, EventMessage, Kind
 from aadc.live.schema import migrate
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
+from aadc.manifests.shown import shown
 
 STORE = "events.sqlite"  # in the data folder
 MOST_UNSENT = 1000  # notices of a channel that wait; past that updates go first, `end` never
@@ -134,7 +135,7 @@ class Store:
     def decide(self, event: str, what: str, who: str, label: str | None = None) -> Future:
         """Keep what a person says of an event: `confirmed`, `dismissed`, `renamed` to the class `label`, or `open`, which takes
         back whatever was said. Gives whether there is such an event."""
-        utc_ns = self._now_ns()
+        utc_ns, who, label = self._now_ns(), shown(who)[:200], shown(label)[:200] if label else None
         change = {"renamed": "label = ?1", "open": "label = ?1, verdict = NULL"}.get(what, "verdict = ?2")
 
         def job(db: sqlite3.Connection) -> bool:
@@ -151,7 +152,7 @@ class Store:
     def forget(self, start_ns: int, end_ns: int, who: str, camera: str | None = None) -> Future:
         """Remove every ended event that touches [start_ns, end_ns), with its words, decisions and notices, and log that (how
         many, not what). Gives the clip of each ("" for none), which is nobody's now; removing them is the caller's."""
-        utc_ns = self._now_ns()
+        utc_ns, who, camera = self._now_ns(), shown(who)[:200], shown(camera) if camera else None
 
         def job(db: sqlite3.Connection) -> list[str]:
             rows = db.execute(
@@ -181,17 +182,17 @@ class Store:
 
     def log(self, who: str, what: str) -> Future:
         """Keep who did what."""
-        utc_ns = self._now_ns()
+        utc_ns, who, what = self._now_ns(), shown(who)[:200], shown(what)[:2000]
         return self.write(lambda db: _log(db, utc_ns, who, what))
 
     def set_camera(self, name: str, state: str, problem: str = "") -> Future:
         """Keep a camera's state. `problem` must hold no address: nothing here may hold a password."""
-        row = (name, state, problem, self._now_ns())
+        row = (name, state, shown(problem)[:2000], self._now_ns())
         return self.write(lambda db: db.execute("INSERT OR REPLACE INTO cameras VALUES (?, ?, ?, ?)", row).rowcount)
 
     def set_health(self, name: str, ok: bool, told: str = "") -> Future:
         """Keep how a part of the system is. Its time moves only when it is well: it is that of the last success."""
-        row = (name, int(ok), told, self._now_ns() if ok else 0)
+        row = (name, int(ok), shown(told)[:2000], self._now_ns() if ok else 0)
         keep = "ok = excluded.ok, told = excluded.told, utc_ns = max(excluded.utc_ns, iif(excluded.ok, 0, utc_ns))"
         sql = f"INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET {keep}"
         return self.write(lambda db: db.execute(sql, row).rowcount)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, small_jpeg
+from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, retime, small_jpeg
 from aadc.live.clips import LONGEST_DIGEST_S, Box, Recorder, clip_path, folder_name, reconcile
 from aadc.live.event import Ending, State
 from aadc.live.reader import Reader
@@ -207,6 +207,23 @@ def test_a_disk_that_takes_nothing_stops_no_recorder(tmp_path, monkeypatch):
     assert path is not None and fine == "" and len(frames_of(tmp_path / path)) > 50
 
 
+def test_a_clip_is_finished_where_no_frame_comes_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("aadc.live.clips._STARVED_S", 0.1)
+    recorded = Recorded(tmp_path)
+    first, update, end = at(0.0)
+    recorded.recorder.tell(first)
+    recorded.show(0, 3)
+    recorded.recorder.tell(update)
+    time.sleep(0.4)
+    assert not recorded.done  # it goes on
+    recorded.recorder.tell(end)
+    until = time.monotonic() + 20
+    while not recorded.done and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(frames_of(tmp_path / recorded.done[0][1])) == 30
+    recorded.recorder.close()
+
+
 def test_no_clip_is_begun_where_none_may(tmp_path):
     recorded = Recorded(tmp_path, may_write=lambda: False)
     for message in at(0.0):
@@ -248,6 +265,19 @@ def test_no_camera_leads_out_of_the_folder(tmp_path, camera):
 def test_a_small_picture_is_not_made_larger():
     image = Image.open(io.BytesIO(small_jpeg(np.zeros((50, 2000, 3), np.uint8), 640)))
     assert image.size == (640, 16) and Image.open(io.BytesIO(jpeg_of(1))).size == (160, 120)
+
+
+def test_a_clip_at_another_rate_shows_at_each_time_what_it_showed(made, tmp_path):
+    data, recorded = made
+    clip, to = data / recorded.done[0][1], tmp_path / "even.mp4"
+    for fps in (30.0, 4.0, 12.5):
+        frames = retime(clip, to, fps)
+        shown = frames_of(to)
+        assert len(shown) == frames == np.ceil((14.0 + 1 / fps) * fps - 1e-3)
+        for second, number in shown:
+            assert number == 70 + int(min(second, 14.0) * FPS + 1e-3)
+        assert np.allclose(np.diff([second for second, _ in shown]), 1 / fps, atol=1e-4)
+    assert retime(tmp_path / "nothing.mp4", tmp_path / "none.mp4", 30) == 0 and not (tmp_path / "none.mp4").exists()
 
 
 def test_no_clip_no_thumbnail(tmp_path):

@@ -117,6 +117,26 @@ def test_forget_removes_clips_and_says_so(data):
     reader.close()
 
 
+def test_words_that_are_no_text_and_times_without_end(data):
+    half = "a\udcff\x1b[2J"
+    event = ids(data)[0]
+    for words in (("events", "--camera", half), ("find", half), ("find", "\udcff")):
+        assert typed(*words, "--data", str(data))[0] == 0
+    code, output = typed("rename", event, half, "--who", half, "--data", str(data))
+    assert code == 0 and "\x1b" not in output and "\udcff" not in output
+    for words in (("show", half), ("confirm", "é\udcff")):
+        with pytest.raises(UserError, match="there is no event"):
+            typed(*words, "--data", str(data))
+    assert (
+        typed("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--camera", half, "--data", str(data))[1]
+        == "0 events forgotten\n"
+    )
+    ever = ("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--data", str(data))
+    assert typed(*ever, "--camera", half)[1] == "0 events forgotten\n"
+    assert typed(*ever)[1] == "8 events forgotten\n"
+    assert not [one for one in data.rglob("*.mp4")]
+
+
 def decided(data, decisions):
     store = Store(data / "events.sqlite")
     for event, (what, label) in zip(ids(data), decisions, strict=False):
@@ -134,23 +154,23 @@ def decided(data, decisions):
 def test_what_was_decided_becomes_a_manifest(data, tmp_path, share, split):
     said = [("confirmed", None), ("dismissed", None), ("confirmed", "fall"), ("dismissed", "fall"), ("confirmed", "dance")]
     kept = decided(data, said)
-    done = export(data, kept, CARD, tmp_path / "out", "walk", share)
+    done = export(data, kept, CARD, tmp_path / "out", "walk", 30.0, share)
     assert (done.confirmed, done.dismissed, done.before) == (2, 2, 0) and "'dance' is no class" in done.left_out[0][1]
     manifest = read_manifest(done.manifest)
     labels = {row.video.split("/")[-1][:-4]: row for row in manifest.rows}
     assert [labels[one].labels for one in ids(data)[:4]] == [("RoadAccidents",), ("walk",), ("fall",), ("walk",)]
     for row in manifest.rows:
-        assert row.split == split and row.frames == 40 == len(frame_times(tmp_path / "out" / "videos" / row.video))
+        assert row.split == split and row.frames == 118 == len(frame_times(tmp_path / "out" / "videos" / row.video))
         spans = [(one.start_frame, one.end_frame) for one in row.segments]
-        assert spans == ([(10, 30)] if split == "test" and row.labels != ("walk",) else [])
+        assert spans == ([(30, 90)] if split == "test" and row.labels != ("walk",) else [])
     tasks = json.loads(done.tasks.read_text())
     (value,) = [one["predictions"][0]["result"][0]["value"] for one in tasks if one["data"]["event"] == ids(data)[2]]
-    assert value == {"ranges": [{"start": 11, "end": 30}], "timelinelabels": ["fall"]}
+    assert value == {"ranges": [{"start": 31, "end": 90}], "timelinelabels": ["fall"]}
     assert all((tmp_path / "out" / one["data"]["video"]).is_file() for one in tasks)
     # Again, with the last one as the old set.
-    again = export(data, kept, CARD, tmp_path / "more", "walk", before=manifest)
+    again = export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest)
     assert again.before == 4 and len(read_manifest(again.manifest).rows) == 8
-    assert export(data, kept, CARD, tmp_path / "more", "walk", before=manifest).before == 4
+    assert export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest).before == 4
 
 
 def test_a_day_of_a_camera_is_never_split():
@@ -163,13 +183,13 @@ def test_a_day_of_a_camera_is_never_split():
 
 def test_what_cannot_be_exported_is_said(data, tmp_path):
     with pytest.raises(UserError, match="no decided event"):
-        export(data, decided(data, []), CARD, tmp_path / "out", "walk")
+        export(data, decided(data, []), CARD, tmp_path / "out", "walk", 30.0)
     kept = decided(data, [("confirmed", None)])
     with pytest.raises(UserError, match="'fall' is no normal class"):
-        export(data, kept, CARD, tmp_path / "out", "fall")
+        export(data, kept, CARD, tmp_path / "out", "fall", 30.0)
     (data / clip_path(an_event(0, start_ns=NOON_NS))).unlink()
     with pytest.raises(UserError, match="1 were left out: its clip is gone"):
-        export(data, kept, CARD, tmp_path / "out", "walk")
+        export(data, kept, CARD, tmp_path / "out", "walk", 30.0)
 
 
 def test_a_file_is_what_is_watched_and_no_store_is_said(tmp_path):
