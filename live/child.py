@@ -24,6 +24,7 @@ class Child:
         beaten_ns: when it last gave a sign of life (monotonic, nanoseconds).
         hangs_s: it counts as hung after so long without one.
         ready_s: the same before its first.
+        may_end: exit status 0 means that its work is done; otherwise it has to be there always.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class Child:
         beaten_ns: Callable[[], int],
         hangs_s: float,
         ready_s: float,
+        may_end: bool = False,
     ):
         self.name, self.restarts, self.ended = name, -1, False
+        self.code: int | None = None  # exit status of the last process that ended by itself
         self._module, self._job, self._descriptors, self._beaten_ns = module, job, descriptors, beaten_ns
-        self._hangs_s, self._ready_s = hangs_s, ready_s
+        self._hangs_s, self._ready_s, self._may_end = hangs_s, ready_s, may_end
         self._process: subprocess.Popen | None = None
         self._began_ns = 0
         self._again_at = 0.0
@@ -63,7 +66,8 @@ class Child:
             self._start()
             return None if self.restarts == 0 else f"{self.name}: started again"
         code = self._process.poll()
-        if code == 0:
+        self.code = self.code if code is None else code
+        if code == 0 and self._may_end:
             self.ended = True
             self._gone()
             return f"{self.name}: is done"

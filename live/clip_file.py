@@ -1,6 +1,7 @@
 """One clip: a fragmented MP4 that plays up to its last half second whenever writing stops, be it by kill -9 or a full disk."""
 
 import io
+import struct
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -78,15 +79,39 @@ class ClipFile:
             self._out.close()
 
 
-def seconds_of(path: Path) -> float | None:
-    """How long a clip plays (first frame to last), None where not one frame of it does."""
-    first = last = None
+def cut_torn(path: Path) -> int:
+    """Cut off the fragment that was being written when the process was killed: players stop with an error at half of one.
+
+    A file is boxes, each with its size and kind before it (ISO/IEC 14496-12, 4.2); a `moof` is worth nothing without the `mdat`
+    that follows. Gives how many bytes went.
+
+    Raises:
+        OSError: the file cannot be read or changed.
+    """
+    with path.open("r+b") as file:
+        size = file.seek(0, io.SEEK_END)
+        at = whole = 0
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:  # then eight bytes say it
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8 or at + length > size:
+                break
+            at += length
+            whole = whole if kind == b"moof" else at
+        file.truncate(whole)
+    return size - whole
+
+
+def frame_times(path: Path) -> list[float]:
+    """When each frame of a clip is shown, in seconds after the first; empty where not one frame of it plays."""
+    times: list[float] = []
     with suppress(*_UNREADABLE), av.open(str(path)) as clip:
         for packet in clip.demux(video=0):
             if packet.pts is not None and packet.time_base is not None and packet.size:
-                at_s = float(packet.pts * packet.time_base)
-                first, last = at_s if first is None else first, at_s
-    return None if first is None or last is None else last - first
+                times.append(float(packet.pts * packet.time_base))
+    return sorted(one - times[0] for one in times)
 
 
 def make_thumbnail(clip: Path, at_s: float, to: Path) -> bool:

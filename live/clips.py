@@ -14,7 +14,7 @@ from urllib.parse import quote
 import av
 from av.video.reformatter import VideoReformatter
 
-from aadc.live.clip_file import ClipFile, make_thumbnail, seconds_of
+from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
 from aadc.live.reader import Reader
 from aadc.live.store import Store
@@ -96,6 +96,10 @@ class Recorder:
         """What the detector saw in the frame at `second`."""
         self._boxes.append((second, tuple(boxes)))
 
+    def boxes(self, start_s: float, end_s: float) -> list[tuple[float, Sequence[Box]]]:
+        """What the detector saw in frames from `start_s` to `end_s`."""
+        return [(second, boxes) for second, boxes in list(self._boxes) if start_s <= second <= end_s]
+
     def tell(self, message: EventMessage) -> None:
         """What became of an event."""
         self._waiting.put(message)
@@ -145,7 +149,7 @@ class Recorder:
         if clip.event.state is State.retracted:
             remove_clip(self._data, clip_path(clip.event))
             return self._done(clip.event, None, "")
-        shown = [(second, boxes) for second, boxes in list(self._boxes) if clip.from_s <= second <= clip.until_s]
+        shown = self.boxes(clip.from_s, clip.until_s)
         try:
             path = complete(self._data, clip.event, shown, clip.from_s)
         except (UserError, OSError) as error:
@@ -209,7 +213,9 @@ def complete(data: Path, event: Event, boxes: Sequence[tuple[float, Sequence[Box
         from_s: second of the stream at which it begins; None: not known any more.
     """
     path = clip_path(event)
-    if seconds_of(data / path) is None:
+    with suppress(OSError):
+        cut_torn(data / path)
+    if not frame_times(data / path):
         remove_clip(data, path)
         return None
     peak_s = max(event.curve, key=lambda point: point[1])[0] if event.curve else event.start_s

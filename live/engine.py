@@ -2,12 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 
-from aadc.extract.devices import halving
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.gate import Gate
 from aadc.head.checkpoint import LoadedHead
@@ -63,14 +62,16 @@ class Engine:
         self.gated = dict.fromkeys(sources, 0)
         self.error = ""
 
-    def run(self, stop: threading.Event) -> Iterator[ScoredSnippet]:
-        """Score until `stop`, then give what is still due."""
+    def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> Iterator[ScoredSnippet]:
+        """Score until `stop`, then give what is still due. `alive` is called after every look for frames."""
         while not stop.is_set():
             found = self.round()
             yield from found
+            alive()
             if not found:
                 yield from self.close_silent()
                 stop.wait(_NAP_S)
+        yield from self.round()
         yield from self.end()
 
     def round(self) -> list[ScoredSnippet]:
@@ -148,11 +149,10 @@ class Engine:
                 fresh.setdefault(frame.rgb.shape, []).append(name)
         for names in fresh.values():
             try:
-                computed = halving(self._embedder, np.stack([frames[name].rgb for name in names]))
+                together = self._embedder(np.stack([frames[name].rgb for name in names]))
             except (RuntimeError, ValueError) as error:  # one kind of frame that the models cannot take; the others go on
                 self.error = reason(error)
                 continue
-            together = {key: np.concatenate([part[key] for part in computed]) for key in computed[0]}
             for place, name in enumerate(names):
                 rows[name] = {key: values[place : place + 1] for key, values in together.items()}
                 if self._gates[name] is not None:

@@ -144,6 +144,10 @@ class Reader:
         """Events that changed since change `after`, by their last change."""
         return self._kept(f"{_KEPT} WHERE changed > ? ORDER BY changed LIMIT ?", after, most)
 
+    def open_events(self) -> list[KeptEvent]:
+        """Those that are going on, or were when the program was killed."""
+        return self._kept(f"{_KEPT} WHERE ending IS NULL ORDER BY number")
+
     def event(self, event: str) -> KeptEvent | None:
         """The event with this id, or the only one whose id begins or ends so."""
         if found := self._kept(f"{_KEPT} WHERE id = ?", event):

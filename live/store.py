@@ -147,7 +147,7 @@ class Store:
 
     def forget(self, start_ns: int, end_ns: int, who: str, camera: str | None = None) -> Future:
         """Remove every ended event that touches [start_ns, end_ns), with its words, decisions and notices, and log that (how
-        many, not what). Gives the clips that are nobody's now; removing them is the caller's."""
+        many, not what). Gives the clip of each ("" for none), which is nobody's now; removing them is the caller's."""
         utc_ns = self._now_ns()
 
         def job(db: sqlite3.Connection) -> list[str]:
@@ -160,7 +160,7 @@ class Store:
             span = f"from {_utc(start_ns)} to {_utc(end_ns)}, {f'camera {camera}' if camera else 'every camera'}"
             _log(db, utc_ns, who, f"forgot {len(gone)} events {span}")
             self._shred = True
-            return [clip for _, clip in gone if clip]
+            return [clip or "" for _, clip in gone]
 
         return self.write(job)
 
@@ -193,12 +193,15 @@ class Store:
         sql = f"INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET {keep}"
         return self.write(lambda db: db.execute(sql, row).rowcount)
 
-    def unsent(self, channel: str, most: int = 50) -> Future:
-        """The oldest `Notice`s that a channel has not sent."""
+    def unsent(self, channel: str, most: int = 50, after: int = 0) -> Future:
+        """The oldest `Notice`s that a channel has not sent, of those past number `after`."""
 
         def job(db: sqlite3.Connection) -> list[Notice]:
-            sql = "SELECT number, event, kind, body FROM outbox WHERE channel = ? ORDER BY number LIMIT ?"
-            return [Notice(n, event, Kind(kind), json.loads(body)) for n, event, kind, body in db.execute(sql, (channel, most))]
+            sql = "SELECT number, event, kind, body FROM outbox WHERE channel = ? AND number > ? ORDER BY number LIMIT ?"
+            return [
+                Notice(n, event, Kind(kind), json.loads(body))
+                for n, event, kind, body in db.execute(sql, (channel, after, most))
+            ]
 
         return self.write(job)
 

@@ -9,7 +9,7 @@ from typing import Any
 from aadc.live.camera_state import CameraStatus, status_of
 from aadc.live.following import follow_parent, read_job
 from aadc.live.frame_slot import FrameSlot
-from aadc.live.kept_events import KeptEvents
+from aadc.live.served_events import ServedEvents
 from aadc.live.server import ServerSettings, serve
 from aadc.manifests.records import Record
 
@@ -95,7 +95,7 @@ def main() -> None:
             status.beat()
             await asyncio.sleep(0.5)
 
-    serve(settings_of(job), SlotCameras(job.cameras, views, job.data), KeptEvents(job.data, job.events), while_serving=beat)
+    serve(settings_of(job), SlotCameras(job.cameras, views, job.data), ServedEvents(job.data, job.events), while_serving=beat)
 
 
 if __name__ == "__main__":

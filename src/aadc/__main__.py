@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from aadc.manifests.command import command_app, run_command
 
 # In the order of the work; a command that is not named here comes after these.
-ORDER = ["manifest", "extract", "train-head", "eval", "score", "find", "describe", "ask", "train-describer", "table"]
+ORDER = ["manifest", "extract", "train-head", "eval", "score", "find", "describe", "ask", "train-describer", "table", "live"]
 
 
 class Commands(TyperGroup):

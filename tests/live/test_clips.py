@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aadc.live.clip_file import ClipFile, make_thumbnail, seconds_of, small_jpeg
+from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, small_jpeg
 from aadc.live.clips import LONGEST_DIGEST_S, Box, Recorder, clip_path, folder_name, reconcile
 from aadc.live.event import Ending, State
 from aadc.live.reader import Reader
@@ -252,11 +252,31 @@ def test_a_small_picture_is_not_made_larger():
 
 def test_no_clip_no_thumbnail(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"x" * 1000)
-    assert seconds_of(tmp_path / "x.mp4") is None and not make_thumbnail(tmp_path / "x.mp4", 0, tmp_path / "x.jpg")
+    assert frame_times(tmp_path / "x.mp4") == [] and not make_thumbnail(tmp_path / "x.mp4", 0, tmp_path / "x.jpg")
+
+
+def test_a_torn_fragment_is_cut_off_and_nothing_else(made, tmp_path):
+    data, recorded = made
+    whole = (data / recorded.done[0][1]).read_bytes()
+    file = tmp_path / "clip.mp4"
+    last = None
+    for length in range(len(whole), 0, -251):
+        file.write_bytes(whole[:length])
+        gone = cut_torn(file)
+        assert file.read_bytes() == whole[: length - gone] and cut_torn(file) == 0  # a beginning of it that is whole
+        seconds = max(frame_times(file), default=0.0)
+        assert length < 5000 or last is None or last - seconds <= 0.5
+        last = seconds
+    file.write_bytes(whole)
+    assert cut_torn(file) == 0
+    for nonsense in (b"", b"x" * 7, b"\0" * 100, b"\0\0\0\x01mdat" + b"\xff" * 8, b"\0\0\0\x08moof" * 3):
+        file.write_bytes(nonsense)
+        cut_torn(file)
+        assert file.stat().st_size == 0
 
 
 def test_a_clip_plays_in_a_browser(made, tmp_path):
-    """Also one that was cut off in the middle of a fragment."""
+    """Also one that was cut off in the middle of a fragment, once it was mended."""
     if not Path("/usr/bin/chromium").exists():
         pytest.skip("chromium is not here")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -264,14 +284,15 @@ def test_a_clip_plays_in_a_browser(made, tmp_path):
     whole = (data / recorded.done[0][1]).read_bytes()
     (tmp_path / "whole.mp4").write_bytes(whole)
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    assert cut_torn(tmp_path / "cut.mp4") > 0
     script = """name => new Promise(resolve => {
-        const video = document.createElement("video"), canvas = document.createElement("canvas")
+        const video = document.createElement("video")
         video.muted = true; video.src = name; video.playbackRate = 4
         video.onerror = () => resolve(["error " + video.error.message])
         const last = () => resolve([video.videoWidth, video.currentTime])
         video.onended = last
         document.body.append(video); video.play()
-        setTimeout(last, 10000)
+        setTimeout(last, 8000)
     })"""
     (tmp_path / "page.html").write_text("<!doctype html><title>clips</title>")
     with playwright.sync_playwright() as driver:
