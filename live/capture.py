@@ -22,8 +22,8 @@ from aadc.live.blackouts import Blackouts
 from aadc.live.camera_state import CameraStatus, State, status_of
 from aadc.live.config import Kind
 from aadc.live.credentials import hide_credentials
-from aadc.live.following import follow_parent, read_job, until_parent_goes
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.job import read_job, until_parent_goes
 from aadc.live.live_edge import LiveEdge
 from aadc.live.picture_health import PictureHealth
 from aadc.live.snippets import SnippetClock
@@ -319,14 +319,12 @@ class _Painter:
 
 def main() -> None:
     """The process: reads its job, works until it is told to end or its parent is gone."""
-    follow_parent()
     job = read_job(CaptureJob)
     av.logging.set_level(None)  # FFmpeg's own words go to standard error, addresses and all
     frames, view = FrameSlot(job.frames), FrameSlot(job.view)
     capture = Capture(job, frames, view, status_of(view))
     view.beat()
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which says what to do
     signal.signal(signal.SIGTERM, lambda *_: _gone(capture))
     worker = threading.Thread(target=_work, args=(capture, job.secrets), daemon=True)
     worker.start()
@@ -348,7 +346,3 @@ def _gone(capture: Capture) -> None:
     """End now. A read that waits for the camera is not waited for; the system closes what is open."""
     capture.stop()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ class Child:
 
     Args:
         name: what it is called towards people.
-        module: that it runs, as `python -m`.
+        module: whose `main` it runs.
         job: makes its job, anew at each start; goes through its standard input, which stays open.
         descriptors: of memory that it shares.
         beaten_ns: when it last gave a sign of life (monotonic, nanoseconds).
@@ -106,7 +106,10 @@ class Child:
         self._began_ns = time.monotonic_ns()
         self.restarts += 1
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, pass_fds=self._descriptors, env=_environment()
+            [sys.executable, "-m", "aadc.live.following", self._module, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            pass_fds=self._descriptors,
+            env=_environment(),
         )
         assert self._process.stdin is not None
         with suppress(OSError):  # where it is gone already, which the next look finds

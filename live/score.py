@@ -10,8 +10,8 @@ from pathlib import Path
 from aadc.live.camera_state import status_of
 from aadc.live.config import LiveConfig, read_config
 from aadc.live.credentials import hide_credentials
-from aadc.live.following import follow_parent, read_job, until_parent_goes
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.job import read_job, until_parent_goes
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
@@ -34,7 +34,6 @@ class ScoreJob(Record):
 
 def main() -> None:
     """The process: reads its job, scores until it is told to end or its parent is gone."""
-    follow_parent()
     job = read_job(ScoreJob)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -104,7 +103,3 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     finally:
         sink.close()
         status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
-
-
-if __name__ == "__main__":
-    main()

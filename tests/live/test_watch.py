@@ -143,12 +143,11 @@ def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_
 
 def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path, watching, trained):  # noqa: F811
     """Not even a child that is stopped."""
-    clock_video(tmp_path / "a.mp4", seconds=2)
     text = f'run = "{trained[1].path}"\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
     live = watching(tmp_path, text)
     wait_until(lambda: len(live.pids()) == 2, 30)
     children = live.pids()
-    time.sleep(1)
+    time.sleep(2)
     os.kill(children[-1], signal.SIGSTOP)
     live.process.kill()
     live.process.wait()
