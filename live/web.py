@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from aadc.live.camera_state import CameraStatus, status_of
-from aadc.live.following import follow_parent, read_job
 from aadc.live.frame_slot import FrameSlot
-from aadc.live.served_events import ServedEvents
+from aadc.live.job import read_job
+from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
+from aadc.live.store import STORE, Store
+from aadc.manifests.files import make_folder
 from aadc.manifests.records import Record
 
 
 class WebJob(Record):
-    """What the web process is asked to do. `events`: the store's file; `cameras`: names in order; `views`: descriptors of the
+    """What the web process is asked to do. `cameras`: names in order; `views`: descriptors of the
     slots with what is shown; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`: descriptor of a slot whose beat
     says that this process lives. The rest: see `ServerSettings`."""
 
     data: Path
-    events: Path
     cameras: list[str]
     views: dict[str, int] = {}
     jobs: dict[str, dict[str, Any]] = {}
@@ -84,7 +85,6 @@ def settings_of(job: WebJob) -> ServerSettings:
 
 def main() -> None:
     """The process."""
-    follow_parent()
     job = read_job(WebJob)
     logging.basicConfig(level=logging.WARNING, format="web: %(message)s")
     views = {camera: FrameSlot(descriptor) for camera, descriptor in job.views.items()}
@@ -95,8 +95,6 @@ def main() -> None:
             status.beat()
             await asyncio.sleep(0.5)
 
-    serve(settings_of(job), SlotCameras(job.cameras, views, job.data), ServedEvents(job.data, job.events), while_serving=beat)
-
-
-if __name__ == "__main__":
-    main()
+    make_folder(job.data)
+    Store(job.data / STORE).close()  # there is one, whoever starts first
+    serve(settings_of(job), SlotCameras(job.cameras, views, job.data), KeptEvents(job.data), while_serving=beat)
