@@ -3,10 +3,13 @@
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aadc.live.camera_state import CameraStatus, status_of
+from aadc.live.capture import CaptureJob
+from aadc.live.config import LiveConfig
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
@@ -62,6 +65,25 @@ class SlotCameras:
         except (OSError, ValueError, KeyError, TypeError):
             return {}
         return told if isinstance(told, dict) else {}
+
+
+def web_job(
+    config: LiveConfig, slots: Mapping[str, tuple[FrameSlot, FrameSlot]], peers: Mapping[str, CaptureJob], status: FrameSlot
+) -> WebJob:
+    """The job for a file of cameras.
+
+    Args:
+        slots: of the enabled cameras: frames to be scored, and what is shown.
+        peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
+        status: says that the process lives.
+    """
+    return WebJob(
+        data=config.data,
+        cameras=[camera.name for camera in config.cameras],
+        views={camera: view.descriptor for camera, (_, view) in slots.items()},
+        jobs={camera: job.model_dump() for camera, job in peers.items()},
+        status=status.descriptor,
+    )
 
 
 def settings_of(job: WebJob) -> ServerSettings:
