@@ -180,3 +180,17 @@ def test_the_web_process_ends_with_its_parent(tmp_path):
     while any(Path(f"/proc/{pid}").exists() for pid in (web, *children)):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_no_camera_password_is_told(house):
+    """Row 26: what the parent writes for people may hold addresses; no answer does, to nobody."""
+    status = {
+        "cameras": {"door": {"source": "rtsp://ann:hunter2@10.0.0.9/"}},
+        "score": {"cameras": {"door": {"real_time": 1.0}}},
+    }
+    (house.folder / "status.json").write_text(json.dumps(status))
+    http = house.server.admin
+    assert state(house, "door")["scoring"] == {"real_time": 1.0}
+    for path in ("/api/cameras", "/metrics", "/api/connections", "/api/log", "/api/events", "/health", "/api/me"):
+        assert "hunter2" not in http.get(path).text, path
+    assert "hunter2" not in house.server.said()

@@ -42,6 +42,18 @@ def on_loopback(monkeypatch):
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
+def listens_on(pid: int) -> set[str]:
+    """Addresses of a process's UDP sockets."""
+    links = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = set()
+    for table in ("udp", "udp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if f"socket:[{words[9]}]" in links:
+                found.add(".".join(str(byte) for byte in bytes.fromhex(words[1].split(":")[0])[::-1]))
+    return found
+
+
 def connections(server: Server) -> list[dict]:
     return server.admin.get("/api/connections").json()
 
@@ -71,6 +83,7 @@ def test_in_and_out_and_nothing_left(server):
         assert re.fullmatch(r"/whip/door/[\w-]{32}", publisher.where)
         assert "a=recvonly" in answer.text and "b=AS:2500" in answer.text and "stun" not in answer.text
         assert {line.split()[4] for line in answer.text.splitlines() if line.startswith("a=candidate")} == {"127.0.0.1"}
+        assert listens_on(server.media_process()) == {"127.0.0.1"}
         for viewer in viewers:
             await viewer.start()
         await until(lambda: all(len(viewer.seen) > 40 for viewer in viewers))
