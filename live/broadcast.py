@@ -72,7 +72,6 @@ def _codec(width: int, height: int) -> av.VideoCodecContext:
     codec.options = {
         "preset": "superfast",
         "tune": "zerolatency",
-        "forced-idr": "1",
         "threads": "1",
         "maxrate": f"{KBIT}k",
         "bufsize": f"{KBIT // 2}k",  # half a second's worth: no key picture is larger

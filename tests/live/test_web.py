@@ -106,6 +106,14 @@ def test_a_peers_pictures_are_scored_kept_and_shown(house):
         await publisher.http.delete(publisher.where)
         await until(lambda: status_of(house.view).state == "offline")
         assert status_of(house.view).error == "the publisher left"
+        last = house.frames.read().second
+        again = Publisher(house.server)  # whose own time begins at 0
+        assert (await again.start()).status_code == 201
+        await until(lambda: status_of(house.view).state == "online")
+        assert status_of(house.view).clock == "camera" and status_of(house.view).connects == 2
+        await until(lambda: house.frames.read().second > last)
+        await again.http.delete(again.where)
+        await again.stop()
         stranger = Publisher(house.server, "yard")
         refused = await stranger.start()
         assert refused.status_code == 409 and "source is webrtc" in refused.text

@@ -179,3 +179,20 @@ def test_what_never_connects_is_given_up(monkeypatch):
         await peers.close()
 
     asyncio.run(run())
+
+
+def test_no_server_is_asked_for_an_address(monkeypatch):
+    """Row 17: aiortc's own list names a STUN server far away."""
+    from aiortc.rtcicetransport import RTCIceGatherer
+
+    async def run():
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.addTransceiver("video", "recvonly")
+        await connection.setLocalDescription(await connection.createOffer())
+        monkeypatch.setattr(RTCIceGatherer, "getDefaultIceServers", lambda *_: pytest.fail("it would be asked"))
+        peers = Peers(InMemory())
+        await peers.view("door", connection.localDescription.sdp)
+        await peers.close()
+        await connection.close()
+
+    asyncio.run(run())
