@@ -266,7 +266,9 @@ class Shield:
                 answered = True
                 there = {key.lower() for key, _ in message["headers"]}
                 more = list(self._headers)
-                if not front:
+                if front:
+                    more.append((b"content-security-policy", _FRONT_POLICY))
+                else:
                     more += [(b"content-security-policy", _POLICY), (b"cache-control", b"no-store")]
                 message = {**message, "headers": [*message["headers"], *(pair for pair in more if pair[0] not in there)]}
             await send(message)
@@ -307,6 +309,11 @@ class _BodyError(RefusedError):
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     b"connect-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
+)
+# The dashboard's framework brings code of its own, which is let be; but it must not tell others of its use.
+_FRONT_POLICY = (
+    b"connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; form-action 'self'; "
+    b"frame-ancestors 'self'; base-uri 'self'"
 )
 
 

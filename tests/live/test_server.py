@@ -430,6 +430,7 @@ def test_the_front_is_behind_the_same_door(house, tmp_path):
     http = TestClient(app, "http://127.0.0.1:8765", follow_redirects=False)
     viewer = house.session("viewer")
     assert http.get("/ui/").headers["location"] == "/login"
+    assert "connect-src 'self'" in http.get("/ui/", headers=viewer).headers["content-security-policy"]
     assert http.get("/ui/", headers=house.token(Use.WATCH)).status_code == 303  # a device has no business there
     assert http.get("/ui/", headers={**viewer, "X-AADC-User": "admin", "x-aadc-role": "administrator"}).json() == [
         ["viewer"],
