@@ -72,7 +72,6 @@ def _codec(width: int, height: int) -> av.VideoCodecContext:
     codec.options = {
         "preset": "superfast",
         "tune": "zerolatency",
-        "forced-idr": "1",
         "threads": "1",
         "maxrate": f"{KBIT}k",
         "bufsize": f"{KBIT // 2}k",  # half a second's worth: no key picture is larger
@@ -93,16 +92,14 @@ class ViewerTrack(MediaStreamTrack):
 
     def give(self, packet: av.Packet) -> None:
         """Hand over the next packet; never waits."""
-        if self.needs_key and not packet.is_keyframe:
-            self.dropped += 1
-            return
         if self._packets.full():
             self.dropped += self._packets.qsize()
             while not self._packets.empty():
                 self._packets.get_nowait()
-            self.needs_key = not packet.is_keyframe
-            if self.needs_key:
-                return
+            self.needs_key = True
+        if self.needs_key and not packet.is_keyframe:
+            self.dropped += 1
+            return
         self.needs_key = False
         self._packets.put_nowait(packet)
 

@@ -4,6 +4,7 @@ Two ways to show who one is: a session's cookie (people) or a bearer token (devi
 makes it ask, so a change needs the page's own token too, and must come from our own pages (OWASP's two defences against CSRF).
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -275,25 +276,33 @@ class Shield:
             await problem(413, f"more than {LARGEST_BODY} bytes", {"Connection": "close"})(scope, receive, with_headers)
             return
         read = 0
-        begun = time.monotonic()
+        until = asyncio.get_running_loop().time() + _BODY_WITHIN_S
+        whole = front
 
         async def capped() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:  # what comes now is that the client went away
+                return await receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise _BodyError(408, f"the request did not come within {_BODY_WITHIN_S:.0f} s") from None
             read += len(message.get("body", b""))
-            if not front and (read > LARGEST_BODY or (message.get("more_body") and time.monotonic() - begun > _BODY_WITHIN_S)):
-                raise _TooLargeError
+            whole = not message.get("more_body")
+            if read > LARGEST_BODY:
+                raise _BodyError(413, f"more than {LARGEST_BODY} bytes")
             return message
 
         try:
             await self._app(scope, capped, with_headers)
-        except _TooLargeError:
+        except _BodyError as error:
             if not answered:
-                await problem(413, f"more than {LARGEST_BODY} bytes", {"Connection": "close"})(scope, receive, with_headers)
+                await problem(error.status, str(error), {"Connection": "close"})(scope, receive, with_headers)
 
 
-class _TooLargeError(Exception):
-    pass
+class _BodyError(RefusedError):
+    """A body that is too large or too late."""
 
 
 _POLICY = (

@@ -1,6 +1,6 @@
-"""The store of events as the web server sees it: events as plain values, and decisions kept."""
+"""Events as plain values, for whoever shows them: each a dict with `id` and `camera`."""
 
-import threading
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,31 +8,20 @@ from aadc.live.reader import KeptEvent, Reader
 from aadc.live.store import STORE, Store
 from aadc.manifests.errors import UserError
 
-_WAIT_S = 30.0
+_WAIT_S = 10.0
 
 
 class KeptEvents:
-    """`EventSource` over a store that another process writes. Decisions are written from here: rare, a row each, and SQLite
-    lets one wait for the other.
+    """The events of a data folder, to look at and to decide over, from any thread and any process."""
 
-    Args:
-        data: the data folder, for clips.
-        path: the store, if not the folder's own. It may come later.
-    """
-
-    def __init__(self, data: Path, path: Path | None = None) -> None:
-        self._data = data
-        self._path = path or data / STORE
-        self._lock = threading.Lock()
-        self._reader: Reader | None = None
-        self._store: Store | None = None
+    def __init__(self, data: Path) -> None:
+        """`UserError` where there is no store of events."""
+        self._data, self._reader, self._store = data, Reader(data / STORE), Store(data / STORE)
 
     def close(self) -> None:
-        """Close what was opened."""
-        with self._lock:
-            for opened in (self._reader, self._store):
-                if opened is not None:
-                    opened.close()
+        """Close the store."""
+        self._reader.close()
+        self._store.close()
 
     def newest(
         self,
@@ -44,77 +33,69 @@ class KeptEvents:
         decision: str | None,
         start_ns: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Newest first; see `EventSource`. `before` is an event's `number`; `start_ns`: none that began earlier."""
-        if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
-            raise UserError("before must be the number of an event")
-        if not self._path.exists():  # scoring makes it, and has not begun
-            return []
-        number = int(before) if before else None
-        found = self._read().events(
-            cameras, words or "", before=number, start_ns=start_ns, category=category, decision=decision, most=limit
+        """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
+        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` or later."""
+        number = None
+        if before is not None:
+            if (last := self._reader.event(before)) is None:
+                return []
+            number = last.number
+        found = self._reader.events(
+            cameras,
+            words or "",
+            before=number,
+            start_ns=start_ns,
+            category=category,
+            decision=decision,
+            most=max(limit, 0),
         )
-        return [_told(event) for event in found]
+        return [self._plain(one) for one in found]
 
     def one(self, event: str) -> dict[str, Any] | None:
-        """One event."""
-        found = self._read().event(event) if self._path.exists() else None
-        return _told(found) if found else None
+        """One event, with its curve; None where there is none."""
+        found = self._reader.event(event)
+        return None if found is None else self._plain(found, curve=True)
 
     def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
-        """Keep a decision; it is on the disk when this returns.
+        """Keep a person's decision; gives the event as it is then.
 
         Raises:
-            UserError: there is no such event, or the disk takes nothing.
+            UserError: there is no such event, or its disk takes nothing.
         """
-        with self._lock:
-            if self._store is None:
-                self._store = Store(self._path)
-            store = self._store
         try:
-            known = store.decide(event, decision, by, category).result(_WAIT_S)
+            known = self._store.decide(event, decision, by, category).result(_WAIT_S)
         except (OSError, TimeoutError) as error:
             raise UserError(f"the decision could not be kept ({error or 'the disk takes nothing'}); try again") from None
-        if not known:
-            raise UserError("there is no such event")
-        changed = self.one(event)
-        assert changed is not None
-        return changed
+        found = self.one(event) if known else None
+        if found is None:
+            raise UserError(f"there is no event {event}")
+        return found
 
     def changes(self, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """What became of events since change number `after`."""
-        if not self._path.exists():
-            return []
-        return [(event.changed, _told(event)) for event in self._read().changed(after, limit)]
+        """What became of events since change number `after`, oldest first: (number, event)."""
+        return [(one.changed, self._plain(one)) for one in self._reader.changed(after, limit)]
 
     def file(self, event: str, kind: str) -> Path | None:
-        """The clip or the thumbnail beside it."""
-        found = self._read().event(event)
+        """The event's `clip` (MP4) or `thumbnail` (JPEG); None where there is none."""
+        found = self._reader.event(event)
         if found is None or found.clip is None:
             return None
-        path = (self._data / found.clip).with_suffix(".mp4" if kind == "clip" else ".jpg")
-        return path if path.is_file() and path.resolve().is_relative_to(self._data.resolve()) else None
+        path = (self._data / found.clip).with_suffix({"clip": ".mp4", "thumbnail": ".jpg"}[kind])
+        return path if os.path.isfile(path) else None
 
     def health(self) -> list[dict[str, Any]]:
-        """How the parts of the system are, as they told the store; `utc_ns`: of the last success."""
-        return [part._asdict() for part in self._read().health()] if self._path.exists() else []
+        """How the parts of the system are; `utc_ns`: of the last success."""
+        return [part._asdict() for part in self._reader.health()]
 
-    def _read(self) -> Reader:
-        with self._lock:
-            if self._reader is None:
-                self._reader = Reader(self._path)
-            return self._reader
-
-
-def _told(kept: KeptEvent) -> dict[str, Any]:
-    return kept.event.shape(curve=True) | {
-        "number": kept.number,
-        "category": kept.category,
-        "detected": kept.event.category,
-        "description": kept.description,
-        "how": kept.how,
-        "clip": kept.clip is not None,
-        "verdict": kept.verdict,
-        "label": kept.label,
-        "decision": kept.verdict or ("renamed" if kept.label else "open"),
-        "changed": kept.changed,
-    }
+    def _plain(self, one: KeptEvent, curve: bool = False) -> dict[str, Any]:
+        return one.event.shape(curve) | {
+            "number": one.number,
+            "category": one.category,
+            "detected": one.event.category,
+            "description": one.description,
+            "how": one.how,
+            "clip": one.clip is not None,
+            "verdict": one.verdict,
+            "label": one.label,
+            "decision": one.verdict or ("renamed" if one.label else "open"),
+        }

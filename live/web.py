@@ -4,24 +4,28 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aadc.live.camera_state import CameraStatus, status_of
-from aadc.live.following import follow_parent, read_job
+from aadc.live.capture import CaptureJob
+from aadc.live.config import LiveConfig
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
+from aadc.live.store import STORE, Store
+from aadc.manifests.files import make_folder
 from aadc.manifests.records import Record
 
 
 class WebJob(Record):
-    """What the web process is asked to do. `events`: the store's file; `cameras`: names in order; `views`: descriptors of the
+    """What the web process is asked to do. `cameras`: names in order; `views`: descriptors of the
     slots with what is shown; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`: descriptor of a slot whose beat
     says that this process lives. The rest: see `ServerSettings`."""
 
     data: Path
-    events: Path
     cameras: list[str]
     views: dict[str, int] = {}
     jobs: dict[str, dict[str, Any]] = {}
@@ -75,6 +79,25 @@ class SlotCameras:
         return told if isinstance(told, dict) else {}
 
 
+def web_job(
+    config: LiveConfig, slots: Mapping[str, tuple[FrameSlot, FrameSlot]], peers: Mapping[str, CaptureJob], status: FrameSlot
+) -> WebJob:
+    """The job for a file of cameras.
+
+    Args:
+        slots: of the enabled cameras: frames to be scored, and what is shown.
+        peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
+        status: says that the process lives.
+    """
+    return WebJob(
+        data=config.data,
+        cameras=[camera.name for camera in config.cameras],
+        views={camera: view.descriptor for camera, (_, view) in slots.items()},
+        jobs={camera: job.model_dump() for camera, job in peers.items()},
+        status=status.descriptor,
+    )
+
+
 def settings_of(job: WebJob) -> ServerSettings:
     """A job's settings of the server."""
     return ServerSettings(
@@ -96,7 +119,6 @@ def settings_of(job: WebJob) -> ServerSettings:
 
 def main() -> None:
     """The process."""
-    follow_parent()
     job = read_job(WebJob)
     logging.basicConfig(level=logging.WARNING, format="web: %(message)s")
     views = {camera: FrameSlot(descriptor) for camera, descriptor in job.views.items()}
@@ -107,10 +129,8 @@ def main() -> None:
             status.beat()
             await asyncio.sleep(0.5)
 
-    events = KeptEvents(job.data, job.events)
+    make_folder(job.data)
+    Store(job.data / STORE).close()  # there is one, whoever starts first
+    events = KeptEvents(job.data)
     cameras = SlotCameras(job.cameras, views, job.data, events)
     serve(settings_of(job), cameras, events, with_front=True, while_serving=beat)
-
-
-if __name__ == "__main__":
-    main()

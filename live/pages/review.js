@@ -20,6 +20,7 @@ function begin(place, kept) {
   kept.list = make("div", { class: "list", role: "list", "aria-label": "events, newest first" });
   kept.one = make("div", { class: "one" });
   kept.undo = null;
+  kept.curves = new Map();
   place.replaceChildren(make("div", { class: "review" }, kept.list, kept.one));
   const deeds = { c: "confirmed", d: "dismissed", r: "renamed", u: "undo", j: 1, k: -1 };
   const onKey = (event) => {
@@ -137,7 +138,8 @@ function state(event) {
 
 function showOne(kept) {
   const event = kept.open;
-  const key = JSON.stringify([event, kept.told, kept.renaming, kept.data.may_decide, kept.gone]);
+  if (event) fetchCurve(kept, event);
+  const key = JSON.stringify([event, kept.curves.get(event?.id)?.length, kept.told, kept.renaming, kept.data.may_decide, kept.gone]);
   if (kept.shownOne === key) return;
   const typed = kept.one.querySelector("input")?.value;
   kept.shownOne = key;
@@ -148,7 +150,7 @@ function showOne(kept) {
   const deed = (what, words, letter) =>
     make("button", { disabled: !may, "aria-pressed": String(event.verdict === what), onclick: () => act(kept, what) }, words, make("kbd", {}, letter));
   const rename = kept.renaming ? renameForm(kept, typed ?? event.category) : null;
-  const points = event.curve ?? [];
+  const points = kept.curves.get(event.id) ?? [];
   const parts = [
     film,
     make("h2", {}, event.category),
@@ -162,6 +164,16 @@ function showOne(kept) {
     make("p", { class: "faint" }, `peak ${event.peak.toFixed(2)} · mean ${event.mean.toFixed(2)} · ${Math.round(100 * event.share)} % of the abnormal classes' share · ${event.state}${event.ending ? `, ended: ${event.ending}` : ""}`),
   ];
   kept.one.replaceChildren(...parts.filter(Boolean));
+}
+
+// The curve of the one that is looked at; asking for it is what the log calls a view.
+async function fetchCurve(kept, event) {
+  if (kept.asked === `${event.id} ${event.ending}`) return;
+  kept.asked = `${event.id} ${event.ending}`;
+  const answer = await fetch(`/api/events/${encodeURIComponent(event.id)}`).catch(() => null);
+  if (!answer?.ok) return;
+  kept.curves = new Map([[event.id, (await answer.json()).curve ?? []]]);
+  showOne(kept);
 }
 
 function filmOf(event) {

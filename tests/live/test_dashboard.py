@@ -36,7 +36,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(data):
-    started = Server(data, {"data": str(data), "events": str(data / STORE), "cameras": ["door", HOSTILE]})
+    started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE]})
     yield started
     assert started.stop() == 0
     assert "Traceback" not in started.said()

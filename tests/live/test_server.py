@@ -430,6 +430,7 @@ def test_the_front_is_behind_the_same_door(house, tmp_path):
     http = TestClient(app, "http://127.0.0.1:8765", follow_redirects=False)
     viewer = house.session("viewer")
     assert http.get("/ui/").headers["location"] == "/login"
+    assert "connect-src 'self'" in http.get("/ui/", headers=viewer).headers["content-security-policy"]
     assert http.get("/ui/", headers=house.token(Use.WATCH)).status_code == 303  # a device has no business there
     assert http.get("/ui/", headers={**viewer, "X-AADC-User": "admin", "x-aadc-role": "administrator"}).json() == [
         ["viewer"],
@@ -444,3 +445,32 @@ def test_the_front_is_behind_the_same_door(house, tmp_path):
 
 def test_whoever_may_see_less_is_needed_more():
     assert Needs().nothing and not Needs(Role.VIEWER).nothing and not Needs(use=Use.WATCH).nothing
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(house, monkeypatch):
+    """A connection that says it sends and does not, is answered and closed."""
+    import anyio
+
+    from aadc.live import guard
+
+    monkeypatch.setattr(guard, "_BODY_WITHIN_S", 0.2)
+    sent = []
+
+    async def receive():
+        await anyio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"100")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/login", "raw_path": b"/login", "query_string": b"", "headers": headers,
+        "client": ("10.0.0.1", 1), "server": ("127.0.0.1", 8765), "scheme": "http", "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
+
+    async def ask():
+        with anyio.fail_after(10):
+            await house.app(scope, receive, send)
+
+    anyio.run(ask)
+    assert sent[0]["status"] == 408

@@ -84,10 +84,9 @@ class Server:
         if self.job is None:
             self.process = subprocess.Popen(arguments, stdout=self.out, stderr=subprocess.STDOUT)
         else:  # as the parent of all starts it
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "aadc.live.web"], stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT,
-                pass_fds=self.descriptors,
-            )  # fmt: skip
+            command = [sys.executable, "-m", "aadc.live.following", "aadc.live.web", str(os.getpid())]
+            pipes = {"stdin": subprocess.PIPE, "stdout": self.out, "stderr": subprocess.STDOUT}
+            self.process = subprocess.Popen(command, pass_fds=self.descriptors, **pipes)
             self.process.stdin.write(json.dumps({**self.job, "port": self.port}).encode() + b"\n")
             self.process.stdin.flush()
         until = time.monotonic() + 60
