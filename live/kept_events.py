@@ -34,7 +34,8 @@ class KeptEvents:
         start_ns: int | None = None,
     ) -> list[dict[str, Any]]:
         """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
-        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` or later."""
+        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` (UTC) or
+        later."""
         number = None
         if before is not None:
             if (last := self._reader.event(before)) is None:

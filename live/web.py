@@ -64,7 +64,7 @@ class SlotCameras:
     def recent(self, camera: str) -> dict[str, Any]:
         """Scores of the last minute, thresholds, boxes."""
         told = self._scoring(camera).get("recent")
-        nothing = {"scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
+        nothing: dict[str, Any] = {"scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
         return nothing | (told if isinstance(told, dict) else {}) | {"at_ms": time.time_ns() // 10**6}
 
     def health(self) -> list[dict[str, Any]]:
