@@ -125,6 +125,24 @@ class Notices(Asked):
         return url
 
 
+class Web(Asked):
+    """The server with the dashboard. On this machine alone, unless another `host` is given."""
+
+    enabled: bool = True
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="address it listens on")
+    port: int = Field(8765, ge=1, le=65535)
+    certificate: Path | None = Field(None, description="PEM file; one is made where none is given and TLS is needed")
+    key: Path | None = Field(None, description="PEM file that goes with it")
+    behind_proxy: bool = Field(False, description="a reverse proxy on this machine does TLS")
+    names: list[str] = Field([], max_length=100, description="host names that people use for it")
+    far_origins: list[str] = Field([], max_length=100, description="other sites whose pages may publish and watch with a token")
+    media_addresses: list[str] | None = Field(
+        None, max_length=16, description="addresses for WebRTC; those of `host` if not set"
+    )
+    public_address: str | None = Field(None, description="what this machine is called from outside, behind NAT")
+    take_over: bool = Field(False, description="a second publisher of a camera replaces the first")
+
+
 class LiveConfig(Asked):
     """All of `cameras.toml`. `cameras` are its `[[camera]]` parts."""
 
@@ -141,6 +159,7 @@ class LiveConfig(Asked):
     rules: CameraRules = CameraRules()
     retention: Retention = Retention()
     notices: Notices = Notices()
+    web: Web = Web()
     cameras: list[Camera] = Field(alias="camera", min_length=1, max_length=MOST_CAMERAS)
 
     def rules_of(self, camera: Camera) -> EventRules:
@@ -273,5 +292,10 @@ def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
             return camera
         return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})
 
-    changed = {"data": folder / config.data, "cameras": [placed(camera) for camera in config.cameras]}
+    pem = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.web, name)) is not None}
+    changed = {
+        "data": folder / config.data,
+        "web": config.web.model_copy(update=pem),
+        "cameras": [placed(camera) for camera in config.cameras],
+    }
     return config.model_copy(update=changed | ({} if config.run is None else {"run": folder / config.run}))

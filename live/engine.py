@@ -60,6 +60,9 @@ class Engine:
         self._most = MOST_AT_ONCE.get(embedder.device, _ON_A_GPU)
         self.pace = Pace()
         self.gated = dict.fromkeys(sources, 0)
+        self.looked: dict[
+            str, tuple[SlotFrame, dict[str, np.ndarray]]
+        ] = {}  # newest frame of each, without picture, and its rows
         self.error = ""
 
     def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> Iterator[ScoredSnippet]:
@@ -93,6 +96,7 @@ class Engine:
             if name not in rows:
                 self.cameras[name].unusable += 1
                 continue
+            self.looked[name] = frame._replace(rgb=np.empty((*frame.rgb.shape[:2], 0), np.uint8)), rows[name]
             detr_1D, vis_1C = as_stored(rows[name], self._head.model.pooling)
             found += self.cameras[name].took(frame, detr_1D, vis_1C)
             if frame.last:

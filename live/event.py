@@ -48,8 +48,9 @@ class Event(Record):
     `end_ns` is `start_ns` and the stream's duration, whatever the wall clock did meanwhile. `opened_ns`, `confirmed_ns`: when
     the frame was captured at which provisional, or final, scores had opened it; `decided_ns`: as `opened_ns`, of the clock that
     is never set (arrival). `category` is the likeliest abnormal class, `share` its part among them over the event's snippets,
-    each counted by its score. `curve`: (second, score), thinned where it is long. `swallowed`: of a digest, how many events
-    are in it; `continues`: the one it was cut from.
+    each counted by its score; `probability`: how sure it is that something happens at all (calibrated; None: not known).
+    `curve`: (second, score), thinned where it is long. `swallowed`: of a digest, how many events are in it; `continues`: the
+    one it was cut from.
     """
 
     id: str = Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")
@@ -64,6 +65,7 @@ class Event(Record):
     confirmed_ns: int | None = None
     category: str
     share: float = Field(ge=0, le=1)
+    probability: float | None = Field(None, ge=0, le=1)
     peak: float = Field(ge=0, le=1)
     mean: float = Field(ge=0, le=1)
     snippets: int = Field(ge=1)
@@ -74,6 +76,11 @@ class Event(Record):
     @property
     def open(self) -> bool:
         return self.ending is None
+
+    @property
+    def sure(self) -> float:
+        """How sure it is that something happens: calibrated, or else the highest score."""
+        return self.peak if self.probability is None else self.probability
 
     @property
     def duration_s(self) -> float:

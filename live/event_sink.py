@@ -1,9 +1,12 @@
 """Where scores end up: events of each camera, and what is wrong with it, in the store."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
+import numpy as np
+
 from aadc.live.camera_state import CameraStatus
+from aadc.live.clips import Box
 from aadc.live.config import LiveConfig, Notices
 from aadc.live.event import Ending, EventMessage, Kind
 from aadc.live.events import EventMachine
@@ -28,8 +31,16 @@ class EventSink:
         UserError: the store cannot be opened.
     """
 
-    def __init__(self, config: LiveConfig, card: Card, cameras: list[str], views: Mapping[str, FrameSlot] | None = None):
-        """`views`: slots of the pictures for clips."""
+    def __init__(
+        self,
+        config: LiveConfig,
+        card: Card,
+        cameras: list[str],
+        views: Mapping[str, FrameSlot] | None = None,
+        sure: Callable[[np.ndarray], float] | None = None,
+    ):
+        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`."""
+        self._sure = sure
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
         channels = _channels(config.notices, cameras)
@@ -46,6 +57,10 @@ class EventSink:
         """One scored snippet of any camera."""
         for message in self._machines[scored.camera].push(scored):
             self._put(message)
+
+    def saw(self, camera: str, second: float, boxes: Sequence[Box]) -> None:
+        """What the detector saw in a frame: for clips, and for words about them."""
+        self._keeping.see_boxes(camera, second, boxes)
 
     def heard(self, camera: str, status: CameraStatus) -> None:
         """How a camera is now: what is new about it is kept. A picture that is frozen, covered or jumps is news about the
@@ -74,6 +89,10 @@ class EventSink:
         self._keeping.close()
 
     def _put(self, message: EventMessage) -> None:
+        if self._sure is not None and message.after.curve:
+            scores = np.array([score for _, score in message.after.curve])
+            probability = min(max(float(self._sure(scores)), 0.0), 1.0)
+            message = message._replace(after=message.after.model_copy(update={"probability": probability}))
         self._keep(self._keeping.take(message))
         if message.kind in _TOLD:
             event = message.after

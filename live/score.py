@@ -17,7 +17,7 @@ from aadc.manifests.files import reason
 from aadc.manifests.records import Record
 from aadc.manifests.shown import say
 
-TELLS_EVERY_S = 1.0
+TELLS_EVERY_S = 0.5
 FATAL = 2  # exit status: it would be the same the next time
 
 
@@ -72,6 +72,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     from aadc.head.checkpoint import load_head
     from aadc.live.engine import Engine, machine_holds
     from aadc.live.event_sink import EventSink
+    from aadc.live.recent import Recent, boxes_of
 
     run = RunFolder(Path(job.run))
     embedder, head = open_models(run, Models(job.device)), load_head(run.head)
@@ -83,8 +84,10 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
-    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras})
-    told = 0.0
+    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure)
+    recent = {name: Recent(config.rules_of(camera)) for name, camera in cameras.items()}
+    names = {str(key): name for key, name in embedder.detector.class_names.items()}
+    told, looked = 0.0, dict.fromkeys(cameras, 0)
 
     def alive() -> None:
         nonlocal told
@@ -93,12 +96,24 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
             return
         told = time.monotonic()
         status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
-        for name in cameras:
-            sink.heard(name, status_of(slots[name][1]))
+        for name, (frames, view) in slots.items():
+            if name in cameras:
+                sink.heard(name, status_of(view))
+                frames.tell(recent[name].plain())
+
+    def look() -> None:
+        for name, (frame, rows) in engine.looked.items():
+            if frame.number != looked[name]:
+                looked[name] = frame.number
+                boxes = boxes_of(rows, names)
+                sink.saw(name, frame.second, boxes)
+                recent[name].saw(boxes, frame.rgb.shape[:2])
 
     alive()
     try:
         for scored in engine.run(stop, alive):
+            look()  # before the event that may end with it
+            recent[scored.camera].took(scored)
             sink.take(scored)
     finally:
         sink.close()

@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from aadc.live.status import status_routes
 from aadc.live.whep import whep_routes
 from aadc.live.whip import whip_routes
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder
+from aadc.manifests.files import make_folder, reason
 from aadc.manifests.shown import say
 
 PAGES = Path(__file__).parent / "pages"
@@ -217,7 +218,7 @@ def serve(
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
     Raises:
-        UserError: the data folder, the certificate or the settings are no good.
+        UserError: the data folder, the certificate, the port or the settings are no good.
     """
     import uvicorn
 
@@ -232,6 +233,7 @@ def serve(
             "behind a proxy the server listens on loopback, or others could pretend to be the proxy; set host to 127.0.0.1"
         )
     make_folder(settings.data)
+    listening = _listen(settings.host, settings.port)  # before a password is shown that nobody could use
     access = Access(settings.data / "access.sqlite")
     files: dict[str, Any] = {}
     if settings.own_tls:
@@ -248,10 +250,8 @@ def serve(
     say(f"{scheme}://{host}:{settings.port}/")
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
-        uvicorn.run(
+        config = uvicorn.Config(
             create_app(settings, access, cameras, events, with_front, while_serving),
-            host=settings.host,
-            port=settings.port,
             proxy_headers=settings.behind_proxy,
             forwarded_allow_ips="127.0.0.1,::1",
             server_header=False,
@@ -263,9 +263,22 @@ def serve(
             h11_max_incomplete_event_size=32 * 1024,
             **files,
         )
+        uvicorn.Server(config).run([listening])
     finally:
         signal.signal(signal.SIGTERM, before)
         access.close()
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}, port {port} ({reason(error)}); name another address or port") from error
+    return listening
 
 
 def _leave(number: int, frame: Any) -> None:

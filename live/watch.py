@@ -19,12 +19,13 @@ from aadc.live.data_folder import DataFolder
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
+from aadc.live.web_job import web_job
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
 from aadc.manifests.shown import say
 
-CAPTURE_HANGS_S, SCORE_HANGS_S = 9.0, 60.0
-CAPTURE_READY_S, SCORE_READY_S = 30.0, 600.0
+CAPTURE_HANGS_S, SCORE_HANGS_S, WEB_HANGS_S = 9.0, 60.0, 20.0
+CAPTURE_READY_S, SCORE_READY_S, WEB_READY_S = 30.0, 600.0, 120.0
 ENDS_WITHIN_S = 4.0
 LOOKS_EVERY_S = 0.1
 STATUS, STATUS_EVERY_S = "status.json", 2.0
@@ -49,7 +50,8 @@ class Watch:
             for camera in self._config.cameras
             if camera.enabled and camera.kind != "webrtc"  # whose frames another process puts into its slots
         }
-        self._scored = FrameSlot(most_pixels=1)
+        self._clock, self._began_ns = clock, began_ns
+        self._scored, self._served = FrameSlot(most_pixels=1), FrameSlot(most_pixels=1)
         job = ScoreJob(
             config=str(path.resolve()), run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
             slots={name: (frames.descriptor, view.descriptor) for name, (frames, view) in self.slots.items()},
@@ -65,6 +67,7 @@ class Watch:
             SCORE_HANGS_S,
             SCORE_READY_S,
         )
+        self._web = self._web_child() if self._config.web.enabled else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
         self._status_at = self._behind_at = 0.0
@@ -95,6 +98,8 @@ class Watch:
         for name, capture in self._captures.items():
             if name not in files or self._is_ready():  # a recording is not missed while models are loaded
                 self._say(capture.look_after())
+        if self._web is not None:
+            self._say(self._web.look_after())
         self._tell()
 
     def _is_ready(self) -> bool:
@@ -141,32 +146,54 @@ class Watch:
                 for camera in self._config.cameras
             },
             "score": {**scored, "pid": self._score.pid, "restarts": self._score.restarts},
+            "web": None if self._web is None else {"pid": self._web.pid, "restarts": self._web.restarts},
         }
         replace_file(self._config.data / STATUS, self._hidden(json.dumps(record, indent=1, ensure_ascii=False)) + "\n")
 
+    def _web_child(self) -> Child:
+        """The server: it also takes what peers send, into the slots of their cameras."""
+        sent = [camera for camera in self._config.cameras if camera.enabled and camera.kind == "webrtc"]
+        peers = {camera.name: self._capture_job(camera, *self._clock, self._began_ns) for camera in sent}
+        job = web_job(self._config, self.slots, peers, self._served)
+        descriptors = [slot.descriptor for pair in self.slots.values() for slot in pair] + [self._served.descriptor]
+        return Child(
+            "web",
+            "aadc.live.web",
+            lambda: job.model_dump(mode="json"),
+            descriptors,
+            lambda: self._served.beaten_ns,
+            WEB_HANGS_S,
+            WEB_READY_S,
+        )
+
     def _capture(self, camera: Camera, snippet_s: float, middle: float, began_ns: int) -> Child:
         frames, view = self.slots[camera.name]
-        job = CaptureJob(
-            name=camera.name, source=camera.source.get_secret_value(), kind=camera.kind, loop=camera.loop, pace=camera.pace,
-            blackouts=camera.blackouts, snippet_s=snippet_s, middle=middle, view_fps=self._config.view_fps,
-            view_px=self._config.view_px, began_ns=began_ns, frames=frames.descriptor, view=view.descriptor,
-            secrets=list(self._secrets),
-        )  # fmt: skip
+        job = self._capture_job(camera, snippet_s, middle, began_ns)
         return Child(
             camera.name, "aadc.live.capture", job.model_dump, [frames.descriptor, view.descriptor], lambda: view.beaten_ns,
             CAPTURE_HANGS_S, CAPTURE_READY_S, may_end=camera.kind == "file",
         )  # fmt: skip
 
+    def _capture_job(self, camera: Camera, snippet_s: float, middle: float, began_ns: int) -> CaptureJob:
+        frames, view = self.slots[camera.name]
+        return CaptureJob(
+            name=camera.name, source=camera.source.get_secret_value(), kind=camera.kind, loop=camera.loop, pace=camera.pace,
+            blackouts=camera.blackouts, snippet_s=snippet_s, middle=middle, view_fps=self._config.view_fps,
+            view_px=self._config.view_px, began_ns=began_ns, frames=frames.descriptor, view=view.descriptor,
+            secrets=list(self._secrets),
+        )  # fmt: skip
+
     def _end(self) -> None:
         """Cameras first, then what scores: it gives what is due and ends its events."""
         deadline = time.monotonic() + ENDS_WITHIN_S
-        for child in (*self._captures.values(), self._score):
+        children = [*self._captures.values(), self._score, *([self._web] if self._web is not None else [])]
+        for child in children:
             child.ask_to_end()
-        for child in (*self._captures.values(), self._score):
+        for child in children:
             child.end(deadline)
         with suppress(UserError):
             self._write_status({name: CameraStatus(state="offline") for name in self.slots}, self._scored.told())
-        for slot in (*(slot for pair in self.slots.values() for slot in pair), self._scored):
+        for slot in (*(slot for pair in self.slots.values() for slot in pair), self._scored, self._served):
             slot.close()
 
     @contextmanager

@@ -31,7 +31,7 @@ def facts_of(event: Event, boxes: Seen = (), before_s: float = 5.0, after_s: flo
         names = [box.name for box in here]
         most |= {name: max(most.get(name, 0), names.count(name)) for name in names}
     objects = tuple(facts.Count(name, most[name]) for name in sorted(most, key=lambda name: (-most[name], name)))
-    told = facts.Event(start_s, start_s + event.duration_s, event.category, event.share, objects)
+    told = facts.Event(start_s, start_s + event.duration_s, event.category, event.sure, objects, event.share)
     return facts.Facts(start_s + event.duration_s + after_s, (told,), None, objects)
 
 

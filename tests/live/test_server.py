@@ -1,6 +1,7 @@
 """Who gets what from the server: every route, role and method, from the router itself; and what hostile requests get."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -400,12 +401,19 @@ def test_the_certificate_is_made_once_and_kept_to_its_owner(tmp_path):
         tls.certificate(tmp_path, [])
 
 
-def test_others_are_not_served_in_clear(tmp_path):
+def test_it_is_not_served_in_clear_nor_where_another_listens(tmp_path):
     assert ServerSettings(tmp_path, host="0.0.0.0").own_tls and not ServerSettings(tmp_path).own_tls
     with pytest.raises(UserError, match="leave TLS on"):
         serve(ServerSettings(tmp_path, host="0.0.0.0", tls=False), FixedCameras([]))
     with pytest.raises(UserError, match="listens on loopback"):
         serve(ServerSettings(tmp_path, host="0.0.0.0", behind_proxy=True), FixedCameras([]))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"127\.0\.0\.1, port {port} \(Address already in use\)"):
+            serve(ServerSettings(tmp_path, port=port), FixedCameras([]))
+        assert not (tmp_path / "access.sqlite").exists()  # and no password was shown
     assert ServerSettings(tmp_path).media().addresses == ["127.0.0.1"]
     assert ServerSettings(tmp_path, host="0.0.0.0").media().addresses == []
 
