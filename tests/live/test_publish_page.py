@@ -253,6 +253,7 @@ def test_a_viewer_is_told_that_they_may_not_publish(browser, server):
     page.get_by_label("Password").fill("long enough 1")
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/watch")
+    page.wait_for_selector("#camera option", state="attached")
     assert page.locator("#camera option").all_text_contents() == ["door"]
     page.goto("/publish")
     is_state(page, "error")

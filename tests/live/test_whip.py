@@ -383,10 +383,10 @@ def test_losses_and_spoiled_packets(server):
         answer = re.sub(rf"127\.0\.0\.1 {port} ", f"127.0.0.1 {through} ", answer)
         await publisher.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await viewer.start()
-        await until(lambda: publisher.track.number > 240, 30)
+        await until(lambda: publisher.track.number > 150, 30)
         status = next(one for one in await asyncio.to_thread(connections, server) if one["way"] == "in")
         assert relay.lost > 5
-        assert status["received"] > 100, status
+        assert status["received"] > 60, status
         relay.loss = relay.spoiled = 0.0
         clean_from = publisher.track.number
         await until(lambda: viewer.seen and viewer.seen[-1] > clean_from + 60, 20)
