@@ -66,6 +66,19 @@ def watch(
     Watch(read, cameras, str(choose_device(device))).run()
 
 
+@app.command(short_help="Two made-up cameras, to look around.", epilog="Example:  aadc-live demo --port 9000")
+def demo(
+    run: Annotated[Path, typer.Option(help="Run folder of `make demo`.")] = Path("runs/demo"),
+    scenes: Annotated[Path, typer.Option(help="Its scenes.")] = Path("demo"),
+    data: Annotated[Path, typer.Option(help="Folder for cameras.toml, events, clips.")] = Path("live-demo"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the dashboard.")] = 8765,
+) -> None:
+    """Watch drawn scenes, which an RTSP server shows over and over, until Ctrl-C."""
+    from aadc.live.demo import watch_demo
+
+    watch_demo(run, scenes, data, port)
+
+
 @app.command(short_help="How many cameras this machine holds.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
 def bench(
     run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
