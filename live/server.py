@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Mount
 from aadc.live.access import Access
 from aadc.live.accounts import account_routes
 from aadc.live.event_api import event_routes
+from aadc.live.front.house import House
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
 from aadc.live.served import CameraSource, EventSource
@@ -30,6 +31,9 @@ from aadc.live.whip import whip_routes
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason
 from aadc.manifests.shown import say
+
+if TYPE_CHECKING:
+    from streamlit import App
 
 PAGES = Path(__file__).parent / "pages"
 _PAGE_FILES = {
@@ -117,21 +121,17 @@ def create_app(
     access: Access,
     cameras: CameraSource,
     events: EventSource | None = None,
-    with_front: bool = False,
+    front: "Callable[[House], App] | None" = None,
     while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Starlette:
-    """The application. `with_front`: with the dashboard, under `/ui`, for who is logged in; `while_serving`: runs beside."""
+    """The application. `front`: makes the dashboard, under `/ui`, for who is logged in; `while_serving`: runs beside."""
     guard = Guard(access, settings.secure, settings.origins, lambda camera: camera in cameras.names())
     media = Media(settings.media(), lambda peer, why: connections.ended(peer, why))
     connections = Connections(media, guard, frozenset(settings.far_origins))
-    front = None
-    if with_front and events is not None:
-        from aadc.live.front.house import House, dashboard
-
-        front = dashboard(House(cameras, events, access, guard.cookie))
+    shown = front(House(cameras, events, access, guard.cookie)) if front is not None and events is not None else None
 
     async def home(request: Request) -> Response:
-        return RedirectResponse("/ui/" if front is not None else "/watch", 303)
+        return RedirectResponse("/ui/" if shown is not None else "/watch", 303)
 
     async def page(request: Request) -> Response:
         name = request.path_params["name"]
@@ -157,14 +157,14 @@ def create_app(
         *whep_routes(connections, media, guard),
         *event_routes(guard, events),
     ]
-    if front is not None:
-        routes.append(Mount("/ui", Front(front, guard)))
+    if shown is not None:
+        routes.append(Mount("/ui", Front(shown, guard)))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as inside:
-            if front is not None:  # what is mounted is not told of the beginning by itself
-                await inside.enter_async_context(front.lifespan()(app))
+            if shown is not None:  # what is mounted is not told of the beginning by itself
+                await inside.enter_async_context(shown.lifespan()(app))
             inside.push_async_callback(media.stop)
             await media.start()
             beside = [_watch_rights(connections, access, settings.log_days)]
@@ -212,7 +212,7 @@ def serve(
     settings: ServerSettings,
     cameras: CameraSource,
     events: EventSource | None = None,
-    with_front: bool = False,
+    front: "Callable[[House], App] | None" = None,
     while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
@@ -251,7 +251,7 @@ def serve(
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         config = uvicorn.Config(
-            create_app(settings, access, cameras, events, with_front, while_serving),
+            create_app(settings, access, cameras, events, front, while_serving),
             proxy_headers=settings.behind_proxy,
             forwarded_allow_ips="127.0.0.1,::1",
             server_header=False,

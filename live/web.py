@@ -10,6 +10,7 @@ from typing import Any
 
 from aadc.live.camera_state import CameraStatus, status_of
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.front.house import dashboard
 from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
@@ -99,4 +100,4 @@ def main() -> None:
     Store(job.data / STORE).close()  # there is one, whoever starts first
     events = KeptEvents(job.data)
     cameras = SlotCameras(job.cameras, views, job.data, events, frames)
-    serve(settings_of(job), cameras, events, with_front=True, while_serving=beat)
+    serve(settings_of(job), cameras, events, front=dashboard, while_serving=beat)

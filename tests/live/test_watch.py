@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -67,8 +68,8 @@ class Watching:
 def watching():
     made = []
 
-    def make(*arguments):
-        made.append(Watching(*arguments))
+    def make(folder, text, *arguments, web=""):
+        made.append(Watching(folder, text + (web or "\n[web]\nenabled = false\n"), *arguments))
         return made[-1]
 
     yield make
@@ -180,3 +181,46 @@ def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):
     assert live.process.wait(60) == 1  # a traceback of the driver here; `run_command` makes it one sentence and exit status 2
     told = live.log.read_text()
     assert told.count("a window of 3 snippets") == 1 and "scoring could not start" in told
+
+
+def test_the_server_is_beside_and_shows_what_is_scored(tmp_path, rtsp_server, watching, trained):
+    import httpx
+
+    clock_video(rtsp_server.folder / "a.mp4", seconds=4)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = f"""
+    run = "{trained[1].path}"
+    snippet_s = 0.4
+    [[camera]]
+    name = "door"
+    source = "{rtsp_server.url("a.mp4")}"
+    """
+    live = watching(tmp_path, text, web=f"\n[web]\nport = {port}\n")
+    wait_until(lambda: "password " in live.log.read_text() and live.scored("door") > 3, 90)
+    password = live.log.read_text().partition("password ")[2].split()[0]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+
+        def answers(path):
+            try:
+                return client.get(path)
+            except httpx.HTTPError:
+                return None
+
+        wait_until(lambda: (answer := answers("/health")) is not None and answer.status_code == 200, 60)
+        assert client.post("/login", data={"name": "admin", "password": password}).status_code == 303
+        (camera,) = client.get("/api/cameras").json()
+        assert camera["name"] == "door" and camera["state"] == "online" and "rtsp" not in str(camera)
+        recent = client.get("/api/cameras/door/recent").json()
+        times = [ms for ms, _, _ in recent["scores"]]
+        assert len(times) > 3 and times == sorted(times) and 0 <= recent["at_ms"] - times[-1] < 60_000
+        assert all(0 <= score <= 1 for _, score, _ in recent["scores"]) and recent["open_at"] == 0.5
+        assert any(final for *_, final in recent["scores"]) and len(recent["shape"]) == 2
+        assert client.get("/api/cameras/door/snapshot.jpg").content[:2] == b"\xff\xd8"
+        os.kill(live.status["web"]["pid"], signal.SIGKILL)
+        wait_until(lambda: live.status["web"]["restarts"] == 1, 15)
+        wait_until(lambda: (answer := answers("/api/cameras")) is not None and answer.status_code == 200, 60)
+    began = time.monotonic()
+    live.process.send_signal(signal.SIGTERM)
+    assert live.process.wait(10) == 0 and time.monotonic() - began < 5
