@@ -7,7 +7,7 @@ DEMO = demo$(if $(filter-out 1,$(SEED)),-$(SEED))
 # Without an NVIDIA GPU, torch without CUDA: gigabytes less, and nothing else. `make TORCH_INDEX=` takes the usual one.
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo demo-words test test-decode lint bench check-weights clean
+.PHONY: demo demo-words live-demo test test-decode lint bench check-weights clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -49,6 +49,11 @@ demo-words: demo $(VENV)/.words
 	$(BIN)/aadc-describe --run runs/$(DEMO)
 	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
 
+# Two of the scenes as cameras: RTSP in, events with clips and words out, the dashboard on this machine alone. Ctrl-C ends it.
+live-demo: $(VENV)/.installed
+	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo
+	$(BIN)/aadc-live demo --run runs/$(DEMO) --scenes $(DEMO)
+
 test: $(VENV)/.words
 	$(BIN)/python -m pytest
 
@@ -72,4 +77,4 @@ check-weights: $(VENV)/.installed
 	$(BIN)/python -m aadc.extract.check_weights
 
 clean:
-	rm -rf demo demo-* runs/demo runs/demo-*
+	rm -rf demo demo-* live-demo runs/demo runs/demo-*

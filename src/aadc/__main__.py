@@ -12,7 +12,7 @@ from aadc.manifests.command import command_app, run_command
 # In the order of the work; a command that is not named here comes after these.
 ORDER = [
     "manifest", "extract", "import", "export", "train-head", "eval", "metrics", "score", "find", "describe", "ask",
-    "train-describer", "table",
+    "train-describer", "table", "live",
 ]  # fmt: skip
 
 

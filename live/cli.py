@@ -1,0 +1,266 @@
+"""`aadc-live`: cameras -> events, and what people do with them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from aadc.manifests.command import command_app, run_command
+from aadc.manifests.shown import say
+
+if TYPE_CHECKING:
+    from aadc.live.kept_events import KeptEvents
+
+EXAMPLES = """Examples:  aadc-live cameras.toml --run runs/mine     aadc-live events
+
+Exit status: 0 all done, 2 nothing could start, 130 interrupted."""
+_OWN = ("--help", "--install-completion", "--show-completion")
+
+
+class Live(TyperGroup):
+    """`aadc-live cameras.toml` is `aadc-live watch cameras.toml`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """A first word that is no command of these is a file."""
+        if args and args[0] not in self.commands and args[0] not in _OWN:
+            args = ["watch", *args]
+        return super().parse_args(ctx, args)
+
+
+app = command_app(cls=Live, no_args_is_help=True, epilog=EXAMPLES)
+
+Data = Annotated[Path, typer.Option(envvar="AADC_LIVE", help="Data folder, as `data` in the file of cameras.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Of the event; its last few signs are enough.")]
+Who = Annotated[str, typer.Option(help="Who decides; it is kept with the decision.")]
+Camera = Annotated[list[str] | None, typer.Option(help="Only of this camera (may be repeated).")]
+
+
+@app.callback()
+def live() -> None:
+    """Watch cameras and keep what is abnormal as events, with clips and words.
+
+    `aadc-live cameras.toml` starts it; the commands below look at events.
+    """
+
+
+@app.command(short_help="Watch cameras.", epilog="Example:  aadc-live cameras.toml --run runs/mine")
+def watch(
+    cameras: Annotated[Path, typer.Argument(metavar="CAMERAS.toml", help="Which cameras, and what is asked of each.")],
+    run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+) -> None:
+    """Score what cameras show and keep events, until Ctrl-C or SIGTERM."""
+    from dataclasses import replace
+
+    from aadc.live.config import read_config
+
+    read = read_config(cameras)
+    for caution in read.cautions:
+        say(f"note: {caution}", err=True)
+    if run is not None:
+        read = replace(read, config=read.config.model_copy(update={"run": run}))
+    from aadc.extract.devices import choose_device  # heavy, and not needed to say what is wrong with the file
+    from aadc.live.watch import Watch
+
+    Watch(read, cameras, str(choose_device(device))).run()
+
+
+@app.command(short_help="Two made-up cameras, to look around.", epilog="Example:  aadc-live demo --port 9000")
+def demo(
+    run: Annotated[Path, typer.Option(help="Run folder of `make demo`.")] = Path("runs/demo"),
+    scenes: Annotated[Path, typer.Option(help="Its scenes.")] = Path("demo"),
+    data: Annotated[Path, typer.Option(help="Folder for cameras.toml, events, clips.")] = Path("live-demo"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the dashboard.")] = 8765,
+) -> None:
+    """Watch drawn scenes, which an RTSP server shows over and over, until Ctrl-C."""
+    from aadc.live.demo import watch_demo
+
+    watch_demo(run, scenes, data, port)
+
+
+@app.command(short_help="How many cameras this machine holds.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
+def bench(
+    run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
+    cameras: Annotated[int, typer.Option(min=1, max=100, help="Made-up cameras at 30 fps, 640 x 360.")] = 4,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="How long.")] = 30.0,
+    gate: Annotated[float, typer.Option(min=0, max=255, help="As of aadc-extract; 0 computes every frame.")] = 0.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
+) -> None:
+    """Measure on this machine: real-time factor, drops, and how late scores are."""
+    from aadc.extract.devices import choose_device
+    from aadc.extract.run_choice import choose_run
+    from aadc.live.bench import as_lines
+    from aadc.live.bench import bench as measure
+
+    for line in as_lines(measure(choose_run(run), str(choose_device(device)), cameras, seconds, gate=gate)):
+        say(line)
+
+
+@app.command(short_help="The newest events.", epilog="Example:  aadc-live events --camera yard --top 50")
+def events(
+    camera: Camera = None,
+    top: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    decision: Annotated[str | None, typer.Option(help="confirmed, dismissed, renamed, or open for none of these.")] = None,
+    data: Data = Path("live"),
+) -> None:
+    """List events, newest first, with what was decided."""
+    _list(data, camera, top, None, decision)
+
+
+@app.command(short_help="Events with these words.", epilog='Example:  aadc-live find "person fall"')
+def find(
+    words: Annotated[str, typer.Argument(help="All of them must be in description, class or camera.")],
+    camera: Camera = None,
+    top: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    data: Data = Path("live"),
+) -> None:
+    """Look for events by the words of their descriptions."""
+    _list(data, camera, top, words, None)
+
+
+@app.command(short_help="All about one event.", epilog="Example:  aadc-live show 3f2a9c")
+def show(event: Id, data: Data = Path("live")) -> None:
+    """Print what is known of one event, and where its clip is."""
+    from aadc.live.listing import details
+
+    kept = _open(data)
+    found = _one(kept, event)
+    for line in details(found, kept.file(found["id"], "clip")):
+        say(line)
+
+
+@app.command(short_help="It was one.", epilog="Example:  aadc-live confirm 3f2a9c")
+def confirm(event: Id, who: Who = "operator", data: Data = Path("live")) -> None:
+    """Say that an event was one. Confirmed events are what the head learns from."""
+    _decide(data, event, "confirmed", None, who)
+
+
+@app.command(short_help="It was none.", epilog="Example:  aadc-live dismiss 3f2a9c")
+def dismiss(event: Id, who: Who = "operator", data: Data = Path("live")) -> None:
+    """Say that an event was a false alarm. The head learns from those, too."""
+    _decide(data, event, "dismissed", None, who)
+
+
+@app.command(short_help="It was of another class.", epilog="Example:  aadc-live rename 3f2a9c fall")
+def rename(
+    event: Id,
+    category: Annotated[str, typer.Argument(help="The right class, as the class card names it.")],
+    who: Who = "operator",
+    data: Data = Path("live"),
+) -> None:
+    """Give an event its right class; `confirm` it as well if it is to be learned from."""
+    _decide(data, event, "renamed", category, who)
+
+
+@app.command(short_help="What was decided, to train on.", epilog="Example:  aadc-live export learned --add gym.csv")
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder to write into.")],
+    run: Annotated[Path | None, typer.Option(help="Run whose classes count [default: the latest under runs/].")] = None,
+    add: Annotated[Path | None, typer.Option(help="Manifest whose videos are to be in it, too.")] = None,
+    normal: Annotated[str | None, typer.Option(help="Class of dismissed events [default: the card's first normal].")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Frames a second, as in training [default: what the head knows].")
+    ] = None,
+    test_share: Annotated[float, typer.Option(min=0, max=1, help="Share of a camera's days kept for testing.")] = 0.3,
+    data: Data = Path("live"),
+) -> None:
+    """Write a manifest of confirmed and dismissed events with their clips, and Label Studio's tasks."""
+    import shlex
+
+    from aadc.extract.run_choice import choose_run
+    from aadc.live import export as exporting
+    from aadc.live.reader import Reader
+    from aadc.live.store import STORE, Store
+    from aadc.manifests.errors import UserError
+    from aadc.manifests.manifest import read_manifest
+
+    reader = Reader(data / STORE)
+    folder = choose_run(run)
+    card = folder.manifest().card
+    rate = fps or exporting.frame_rate(folder)
+    if rate is None:
+        raise UserError("the head does not know how fast the videos were that it was trained on: say it with --fps")
+    chosen = normal or next(entry.name for entry in card.classes if entry.kind == "normal")
+    before = read_manifest(add) if add else None
+    done = exporting.export(data, reader.events(most=10**9), card, out, chosen, rate, test_share, before)
+    for event, why in done.left_out:
+        say(f"left out: {event}: {why}")
+    store = Store(data / STORE)
+    store.log("command line", f"exported {done.confirmed + done.dismissed} events").result(30)
+    store.close()
+    more = f", {done.before} videos of {add}" if add else ""
+    say(f"{done.confirmed} confirmed and {done.dismissed} dismissed events{more}: {done.manifest}")
+    say(f"for Label Studio: {done.tasks}")
+    say(f"next: aadc-extract {shlex.quote(str(done.manifest))}, then aadc-train-head")
+
+
+@app.command(short_help="Remove events of a time.", epilog="Example:  aadc-live forget --from 2026-03-01 --to 2026-03-02")
+def forget(
+    start: Annotated[str, typer.Option("--from", help="Local time, as 2026-03-01 or 2026-03-01T14:00.")],
+    end: Annotated[str, typer.Option("--to", help="Up to this one, not with it.")],
+    camera: Annotated[str | None, typer.Option(help="Only of this camera.")] = None,
+    who: Who = "operator",
+    data: Data = Path("live"),
+) -> None:
+    """Remove events of a time for good: clips, words, decisions. That it was done is logged."""
+    from aadc.live.clips import remove_clip
+    from aadc.live.listing import utc_ns
+    from aadc.live.reader import Reader
+    from aadc.live.store import STORE, Store
+    from aadc.manifests.errors import UserError
+
+    first, last = utc_ns(start, "--from"), utc_ns(end, "--to")
+    if last <= first:
+        raise UserError("--to is not after --from: there is nothing between them")
+    Reader(data / STORE).close()
+    store = Store(data / STORE)
+    gone = store.forget(first, last, who, camera).result(60)
+    for clip in gone:
+        if clip:
+            remove_clip(data, Path(clip))
+    store.close()
+    say(f"{len(gone)} events forgotten")
+
+
+def _open(data: Path) -> "KeptEvents":
+    from aadc.live.kept_events import KeptEvents
+
+    return KeptEvents(data)
+
+
+def _one(kept: "KeptEvents", event: str) -> dict[str, Any]:
+    from aadc.manifests.errors import UserError
+
+    found = kept.one(event)
+    if found is None:
+        raise UserError(f"there is no event {event}, or more than one that ends so; aadc-live events lists them")
+    return found
+
+
+def _list(data: Path, cameras: list[str] | None, top: int, words: str | None, decision: str | None) -> None:
+    from aadc.live.listing import table
+    from aadc.manifests.errors import UserError
+
+    if decision not in (None, "confirmed", "dismissed", "renamed", "open"):
+        raise UserError(f"--decision {decision}: confirmed, dismissed, renamed or open")
+    found = _open(data).newest(frozenset(cameras) if cameras else None, None, top, words, None, decision)
+    if not found:
+        say("no events" + (" with these words" if words else ""))
+    for line in table(found):
+        say(line)
+
+
+def _decide(data: Path, event: str, decision: str, category: str | None, who: str) -> None:
+    kept = _open(data)
+    found = kept.decide(_one(kept, event)["id"], decision, category, who)
+    say(f"{found['id']}: {found['category']} ({found['camera']}), {found['decision']}")
+
+
+def main() -> None:
+    """Console script."""
+    run_command(app, "aadc-live")
+
+
+if __name__ == "__main__":
+    main()

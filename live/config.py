@@ -1,0 +1,301 @@
+"""`cameras.toml`: which cameras there are, what is asked of each, and where everything goes. Every mistake is told at once.
+
+Passwords of cameras are in this file or, as `${NAME}`, in the environment; nothing here shows them (see `credentials`).
+"""
+
+import os
+import re
+import stat
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+
+from aadc.live.credentials import fill_in, hide_credentials, secrets_of
+from aadc.live.rules import EventRules
+from aadc.manifests.errors import UserError
+from aadc.manifests.records import MOST_BYTES, Record, problems_of
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+WEBRTC = "webrtc"  # a peer sends the pictures (WHIP)
+MOST_CAMERAS, MOST_POLYGONS, MOST_CORNERS = 1000, 100, 1000
+
+Kind = Literal["url", "device", "file", "webrtc"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=MOST_CORNERS)]
+
+
+class Asked(Record, extra="forbid"):
+    """A part of a file that a person writes: a name that is not known was a slip, and may be a blackout that is not painted."""
+
+
+class CameraRules(EventRules, extra="forbid"):
+    """`EventRules` as they are written in the file."""
+
+
+class Zone(Asked):
+    """A named part of the picture; corners (x, y) as shares of width and height, from the top left."""
+
+    name: str = Field(min_length=1, max_length=100)
+    polygon: Polygon
+
+
+class Camera(Asked):
+    """One camera. `source`: an address (rtsp, rtsps, http, https), a device (/dev/video0), a file, or `webrtc`."""
+
+    name: str = Field(min_length=1, max_length=100)
+    source: SecretStr
+    clip_url: SecretStr | None = Field(None, description="address of a finer stream, for clips alone")
+    enabled: bool = True
+    loop: bool = Field(False, description="of a file: begin again at its end")
+    pace: float = Field(1.0, gt=0, le=1000, description="of a file: how much faster than it was taken")
+    rules: CameraRules | None = Field(None, description="instead of those for all cameras")
+    zones: list[Zone] = Field([], max_length=MOST_POLYGONS)
+    blackouts: list[Polygon] = Field([], max_length=MOST_POLYGONS, description="parts that nobody and nothing ever sees")
+
+    @field_validator("name")
+    @classmethod
+    def _fit_for_a_name(cls, name: str) -> str:
+        if not name.isprintable() or name != name.strip() or set(name) & set('/\\#+$"'):
+            raise ValueError('has a character that names cannot have (/ \\ # + $ ", unprintable ones, spaces around it)')
+        return name
+
+    @field_validator("source")
+    @classmethod
+    def _some_source(cls, source: SecretStr) -> SecretStr:
+        _check_source(source.get_secret_value())
+        return source
+
+    @field_validator("clip_url")
+    @classmethod
+    def _some_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _scheme(url.get_secret_value()) not in SCHEMES:
+            raise ValueError(f"not an address ({', '.join(SCHEMES)})")
+        return url
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of source this is."""
+        return kind_of(self.source.get_secret_value())
+
+    @property
+    def shown_source(self) -> str:
+        """The source without its password."""
+        return hide_credentials(self.source.get_secret_value(), self.secrets)
+
+    @property
+    def secrets(self) -> list[str]:
+        """Words that must not be seen anywhere."""
+        urls = [self.source] if self.clip_url is None else [self.source, self.clip_url]
+        return [word for url in urls for word in secrets_of(url.get_secret_value())]
+
+
+class Retention(Asked):
+    """How long clips and events stay; what comes first counts. None: without an end."""
+
+    days: float | None = Field(30.0, gt=0, le=36500)
+    gigabytes: float | None = Field(10.0, gt=0, le=1e6)
+    free_gigabytes: float = Field(1.0, ge=0, le=1e6, description="so much of the disk is left to others")
+
+
+class Notices(Asked):
+    """Whom events are told; nobody unless one asks for it."""
+
+    webhook: SecretStr | None = None
+    mqtt: SecretStr | None = Field(None, description="broker, as mqtt://USER:PASSWORD@HOST:1883 (mqtts for TLS)")
+    mqtt_topic: str = Field("aadc", pattern=r"^[^#+\s]+$", description="what all topics begin with")
+
+    @field_validator("webhook")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _scheme(url.get_secret_value()) not in ("http", "https"):
+            raise ValueError("not an http or https address")
+        return url
+
+    @field_validator("mqtt")
+    @classmethod
+    def _broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _scheme(url.get_secret_value()) not in ("mqtt", "mqtts"):
+            raise ValueError("not an address of a broker (mqtt, mqtts)")
+        return url
+
+
+class Web(Asked):
+    """The server with the dashboard. On this machine alone, unless another `host` is given."""
+
+    enabled: bool = True
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="address it listens on")
+    port: int = Field(8765, ge=1, le=65535)
+    certificate: Path | None = Field(None, description="PEM file; one is made where none is given and TLS is needed")
+    key: Path | None = Field(None, description="PEM file that goes with it")
+    behind_proxy: bool = Field(False, description="a reverse proxy on this machine does TLS")
+    names: list[str] = Field([], max_length=100, description="host names that people use for it")
+    far_origins: list[str] = Field([], max_length=100, description="other sites whose pages may publish and watch with a token")
+    media_addresses: list[str] | None = Field(
+        None, max_length=16, description="addresses for WebRTC; those of `host` if not set"
+    )
+    public_address: str | None = Field(None, description="what this machine is called from outside, behind NAT")
+    take_over: bool = Field(False, description="a second publisher of a camera replaces the first")
+
+
+class LiveConfig(Asked):
+    """All of `cameras.toml`. `cameras` are its `[[camera]]` parts."""
+
+    data: Path = Field(Path("live"), description="folder for events, clips and all else that is kept")
+    run: Path | None = Field(None, description="run folder whose models and head score")
+    window: int | None = Field(
+        None, ge=1, le=1_000_000, description="snippets a score is made from; those of the training if not set"
+    )
+    ahead: int = Field(4, ge=0, le=1000, description="how many of them come after the one that is scored")
+    snippet_s: float | None = Field(None, gt=0, le=60, description="seconds a snippet lasts; as in the training if not set")
+    gate: float | None = Field(None, ge=0, le=255, description="levels of change below which a frame is carried over")
+    view_fps: float = Field(15.0, gt=0, le=60, description="frames a second for clips and those who look, at most")
+    view_px: int = Field(960, ge=64, le=4096, description="their longer side")
+    rules: CameraRules = CameraRules()
+    retention: Retention = Retention()
+    notices: Notices = Notices()
+    web: Web = Web()
+    cameras: list[Camera] = Field(alias="camera", min_length=1, max_length=MOST_CAMERAS)
+
+    def rules_of(self, camera: Camera) -> EventRules:
+        """The camera's own rules, else those for all."""
+        return camera.rules or self.rules
+
+    @property
+    def secrets(self) -> list[str]:
+        """Words that must not be seen anywhere."""
+        urls = [url.get_secret_value() for url in (self.notices.webhook, self.notices.mqtt) if url is not None]
+        return [word for camera in self.cameras for word in camera.secrets] + [word for url in urls for word in secrets_of(url)]
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """What a file says, every word that must not be shown (those from the environment too), and what its owner should know."""
+
+    config: LiveConfig
+    secrets: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+
+def read_config(path: Path, environment: Mapping[str, str] | None = None) -> ReadConfig:
+    """Read `cameras.toml`; relative paths in it count from its own folder.
+
+    Raises:
+        UserError: it is not there, or is wrong; says all that is wrong with it, and shows no password.
+    """
+    way_out = "mend it and start again"
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(MOST_BYTES).decode("utf-8-sig")
+        values: Any = tomllib.loads(text)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; write one with a [[camera]] in it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({hide_credentials(error)}); {way_out}") from None
+    secrets: list[str] = []
+    unset: list[str] = []
+    values = _filled(values, environment, secrets, unset)
+    problems = [f"{name} is not set in the environment" for name in dict.fromkeys(unset)]
+    problems += _twice(values)
+    try:
+        config = LiveConfig.model_validate(values)
+    except ValidationError as error:
+        secrets += _addresses_in(values)
+        problems.insert(0, problems_of(error, most=50).replace("Extra inputs are not permitted", "there is no such setting"))
+    if problems:
+        raise UserError(hide_credentials(f"{path}: {'; '.join(problems)}; {way_out}", secrets)) from None
+    config = _from_folder(config, path.parent)
+    secrets += config.secrets
+    cautions = []
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and any(word in text for word in config.secrets):
+        cautions.append(
+            f"{path}: holds passwords, and others on this machine can read it; chmod 600 it, or write ${{NAME}} there"
+        )
+    return ReadConfig(config, tuple(dict.fromkeys(secrets)), tuple(cautions))
+
+
+def kind_of(source: str) -> Kind:
+    """Which sort of source a text names."""
+    if source == WEBRTC:
+        return "webrtc"
+    if _scheme(source):
+        return "url"
+    return "device" if source.startswith("/dev/") else "file"
+
+
+def _check_source(source: str) -> None:
+    scheme = _scheme(source)
+    if not source.strip() or "\0" in source:
+        raise ValueError("is empty")
+    if scheme and scheme not in SCHEMES:
+        raise ValueError(
+            f"an address that begins with {scheme}: is not read; there are {', '.join(SCHEMES)}, devices, files, {WEBRTC}"
+        )
+    if scheme:
+        try:
+            parts = urlsplit(source)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("not an address; special characters of a password are written in percent (%40 for @)") from None
+        if not host:
+            raise ValueError("an address without a host")
+
+
+def _scheme(source: str) -> str:
+    """What an address begins with, in small letters; nothing for a path."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", source)
+    return found[1].lower() if found else ""
+
+
+def _filled(values: Any, environment: Mapping[str, str] | None, secrets: list[str], unset: list[str]) -> Any:
+    """All texts among the values with the environment's put in."""
+    if isinstance(values, str):
+        text, put_in, missing = fill_in(values, environment)
+        secrets += put_in
+        unset += missing
+        return text
+    if isinstance(values, dict):
+        return {key: _filled(value, environment, secrets, unset) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_filled(value, environment, secrets, unset) for value in values]
+    return values
+
+
+def _twice(values: Any) -> list[str]:
+    cameras = values.get("camera", []) if isinstance(values, dict) else []
+    names = [one.get("name") for one in cameras if isinstance(one, dict)] if isinstance(cameras, list) else []
+    counted = Counter(name for name in names if isinstance(name, str))
+    return [f"two cameras are called {name}" for name, times in counted.items() if times > 1]
+
+
+def _addresses_in(values: Any) -> list[str]:
+    """Secrets of every text of a file that is no good: a mistake may show any of them."""
+    if isinstance(values, str):
+        return secrets_of(values)
+    inside = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    return [word for value in inside for word in _addresses_in(value)]
+
+
+def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
+    """The same with paths that count from the file's own folder."""
+
+    def placed(camera: Camera) -> Camera:
+        if camera.kind != "file":
+            return camera
+        return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})
+
+    pem = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.web, name)) is not None}
+    changed = {
+        "data": folder / config.data,
+        "web": config.web.model_copy(update=pem),
+        "cameras": [placed(camera) for camera in config.cameras],
+    }
+    return config.model_copy(update=changed | ({} if config.run is None else {"run": folder / config.run}))

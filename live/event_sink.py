@@ -1,0 +1,116 @@
+"""Where scores end up: events of each camera, and what is wrong with it, in the store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+
+from aadc.live.camera_state import CameraStatus
+from aadc.live.clips import Box
+from aadc.live.config import LiveConfig, Notices
+from aadc.live.event import Ending, EventMessage, Kind
+from aadc.live.events import EventMachine
+from aadc.live.frame_slot import FrameSlot
+from aadc.live.keeping import Keeping
+from aadc.live.mqtt import Mqtt
+from aadc.live.notify import Channel, Webhook
+from aadc.live.picture_feed import PictureFeed
+from aadc.live.retention import Limits
+from aadc.live.scored import ScoredSnippet
+from aadc.manifests.card import Card
+from aadc.manifests.files import reason
+from aadc.manifests.shown import say
+
+_TOLD = {Kind.new: "begins", Kind.end: "ended"}
+
+
+class EventSink:
+    """Makes events of scored snippets and keeps them. What a killed process left open is ended first.
+
+    Raises:
+        UserError: the store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        card: Card,
+        cameras: list[str],
+        views: Mapping[str, FrameSlot] | None = None,
+        sure: Callable[[np.ndarray], float] | None = None,
+    ):
+        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`."""
+        self._sure = sure
+        keep = config.retention
+        limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
+        channels = _channels(config.notices, cameras)
+        self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True))
+        self._feed = PictureFeed(views or {}, self._keeping)
+        self.store = self._keeping.store
+        self.problem = ""
+        kinds = [card.kind(name) for name in card.names]
+        asked = {camera.name: config.rules_of(camera) for camera in config.cameras}
+        self._machines = {name: EventMachine(asked[name], card.names, kinds) for name in cameras}
+        self._heard: dict[str, CameraStatus] = {}
+
+    def take(self, scored: ScoredSnippet) -> None:
+        """One scored snippet of any camera."""
+        for message in self._machines[scored.camera].push(scored):
+            self._put(message)
+
+    def saw(self, camera: str, second: float, boxes: Sequence[Box]) -> None:
+        """What the detector saw in a frame: for clips, and for words about them."""
+        self._keeping.see_boxes(camera, second, boxes)
+
+    def heard(self, camera: str, status: CameraStatus) -> None:
+        """How a camera is now: what is new about it is kept. A picture that is frozen, covered or jumps is news about the
+        camera, and no event."""
+        before = self._heard.get(camera, CameraStatus())
+        if camera not in self._heard or (before.state, before.error) != (status.state, status.error):
+            self._keep(self.store.set_camera(camera, status.state, status.error))
+        if status.state in ("offline", "disabled"):  # else its event goes on for as long as it is away
+            for message in self._machines[camera].stop(Ending.gap):
+                self._put(message)
+        wrong = " and ".join(sorted(status.wrong))
+        if camera not in self._heard or before.wrong != status.wrong:
+            self._keep(self.store.set_health(f"picture of {camera}", not wrong, wrong))
+            if wrong:
+                self._keep(self.store.log(camera, f"the picture is {wrong}"))
+        if status.jumps > before.jumps:
+            self._keep(self.store.log(camera, "the picture changed as a whole (lights, infrared, a push)"))
+        self._heard[camera] = status
+
+    def close(self) -> None:
+        """End what is going on, and write it."""
+        for machine in self._machines.values():
+            for message in machine.stop():
+                self._put(message)
+        self._feed.close()
+        self._keeping.close()
+
+    def _put(self, message: EventMessage) -> None:
+        if self._sure is not None and message.after.curve:
+            scores = np.array([score for _, score in message.after.curve])
+            probability = min(max(float(self._sure(scores)), 0.0), 1.0)
+            message = message._replace(after=message.after.model_copy(update={"probability": probability}))
+        self._keep(self._keeping.take(message))
+        if message.kind in _TOLD:
+            event = message.after
+            say(f"{event.camera}: {event.category} {_TOLD[message.kind]} ({event.state}, peak {event.peak:.2f}, {event.id})")
+
+    def _keep(self, future: Future) -> None:
+        future.add_done_callback(self._done)
+
+    def _done(self, future: Future) -> None:
+        error = future.exception()
+        self.problem = "" if error is None else reason(error)
+
+
+def _channels(notices: Notices, cameras: list[str]) -> dict[str, Channel]:
+    """Those who are told of events, by name."""
+    channels: dict[str, Channel] = {}
+    if notices.webhook is not None:
+        channels["webhook"] = Webhook(notices.webhook.get_secret_value())
+    if notices.mqtt is not None:
+        channels["mqtt"] = Mqtt(notices.mqtt.get_secret_value(), notices.mqtt_topic, cameras)
+    return channels

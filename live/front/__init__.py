@@ -1,0 +1,1 @@
+"""The dashboard (paper IV-D): a Streamlit application within the web server."""

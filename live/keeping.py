@@ -1,0 +1,93 @@
+"""All that becomes of events once they are told: kept, recorded, described, made known, and in time removed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from aadc.live.clips import Box, Recorder, reconcile
+from aadc.live.data_folder import DataFolder
+from aadc.live.event import Event, EventMessage, Kind, State
+from aadc.live.notify import Channel, Notifier
+from aadc.live.retention import Cleaner, Limits
+from aadc.live.store import STORE, Store
+from aadc.live.words import EventWords, composed
+
+
+class Keeping:
+    """The data folder at work. Nothing here stops scoring, whatever the disk does; `problem` says what is wrong with it."""
+
+    def __init__(
+        self,
+        path: Path,
+        cameras: Sequence[str],
+        limits: Limits | None = None,
+        channels: Mapping[str, Channel] | None = None,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Open the folder. What a killed process left behind is ended, completed or removed.
+
+        Args:
+            channels: those who are told of events, by name (`notify.Webhook`, `mqtt.Mqtt`).
+            told: hears what is wrong with them.
+        Raises:
+            UserError: the folder cannot be used, or its disk may be missing.
+        """
+        limits, channels = limits or Limits(), channels or {}
+        self.folder = DataFolder(path)
+        self.store = Store(path / STORE, list(channels))
+        self.words: EventWords | None = None  # set where a language model is there
+        self._cleaner = Cleaner(self.folder, self.store, limits)  # first, for on a full disk nothing can be written before
+        self.interrupted: list[EventMessage] = self.store.end_interrupted().result()
+        self.mended = reconcile(path, self.store)
+        self._recorders = {camera: Recorder(path, self._recorded, may_write=self._cleaner.well) for camera in cameras}
+        self._notifiers = [Notifier(self.store, name, channel, told) for name, channel in channels.items()]
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be written at the moment; empty if it can."""
+        return self.store.problem
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames of each camera that its clip lacks, since the encoder was behind."""
+        return {camera: recorder.dropped for camera, recorder in self._recorders.items()}
+
+    def see(self, camera: str, jpeg: bytes, second: float) -> None:
+        """A frame of a camera for its clips (`clip_file.small_jpeg`, blackouts painted)."""
+        self._recorders[camera].add(jpeg, second)
+
+    def see_boxes(self, camera: str, second: float, boxes: Sequence[Box]) -> None:
+        """What the detector saw in a frame."""
+        self._recorders[camera].add_boxes(second, boxes)
+
+    def take(self, message: EventMessage) -> Future:
+        """What became of an event. The future is done once that is on the disk."""
+        event = message.after
+        recorder = self._recorders.get(event.camera)
+        if recorder is not None:
+            recorder.tell(message)
+        if message.kind is not Kind.end or event.state is State.retracted:
+            return self.store.put(message)
+        boxes = recorder.boxes(event.start_s, event.end_s) if recorder else []
+        before_s = recorder.before_s(event) if recorder else 0.0
+        kept = self.store.put(message, *composed(event, boxes, before_s))
+        if self.words is not None:
+            self.words.ask(event, boxes, before_s)
+        return kept
+
+    def close(self) -> None:
+        """Finish clips, words and writes."""
+        for recorder in self._recorders.values():
+            recorder.close()
+        if self.words is not None:
+            self.words.close()
+        self._cleaner.close()
+        for notifier in self._notifiers:
+            notifier.close()
+        self.store.close()
+
+    def _recorded(self, event: Event, path: Path | None, problem: str) -> None:
+        if path is not None:
+            self.store.set_clip(event.id, str(path))
+        if problem:
+            self.store.log("clips", f"event {event.id}: {problem}")

@@ -1,0 +1,102 @@
+"""Events as plain values, for whoever shows them: each a dict with `id` and `camera`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from aadc.live.reader import KeptEvent, Reader
+from aadc.live.store import STORE, Store
+from aadc.manifests.errors import UserError
+
+_WAIT_S = 10.0
+
+
+class KeptEvents:
+    """The events of a data folder, to look at and to decide over, from any thread and any process."""
+
+    def __init__(self, data: Path) -> None:
+        """`UserError` where there is no store of events."""
+        self._data, self._reader, self._store = data, Reader(data / STORE), Store(data / STORE)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._reader.close()
+        self._store.close()
+
+    def newest(
+        self,
+        cameras: frozenset[str] | None,
+        before: str | None,
+        limit: int,
+        words: str | None,
+        category: str | None,
+        decision: str | None,
+        start_ns: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
+        category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` (UTC) or
+        later."""
+        number = None
+        if before is not None:
+            if (last := self._reader.event(before)) is None:
+                return []
+            number = last.number
+        found = self._reader.events(
+            cameras,
+            words or "",
+            before=number,
+            start_ns=start_ns,
+            category=category,
+            decision=decision,
+            most=max(limit, 0),
+        )
+        return [self._plain(one) for one in found]
+
+    def one(self, event: str) -> dict[str, Any] | None:
+        """One event, with its curve; None where there is none."""
+        found = self._reader.event(event)
+        return None if found is None else self._plain(found, curve=True)
+
+    def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
+        """Keep a person's decision; gives the event as it is then.
+
+        Raises:
+            UserError: there is no such event, or its disk takes nothing.
+        """
+        try:
+            known = self._store.decide(event, decision, by, category).result(_WAIT_S)
+        except (OSError, TimeoutError) as error:
+            raise UserError(f"the decision could not be kept ({error or 'the disk takes nothing'}); try again") from None
+        found = self.one(event) if known else None
+        if found is None:
+            raise UserError(f"there is no event {event}")
+        return found
+
+    def changes(self, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """What became of events since change number `after`, oldest first: (number, event)."""
+        return [(one.changed, self._plain(one)) for one in self._reader.changed(after, limit)]
+
+    def file(self, event: str, kind: str) -> Path | None:
+        """The event's `clip` (MP4) or `thumbnail` (JPEG); None where there is none."""
+        found = self._reader.event(event)
+        if found is None or found.clip is None:
+            return None
+        path = (self._data / found.clip).with_suffix({"clip": ".mp4", "thumbnail": ".jpg"}[kind])
+        return path if os.path.isfile(path) else None
+
+    def health(self) -> list[dict[str, Any]]:
+        """How the parts of the system are; `utc_ns`: of the last success."""
+        return [part._asdict() for part in self._reader.health()]
+
+    def _plain(self, one: KeptEvent, curve: bool = False) -> dict[str, Any]:
+        return one.event.shape(curve) | {
+            "number": one.number,
+            "category": one.category,
+            "detected": one.event.category,
+            "description": one.description,
+            "how": one.how,
+            "clip": one.clip is not None,
+            "verdict": one.verdict,
+            "label": one.label,
+            "decision": one.verdict or ("renamed" if one.label else "open"),
+        }

@@ -1,0 +1,194 @@
+"""Events read from the store, beside whoever writes it."""
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from aadc.live.event import Event, State
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+
+
+class KeptEvent(NamedTuple):
+    """An event as the store has it.
+
+    `number` grows in the order in which events were kept, whatever the clock says; `changed` is the number of its last change,
+    of all changes to any event. `verdict`: what a person decided; `label`: the class a person gave it instead of its category;
+    `clip`: below the data folder.
+    """
+
+    number: int
+    event: Event
+    description: str
+    how: str
+    clip: str | None
+    verdict: str | None
+    label: str | None
+    changed: int
+
+    @property
+    def category(self) -> str:
+        return self.label or self.event.category
+
+
+class Decision(NamedTuple):
+    """What a person said of an event: `confirmed`, `dismissed`, `renamed`; when (UTC, nanoseconds) and who."""
+
+    number: int
+    event: str
+    what: str
+    label: str | None
+    who: str
+    utc_ns: int
+
+
+class CameraState(NamedTuple):
+    """A camera's state as the engine last told it."""
+
+    name: str
+    state: str
+    problem: str
+    utc_ns: int
+
+
+class Health(NamedTuple):
+    """How a part of the system is. `utc_ns`: its last success, 0 where there was none."""
+
+    name: str
+    ok: bool
+    told: str
+    utc_ns: int
+
+
+class LogLine(NamedTuple):
+    """Who did what, when (UTC, nanoseconds)."""
+
+    number: int
+    utc_ns: int
+    who: str
+    what: str
+
+
+_KEPT = "SELECT number, body, description, how, clip, verdict, label, changed FROM events"
+_DECIDED = "verdict, iif(label IS NULL, NULL, 'renamed'), iif(coalesce(label, verdict) IS NULL, 'open', NULL)"
+
+
+class Reader:
+    """The reading side, for another process or thread: it can change nothing and never stands in the writer's way."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a store.
+
+        Raises:
+            UserError: there is none, or it cannot be read.
+        """
+        if not os.path.isfile(path):
+            raise UserError(f"{path}: there is no store of events; aadc-live CAMERAS.toml makes one")
+        self._lock = threading.Lock()
+        try:
+            # mode=ro is not enough: it cannot open the file after a crash, when the log must be played back first.
+            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA query_only = ON")
+            self._db.execute("SELECT 1 FROM events LIMIT 1")
+        except sqlite3.Error as error:
+            raise UserError(f"{path}: cannot be read as a store of events ({reason(error)})") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def events(
+        self,
+        cameras: Collection[str] | None = None,
+        words: str = "",
+        after: int = 0,
+        before: int | None = None,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        category: str | None = None,
+        decision: str | None = None,
+        retracted: bool = False,
+        most: int = 100,
+    ) -> list[KeptEvent]:
+        """Events, newest first.
+
+        Args:
+            cameras: of these; None: of all.
+            words: all of them in description, class or camera, or the beginnings of words there; any text may stand there.
+            after, before: numbers to lie between, for what is new and for the next page.
+            start_ns, end_ns: began within [start_ns, end_ns).
+            category: as a person named it, else as it was detected.
+            decision: confirmed, dismissed, renamed, or `open`: nothing of these.
+            retracted: those that final scores did not bear out, too.
+        """
+        asked = {
+            "number > ?": after,
+            "number < ?": before,
+            "camera IN (SELECT value FROM json_each(?))": None if cameras is None else json.dumps(sorted(cameras)),
+            "start_ns >= ?": start_ns,
+            "start_ns < ?": end_ns,
+            "category = ?": category,
+            f"? IN ({_DECIDED})": decision,
+            "number IN (SELECT rowid FROM words WHERE words MATCH ?)": _match(words) if words.strip() else None,
+            "state != ?": None if retracted else State.retracted.value,
+        }
+        asked = {sql: value for sql, value in asked.items() if value is not None}
+        if "" in asked.values():  # words without a letter
+            return []
+        return self._kept(f"{_KEPT} WHERE {' AND '.join(asked)} ORDER BY number DESC LIMIT ?", *asked.values(), most)
+
+    def changed(self, after: int, most: int = 100) -> list[KeptEvent]:
+        """Events that changed since change `after`, by their last change."""
+        return self._kept(f"{_KEPT} WHERE changed > ? ORDER BY changed LIMIT ?", after, most)
+
+    def open_events(self) -> list[KeptEvent]:
+        """Those that are going on, or were when the program was killed."""
+        return self._kept(f"{_KEPT} WHERE ending IS NULL ORDER BY number")
+
+    def event(self, event: str) -> KeptEvent | None:
+        """The event with this id, or the only one whose id begins or ends so."""
+        if found := self._kept(f"{_KEPT} WHERE id = ?", event):
+            return found[0]
+        if len(event) < 4:
+            return None
+        sql = f"{_KEPT} WHERE substr(id, 1, ?1) = ?2 OR substr(id, -?1) = ?2 LIMIT 2"
+        found = self._kept(sql, len(event), event)
+        return found[0] if len(found) == 1 else None
+
+    def decisions(self, event: str | None = None) -> list[Decision]:
+        """What people said, in order."""
+        sql = "SELECT number, event, what, label, who, utc_ns FROM decisions WHERE ?1 IS NULL OR event = ?1 ORDER BY number"
+        return [Decision(*row) for row in self._rows(sql, event)]
+
+    def cameras(self) -> list[CameraState]:
+        """Every camera that was ever watched."""
+        return [CameraState(*row) for row in self._rows("SELECT name, state, problem, utc_ns FROM cameras ORDER BY name")]
+
+    def health(self) -> list[Health]:
+        """How the parts of the system are."""
+        rows = self._rows("SELECT name, ok, told, utc_ns FROM health ORDER BY name")
+        return [Health(name, bool(ok), told, utc_ns) for name, ok, told, utc_ns in rows]
+
+    def log(self, most: int = 100) -> list[LogLine]:
+        """Who did what, newest first."""
+        return [
+            LogLine(*row) for row in self._rows("SELECT number, utc_ns, who, what FROM log ORDER BY number DESC LIMIT ?", most)
+        ]
+
+    def _kept(self, sql: str, *values: object) -> list[KeptEvent]:
+        return [KeptEvent(number, Event.model_validate_json(body), *rest) for number, body, *rest in self._rows(sql, *values)]
+
+    def _rows(self, sql: str, *values: object) -> list[tuple]:
+        # Half a character, as a terminal or JSON may hand it over, is in no event.
+        plain = [one.encode(errors="replace").decode() if isinstance(one, str) else one for one in values]
+        with self._lock:
+            return self._db.execute(sql, plain).fetchall()
+
+
+def _match(words: str) -> str:
+    """Words of a person as FTS5 takes them: each a word to be found or begun with, nothing an operator."""
+    cleaned = "".join(char if char.isalnum() else " " for char in words)
+    return " ".join(f'"{word}"*' for word in cleaned.split()[:20])

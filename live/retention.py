@@ -1,0 +1,123 @@
+"""How long clips and events stay: by days, by gigabytes, and by what the disk has left."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from aadc.live.clips import CLIPS, remove_clip
+from aadc.live.data_folder import DataFolder
+from aadc.live.reader import Reader
+from aadc.live.store import Store
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+
+GB = 10**9
+HEALTH = "cleaner"
+_WAIT_S = 30.0  # for the store
+
+
+class Limits(NamedTuple):
+    """`days` that clips and events stay, `gigabytes` that clips may take (None: without end), and what must stay free."""
+
+    days: float | None = 30.0
+    gigabytes: float | None = 10.0
+    free_gigabytes: float = 1.0
+
+
+class Cleaned(NamedTuple):
+    """Clips and events removed, the bytes that clips take now, those that the disk has left, and what is still wrong."""
+
+    clips: int
+    events: int
+    bytes: int
+    free: int
+    problem: str
+
+
+def clean(folder: DataFolder, store: Store, limits: Limits, now_ns: int, free: Callable[[Path], int] | None = None) -> Cleaned:
+    """Remove what is too old; then the oldest clips, until the rest is within the limits. Their events stay, and clips of open
+    events are let be.
+
+    Args:
+        free: bytes that are free at a path, where the file system is not to be asked.
+    Raises:
+        UserError: the data folder is gone.
+        OSError: the disk cannot be read.
+    """
+    if not folder.there():
+        raise UserError(f"{folder.path}: the marker file is gone; is its disk still mounted?")
+    left = free or (lambda path: shutil.disk_usage(path).free)
+    reader = Reader(store.path)
+    try:
+        open_ones = {one.event.id for one in reader.open_events()}
+    finally:
+        reader.close()
+    clips = sorted(
+        (path for path in (folder.path / CLIPS).glob("*/*/*.mp4") if path.stem not in open_ones), key=lambda path: path.stem
+    )
+    sizes = {path: sum(one.stat().st_size for one in path.parent.glob(f"{path.stem}.*")) for path in clips}
+    total, removed, written = sum(sizes.values()), 0, list[Future]()
+
+    def remove_oldest() -> None:
+        nonlocal total, removed
+        path = clips.pop(0)
+        remove_clip(folder.path, path.relative_to(folder.path))
+        written.append(store.set_clip(path.stem, None))
+        total, removed = total - sizes[path], removed + 1
+
+    before_ns = None if limits.days is None else now_ns - round(limits.days * 86400e9)
+    if before_ns is not None:
+        before = f"{datetime.fromtimestamp(max(before_ns, 0) // 10**9, UTC):%Y%m%dT%H%M%SZ}"  # as ids begin
+        while clips and clips[0].stem < before:
+            remove_oldest()
+    while clips and limits.gigabytes is not None and total > limits.gigabytes * GB:
+        remove_oldest()
+    while clips and left(folder.path) < limits.free_gigabytes * GB:
+        remove_oldest()
+    # The store comes last: while the disk is full it cannot write.
+    events = store.forget_older(before_ns).result(_WAIT_S) if before_ns is not None else 0
+    wait(written, _WAIT_S)
+    space = left(folder.path)
+    short = space < limits.free_gigabytes * GB
+    problem = f"only {space / GB:.2f} GB are free, and no clip is left that could go" if short else ""
+    return Cleaned(removed, events, total, space, problem)
+
+
+class Cleaner:
+    """Cleans every so often, in a thread that nothing ends but `close`. Its last success is the health figure `cleaner`.
+
+    `well()` is what a `Recorder` asks before it begins a clip.
+    """
+
+    def __init__(self, folder: DataFolder, store: Store, limits: Limits, every_s: float = 60.0) -> None:
+        self._folder, self._store, self._limits, self._every_s = folder, store, limits, every_s
+        self._problem = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="cleaner", daemon=True)
+        self._thread.start()
+
+    def well(self) -> bool:
+        """Whether there is a disk, with room on it."""
+        return not self._problem and self._folder.there()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                done = clean(self._folder, self._store, self._limits, time.time_ns())
+                self._problem = done.problem
+                told = done.problem or f"clips take {done.bytes / GB:.2f} GB, {done.free / GB:.2f} GB are free"
+            except Exception as error:  # whatever it is, it tries again: a cleaner that died fills the disk
+                self._problem = told = reason(error)
+            self._store.set_health(HEALTH, not self._problem, told)
+            if self._stop.wait(self._every_s):
+                return

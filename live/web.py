@@ -1,0 +1,103 @@
+"""The web process, as the parent of all starts it: its job comes through standard input."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aadc.live.camera_state import CameraStatus, status_of
+from aadc.live.frame_slot import FrameSlot
+from aadc.live.front.house import dashboard
+from aadc.live.job import read_job
+from aadc.live.kept_events import KeptEvents
+from aadc.live.server import ServerSettings, serve
+from aadc.live.store import STORE, Store
+from aadc.live.web_job import WebJob
+from aadc.manifests.files import make_folder
+
+
+class SlotCameras:
+    """`CameraSource` over the slots: how each camera is now. What scoring says of it comes from `status.json`."""
+
+    def __init__(
+        self,
+        names: list[str],
+        views: Mapping[str, FrameSlot],
+        data: Path,
+        events: KeptEvents,
+        frames: Mapping[str, FrameSlot] | None = None,
+    ) -> None:
+        self._names = names
+        self._views = views
+        self._frames = frames or {}
+        self._status = data / "status.json"
+        self._events = events
+
+    def names(self) -> list[str]:
+        """All cameras, in the order of the configuration."""
+        return list(self._names)
+
+    def state(self, camera: str) -> dict[str, Any]:
+        """State and counters; `scoring` where it is scored."""
+        view = self._views.get(camera)
+        status = status_of(view) if view is not None else CameraStatus()
+        return {**status.model_dump(mode="json"), "scoring": self._scoring(camera)}
+
+    def recent(self, camera: str) -> dict[str, Any]:
+        """Scores of the last minute, thresholds, boxes: what scoring told into the slot it reads from."""
+        frames = self._frames.get(camera)
+        nothing: dict[str, Any] = {"scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
+        return nothing | (frames.told() if frames is not None else {}) | {"at_ms": time.time_ns() // 10**6}
+
+    def health(self) -> list[dict[str, Any]]:
+        """What the store knows of the parts of the system."""
+        return self._events.health()
+
+    def _scoring(self, camera: str) -> dict[str, Any]:
+        try:
+            told = json.loads(self._status.read_text())["score"]["cameras"][camera]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+
+def settings_of(job: WebJob) -> ServerSettings:
+    """A job's settings of the server."""
+    return ServerSettings(
+        data=job.data,
+        host=job.host,
+        port=job.port,
+        certificate=job.certificate,
+        key=job.key,
+        behind_proxy=job.behind_proxy,
+        names=tuple(job.names),
+        far_origins=tuple(job.far_origins),
+        media_addresses=None if job.media_addresses is None else tuple(job.media_addresses),
+        public_address=job.public_address,
+        take_over=job.take_over,
+        views=job.views,
+        jobs=job.jobs,
+    )
+
+
+def main() -> None:
+    """The process."""
+    job = read_job(WebJob)
+    logging.basicConfig(level=logging.WARNING, format="web: %(message)s")
+    views = {camera: FrameSlot(descriptor) for camera, descriptor in job.views.items()}
+    frames = {camera: FrameSlot(descriptor) for camera, descriptor in job.frames.items()}
+    status = FrameSlot(job.status) if job.status >= 0 else None
+
+    async def beat() -> None:
+        while status is not None:
+            status.beat()
+            await asyncio.sleep(0.5)
+
+    make_folder(job.data)
+    Store(job.data / STORE).close()  # there is one, whoever starts first
+    events = KeptEvents(job.data)
+    cameras = SlotCameras(job.cameras, views, job.data, events, frames)
+    serve(settings_of(job), cameras, events, front=dashboard, while_serving=beat)

@@ -1,0 +1,54 @@
+"""What the web process is asked to do; apart from it, for the parent loads no server."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aadc.live.capture import CaptureJob
+from aadc.live.config import LiveConfig
+from aadc.live.frame_slot import FrameSlot
+from aadc.manifests.records import Record
+
+
+class WebJob(Record):
+    """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
+    the slots with what is shown and what is scored; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`:
+    descriptor of a slot whose beat says that this process lives. The rest: see `ServerSettings`."""
+
+    data: Path
+    cameras: list[str]
+    views: dict[str, int] = {}
+    frames: dict[str, int] = {}
+    jobs: dict[str, dict[str, Any]] = {}
+    status: int = -1
+    host: str = "127.0.0.1"
+    port: int = 8765
+    certificate: Path | None = None
+    key: Path | None = None
+    behind_proxy: bool = False
+    names: list[str] = []
+    far_origins: list[str] = []
+    media_addresses: list[str] | None = None
+    public_address: str | None = None
+    take_over: bool = False
+
+
+def web_job(
+    config: LiveConfig, slots: Mapping[str, tuple[FrameSlot, FrameSlot]], peers: Mapping[str, CaptureJob], status: FrameSlot
+) -> WebJob:
+    """The job for a file of cameras.
+
+    Args:
+        slots: of the enabled cameras: frames to be scored, and what is shown.
+        peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
+        status: says that the process lives.
+    """
+    return WebJob(
+        data=config.data.resolve(),
+        cameras=[camera.name for camera in config.cameras],
+        views={camera: view.descriptor for camera, (_, view) in slots.items()},
+        frames={camera: frames.descriptor for camera, (frames, _) in slots.items()},
+        jobs={camera: job.model_dump() for camera, job in peers.items()},
+        status=status.descriptor,
+        **config.web.model_dump(exclude={"enabled"}),
+    )

@@ -1,0 +1,168 @@
+"""The dashboard in a real browser, over the store of events, as people use it; names and words in it are hostile."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+sync_api = pytest.importorskip("playwright.sync_api")
+from made_events import messages  # noqa: E402
+from web_server import Server  # noqa: E402
+
+from aadc.live.reader import Reader  # noqa: E402
+from aadc.live.store import STORE, Store  # noqa: E402
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+
+HOSTILE = "yard <img src=x onerror=alert(1)>"
+WORDS = "A fight at 00:02. </div><script>alert(2)</script> **bold** $x$ [a](javascript:alert(3))"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("live")
+    store = Store(folder / STORE)
+    for number, camera in enumerate(["door", HOSTILE, "door"]):
+        *_, end = [store.put(message, WORDS, "composed") for message in messages(number, camera)]
+        end.result(30)
+    store.set_health("disk <b>", False, "only 0.2 GB *left* <b>").result(30)
+    store.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(data):
+    started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE]})
+    yield started
+    assert started.stop() == 0
+    assert "Traceback" not in started.said()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """A page where nobody is logged in. Dialogs and requests to anybody else are faults."""
+    context = browser.new_context(base_url=server.url, viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    faults = []
+    page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: request.url.startswith((server.url, "blob:", "data:")) or faults.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert not faults
+
+
+def log_in(page, name: str, password: str) -> None:
+    page.goto("/login")
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", password)
+    page.click("button")
+    page.wait_for_url("**/ui/**")
+
+
+def verdicts(data) -> dict[str, str | None]:
+    reader = Reader(data / STORE)
+    try:
+        return {kept.event.id: kept.label or kept.verdict for kept in reader.events()}
+    finally:
+        reader.close()
+
+
+def waited(page, what) -> None:
+    """Until something is so, 10 s at most."""
+    for _ in range(100):
+        if what():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not become so")
+
+
+def test_nobody_sees_it_without_a_login(page):
+    page.goto("/ui/review")
+    assert page.url.endswith("/login")
+
+
+def test_events_are_decided_by_one_key_each_and_taken_back(page, server, data):
+    log_in(page, "admin", server.password)
+    page.goto("/ui/review")
+    cards = page.locator(".card")
+    cards.first.wait_for()
+    assert cards.count() == 3 and page.locator(".one h2").inner_text() == "RoadAccidents"
+    assert WORDS in page.locator(".one").inner_text(), "words are shown as they are"
+    assert page.locator(".front script, .front img[src=x], .front a[href^=javascript]").count() == 0
+    newest = cards.first.get_attribute("data-id")
+    page.keyboard.press("c")
+    waited(page, lambda: verdicts(data)[newest] == "confirmed")
+    waited(page, lambda: cards.count() == 2)  # it is no longer among those to review
+    assert "confirmed" in page.locator(".one").inner_text(), "but whoever looks at it goes on doing so"
+    page.keyboard.press("u")
+    waited(page, lambda: verdicts(data)[newest] is None and cards.count() == 3)
+    page.keyboard.press("j")
+    waited(page, lambda: HOSTILE in page.locator(".one").inner_text())
+    second = page.locator(".card[aria-current=true]").get_attribute("data-id")
+    page.keyboard.press("r")
+    page.locator(".one input").fill("cdu")  # while one types, keys are letters
+    page.keyboard.press("Enter")
+    waited(page, lambda: verdicts(data)[second] == "cdu")
+    assert verdicts(data)[newest] is None
+    page.keyboard.press("u")
+    waited(page, lambda: set(verdicts(data).values()) == {None})
+    said = [entry["what"] for entry in server.admin.get("/api/log").json()]
+    assert {"decided: confirmed", "decided: renamed", "decided: open"} <= set(said)
+
+
+def test_a_viewer_sees_his_cameras_alone_and_decides_nothing(page, server, data):
+    asked = {"name": "eve", "password": "a long password", "role": "viewer", "cameras": [HOSTILE]}
+    assert server.admin.post("/api/users", json=asked).status_code == 201
+    log_in(page, "eve", "a long password")
+    page.goto("/ui/review")
+    page.locator(".card").first.wait_for()
+    assert page.locator(".card").count() == 1 and HOSTILE in page.locator(".card").inner_text()
+    page.keyboard.press("d")
+    waited(page, lambda: "does not decide" in page.locator(".one").inner_text())
+    assert set(verdicts(data).values()) == {None}
+    page.goto("/ui/live?camera=door")
+    page.get_by_text("Scores").or_(page.locator(".legend")).first.wait_for()
+    assert "door" not in page.locator("[data-testid=stSelectbox]").inner_text()
+    page.goto("/ui/settings")
+    page.get_by_text("You are eve, viewer").wait_for()
+    assert page.get_by_text("Who did what").count() == 0 and page.get_by_text("Tokens of devices").count() == 0
+
+
+def test_a_session_that_is_ended_sees_nothing_more(page, server):
+    asked = {"name": "leaves", "password": "a long password", "role": "viewer", "cameras": ["door"]}
+    assert server.admin.post("/api/users", json=asked).status_code == 201
+    log_in(page, "leaves", "a long password")
+    page.locator(".tile").first.wait_for()
+    (session,) = [one for one in server.admin.get("/api/sessions").json() if one["user"] == "leaves"]
+    assert server.admin.delete(f"/api/sessions/{session['id']}").status_code == 200
+    waited(page, lambda: page.get_by_text("You are logged out").count() == 1)
+    assert page.locator(".tile").count() == 0
+
+
+def test_on_a_phone_nothing_runs_off_the_screen(page, server):
+    page.set_viewport_size({"width": 400, "height": 800})
+    log_in(page, "admin", server.password)
+    for path, there in [
+        ("/ui/", ".tile"),
+        ("/ui/review", ".card"),
+        ("/ui/health", "[data-testid=stAlert]"),
+        ("/ui/settings", ".sheet"),
+    ]:
+        page.goto(path)
+        page.locator(there).first.wait_for()
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 400, path

@@ -1,0 +1,202 @@
+"""`aadc-live` as people type it: events, decisions, what is exported and what is forgotten."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aadc.live.cli import app
+from aadc.live.clip_file import ClipFile, frame_times
+from aadc.live.clips import clip_path, complete
+from aadc.live.export import export, split_of
+from aadc.live.reader import Reader
+from aadc.live.store import Store
+from aadc.manifests.card import Card
+from aadc.manifests.errors import UserError
+from aadc.manifests.manifest import read_manifest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from made_events import NOON_NS, an_event, messages  # noqa: E402
+from pictures import jpeg_of  # noqa: E402
+
+DAY_NS = 86400 * 10**9
+CARD = Card.model_validate(
+    {
+        "title": "a yard",
+        "classes": [
+            {"name": "walk", "kind": "normal", "prompt": "a walk"},
+            {"name": "fall", "kind": "abnormal", "prompt": "a fall"},
+            {"name": "RoadAccidents", "kind": "abnormal", "prompt": "an accident"},
+        ],
+    }
+)
+
+
+def typed(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, words)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Eight events, four a camera, one a day, each with a clip that begins a second before it."""
+    data = tmp_path / "live"
+    data.mkdir()
+    store = Store(data / "events.sqlite")
+    for number in range(8):
+        camera, start_ns = ("yard", "garage \x1b[2J")[number % 2], NOON_NS + number * DAY_NS
+        told = messages(number, camera, start_ns=start_ns, start_s=10.0, end_s=12.0, curve=((10.0, 0.9),))
+        for message in told:
+            store.put(message, "somebody <b>\x1b[31m falls").result()
+        event = told[2].after
+        clip = ClipFile(data / clip_path(event))
+        for frame in range(40):
+            clip.add(jpeg_of(frame), 9.0 + frame * 0.1)
+        clip.close()
+        store.set_clip(event.id, str(complete(data, event, (), 9.0))).result()
+    store.close()
+    return data
+
+
+def ids(data):
+    reader = Reader(data / "events.sqlite")
+    found = [one.event.id for one in reversed(reader.events())]
+    reader.close()
+    return found
+
+
+def test_events_are_listed_newest_first_and_are_text(data):
+    code, output = typed("events", "--data", str(data))
+    lines = output.splitlines()
+    assert code == 0 and len(lines) == 8 and "\x1b" not in output
+    assert [line.split("  ")[5] for line in lines] == [one[-10:] for one in reversed(ids(data))]
+    assert "2025-06-" in lines[0] and "+00:00" in lines[0] and "RoadAccidents 0.90" in lines[0] and "somebody <b>" in lines[0]
+    assert len(typed("events", "--data", str(data), "--camera", "yard", "--top", "3")[1].splitlines()) == 3
+    assert len(typed("find", "somebody fall", "--data", str(data), "--camera", "yard")[1].splitlines()) == 4
+    assert typed("find", '"; DROP', "--data", str(data)) == (0, "no events with these words\n")
+
+
+def test_decisions(data):
+    one, other, third = ids(data)[:3]
+    for words, said in (
+        (("confirm", one[-6:]), "confirmed"),
+        (("dismiss", other), "dismissed"),
+        (("rename", third, "fall"), "fall (yard), renamed"),
+    ):
+        code, output = typed(*words, "--data", str(data), "--who", "anna")
+        assert code == 0 and said in output
+    lines = typed("events", "--data", str(data))[1].splitlines()
+    assert [line.split("  ")[4] for line in lines[-3:]] == ["renamed", "dismissed", "confirmed"]
+    shown = typed("show", third[-8:], "--data", str(data))[1]
+    assert "fall (detected: RoadAccidents)" in shown and f"{third}.mp4" in shown and "\x1b" not in shown
+    reader = Reader(data / "events.sqlite")
+    assert [(one.what, one.label, one.who) for one in reader.decisions()] == [
+        ("confirmed", None, "anna"), ("dismissed", None, "anna"), ("renamed", "fall", "anna"),
+    ]  # fmt: skip
+    reader.close()
+    for words in (("show", "nobody"), ("confirm", "Z"), ("events", "--decision", "maybe")):
+        with pytest.raises(UserError):
+            typed(*words, "--data", str(data))
+
+
+def test_forget_removes_clips_and_says_so(data):
+    first, last = "2025-06-16T00:00+00:00", "2025-06-18T00:00+00:00"
+    with pytest.raises(UserError, match="not after"):
+        typed("forget", "--from", last, "--to", first, "--data", str(data))
+    with pytest.raises(UserError, match="not a time"):
+        typed("forget", "--from", "yesterday", "--to", first, "--data", str(data))
+    assert typed("forget", "--from", first, "--to", last, "--data", str(data)) == (0, "2 events forgotten\n")
+    assert len(ids(data)) == 6 and len(list(data.glob("clips/*/*/*.mp4"))) == 6 == len(list(data.glob("clips/*/*/*.jpg")))
+    reader = Reader(data / "events.sqlite")
+    assert "forgot 2 events" in reader.log()[0].what and reader.log()[0].who == "operator"
+    reader.close()
+
+
+def test_words_that_are_no_text_and_times_without_end(data):
+    half = "a\udcff\x1b[2J"
+    event = ids(data)[0]
+    for words in (("events", "--camera", half), ("find", half), ("find", "\udcff")):
+        assert typed(*words, "--data", str(data))[0] == 0
+    code, output = typed("rename", event, half, "--who", half, "--data", str(data))
+    assert code == 0 and "\x1b" not in output and "\udcff" not in output
+    for words in (("show", half), ("confirm", "é\udcff")):
+        with pytest.raises(UserError, match="there is no event"):
+            typed(*words, "--data", str(data))
+    assert (
+        typed("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--camera", half, "--data", str(data))[1]
+        == "0 events forgotten\n"
+    )
+    ever = ("forget", "--from", "1000-01-01", "--to", "9999-12-31", "--data", str(data))
+    assert typed(*ever, "--camera", half)[1] == "0 events forgotten\n"
+    assert typed(*ever)[1] == "8 events forgotten\n"
+    assert not [one for one in data.rglob("*.mp4")]
+
+
+def decided(data, decisions):
+    store = Store(data / "events.sqlite")
+    for event, (what, label) in zip(ids(data), decisions, strict=False):
+        if label:
+            store.decide(event, "renamed", "anna", label).result()
+        store.decide(event, what, "anna").result()
+    store.close()
+    reader = Reader(data / "events.sqlite")
+    found = reader.events()
+    reader.close()
+    return found
+
+
+@pytest.mark.parametrize(("share", "split"), [(0.0, "train"), (1.0, "test")])
+def test_what_was_decided_becomes_a_manifest(data, tmp_path, share, split):
+    said = [("confirmed", None), ("dismissed", None), ("confirmed", "fall"), ("dismissed", "fall"), ("confirmed", "dance")]
+    kept = decided(data, said)
+    done = export(data, kept, CARD, tmp_path / "out", "walk", 30.0, share)
+    assert (done.confirmed, done.dismissed, done.before) == (2, 2, 0) and "'dance' is no class" in done.left_out[0][1]
+    manifest = read_manifest(done.manifest)
+    labels = {row.video.split("/")[-1][:-4]: row for row in manifest.rows}
+    assert [labels[one].labels for one in ids(data)[:4]] == [("RoadAccidents",), ("walk",), ("fall",), ("walk",)]
+    for row in manifest.rows:
+        assert row.split == split and row.frames == 118 == len(frame_times(tmp_path / "out" / "videos" / row.video))
+        spans = [(one.start_frame, one.end_frame) for one in row.segments]
+        assert spans == ([(30, 90)] if split == "test" and row.labels != ("walk",) else [])
+    tasks = json.loads(done.tasks.read_text())
+    (value,) = [one["predictions"][0]["result"][0]["value"] for one in tasks if one["data"]["event"] == ids(data)[2]]
+    assert value == {"ranges": [{"start": 31, "end": 90}], "timelinelabels": ["fall"]}
+    assert all((tmp_path / "out" / one["data"]["video"]).is_file() for one in tasks)
+    # Again, with the last one as the old set.
+    again = export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest)
+    assert again.before == 4 and len(read_manifest(again.manifest).rows) == 8
+    assert export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest).before == 4
+
+
+def test_a_day_of_a_camera_is_never_split():
+    """Nor moved by what else is exported; and the share is what was asked for."""
+    days = [(f"camera {n % 7}", NOON_NS // DAY_NS * DAY_NS + n // 7 * DAY_NS) for n in range(2000)]
+    splits = [{split_of(camera, day + hour * 3600 * 10**9, 0.3) for hour in range(24)} for camera, day in days]
+    assert all(len(split) == 1 for split in splits)
+    assert 0.25 < sum(split == {"test"} for split in splits) / 2000 < 0.35
+
+
+def test_what_cannot_be_exported_is_said(data, tmp_path):
+    with pytest.raises(UserError, match="no decided event"):
+        export(data, decided(data, []), CARD, tmp_path / "out", "walk", 30.0)
+    kept = decided(data, [("confirmed", None)])
+    with pytest.raises(UserError, match="'fall' is no normal class"):
+        export(data, kept, CARD, tmp_path / "out", "fall", 30.0)
+    (data / clip_path(an_event(0, start_ns=NOON_NS))).unlink()
+    with pytest.raises(UserError, match="1 were left out: its clip is gone"):
+        export(data, kept, CARD, tmp_path / "out", "walk", 30.0)
+
+
+def test_a_file_is_what_is_watched_and_no_store_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"nothere\.toml"):
+        typed(str(tmp_path / "nothere.toml"))
+    forget = ("forget", "--from", "2025-01-01", "--to", "2025-01-02")
+    for words in (("events",), ("show", "abcd"), ("confirm", "abcd"), ("find", "x"), forget):
+        with pytest.raises(UserError, match="there is no store"):
+            typed(*words, "--data", str(tmp_path))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,294 @@
+"""Notices arrive, each once and in order, whoever was away meanwhile: a web server and a real broker."""
+
+import json
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from aadc.live import notify
+from aadc.live.mqtt import Mqtt, device, review, topic_name
+from aadc.live.notify import Notifier, Webhook
+from aadc.live.store import Notice, Store
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from made_events import an_event, messages  # noqa: E402
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(notify, "_LOOKS_EVERY_S", 0.02)
+    monkeypatch.setattr(notify, "_LONGEST_WAIT_S", 0.1)
+    store = Store(tmp_path / "events.sqlite", ["there"])
+    yield store
+    store.close()
+
+
+def put(store, *numbers):
+    for number in numbers:
+        for message in messages(number):
+            store.put(message, "a car hits a wall").result()
+
+
+def wait_until(holds, most_s=20):
+    end = time.monotonic() + most_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+class Server:
+    """A web server that answers what it is told to, then 204, and keeps what it was sent."""
+
+    def __init__(self, *answers):
+        self.got, self.answers = [], list(answers)
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):  # noqa: N802
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                code = server.answers.pop(0) if server.answers else 204
+                server.got.append((code, body["type"], body["after"]["id"], dict(self.headers)))
+                self.send_response(code)
+                if code in (301, 307):
+                    self.send_header("Location", f"http://127.0.0.1:{server.port}/elsewhere")
+                self.end_headers()
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_): ...
+
+        self.http = HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.http.server_port
+        self.thread = threading.Thread(target=self.http.serve_forever)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+def test_a_webhook_gets_each_notice_until_it_takes_it(store):
+    put(store, 0, 1)
+    told = []
+    with Server(500, 503, 429, 301, 204, 400) as server:
+        notifier = Notifier(store, "there", Webhook(f"http://anna:s3cret%40@127.0.0.1:{server.port}/hook"), told.append)
+        wait_until(lambda: not store.unsent("there").result())
+        put(store, 2)
+        wait_until(lambda: not store.unsent("there").result())
+        notifier.close()
+    names = [an_event(number).id for number in range(3)]
+    taken = [(kind, name) for code, kind, name, _ in server.got if code == 204]
+    assert [code for code, *_ in server.got][:6] == [500, 503, 429, 301, 204, 400] and len(server.got) == 6 + 4
+    assert taken == [("new", names[0]), ("new", names[1]), ("end", names[1]), ("new", names[2]), ("end", names[2])]
+    headers = [one[3] for one in server.got]
+    assert {one["Authorization"] for one in headers} == {"Basic YW5uYTpzM2NyZXRA"}
+    assert len({one["Idempotency-Key"] for one in headers}) == 6 and len({one["Idempotency-Key"] for one in headers[:5]}) == 1
+    assert any("400" in one and "left out" in one for one in told)
+
+
+def test_a_webhook_that_is_away_is_told_later_and_the_password_never(store):
+    put(store, 0)
+    told = []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://anna:s3cret@127.0.0.1:{taken.getsockname()[1]}/hook"
+        notifier = Notifier(store, "there", Webhook(url), told.append)
+        wait_until(lambda: told)
+        time.sleep(0.3)
+        notifier.close()
+    assert len(told) == 1 and "s3cret" not in told[0] and "refused" in told[0]
+    assert len(store.unsent("there").result()) == 2  # for the next process
+    for bad in ("http://anna:s3cret@\nx/", "http://anna:s3cret@[::1/", "http://s3cret@nowhere.invalid/"):
+        with pytest.raises((OSError, ValueError)) as error:
+            Webhook(bad).send(store.unsent("there").result()[0])
+        assert "s3cret" not in str(error.value)
+
+
+def test_a_review_is_what_consumers_of_frigate_read():
+    first, update, end = messages(0)
+    body = {"type": "new", "before": None, "after": first.after.shape(), "description": ""}
+    told = review(Notice(1, first.after.id, first.kind, body))
+    assert told["type"] == "new" and told["before"]["id"] == told["after"]["id"] == first.after.id
+    assert told["after"]["severity"] == "detection" and told["after"]["end_time"] is None
+    assert told["after"]["start_time"] == first.after.start_ns / 1e9 and told["after"]["data"]["objects"] == ["RoadAccidents"]
+    body = {"type": "end", "before": update.after.shape(), "after": end.after.shape(), "description": "words"}
+    told = review(Notice(2, end.after.id, end.kind, body))
+    assert told["before"]["end_time"] is None and told["after"]["end_time"] == pytest.approx(told["after"]["start_time"] + 4)
+    assert told["after"]["severity"] == "alert" and told["after"]["description"] == "words"
+
+
+def test_a_device_is_what_home_assistant_asks_for():
+    told = device("aadc", "front door")
+    assert {"dev", "o", "cmps", "availability"} <= set(told) and told["o"]["name"]
+    assert all({"p", "unique_id"} <= set(one) for one in told["cmps"].values())
+    assert len({one["unique_id"] for one in told["cmps"].values()}) == len(told["cmps"])
+
+
+def test_names_of_cameras_are_one_level_and_stay_different():
+    names = ["yard", "a/b", "a b", "a_b", "é", "", "+", "#", "x" * 300, "x" * 301]
+    topics = [topic_name(name) for name in names]
+    assert len(set(topics)) == len(names) and not any(set(topic) & set("/+# ") for topic in topics)
+
+
+class Broker:
+    """Mosquitto on a port of its own, that remembers nothing when it is started again."""
+
+    def __init__(self, folder, *lines):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.config = folder / "mosquitto.conf"
+        usual = [f"listener {self.port} 127.0.0.1", "persistence false", "log_type error", "user root"]
+        self.config.write_text("\n".join([*usual, *(lines or ["allow_anonymous true"])]) + "\n")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers)
+
+    def answers(self):
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not here")
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = Broker(tmp_path)
+    yield broker
+    broker.kill()
+
+
+class Listener:
+    """Hears all topics of a broker, by itself again after it was away."""
+
+    def __init__(self, port, user=None):
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.heard, self.ready = queue.Queue(), threading.Event()
+        self.client = Client(CallbackAPIVersion.VERSION2)
+        if user:
+            self.client.username_pw_set(*user)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self.client.on_subscribe = lambda *_: self.ready.set()
+        self.client.on_message = lambda _client, _data, one: self.heard.put((one.topic, one.payload.decode(), one.retain))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self.ready.wait(10)
+
+    def until(self, topic, payload=None):
+        """What was heard up to a message of this topic."""
+        heard = []
+        while not heard or heard[-1][0] != topic or (payload is not None and heard[-1][1] != payload):
+            heard.append(self.heard.get(timeout=20))
+        return heard
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def reviews_of(heard):
+    told = [json.loads(payload) for topic, payload, _ in heard if topic == "house/reviews"]
+    return [(one["type"], one["after"]["id"]) for one in told]
+
+
+@needs_broker
+def test_a_broker_that_is_away_misses_no_end_and_gets_each_once_in_order(store, broker):
+    listener, told = Listener(broker.port), []
+    channel = Mqtt(f"mqtt://127.0.0.1:{broker.port}", "house", ["yard"])
+    channel._client.reconnect_delay_set(3, 3)  # the listener is there first
+    notifier = Notifier(store, "there", channel, told.append)
+    heard = listener.until("homeassistant/device/aadc_yard/config")
+    put(store, 0)
+    heard += listener.until("house/reviews")
+    while ("end", an_event(0).id) not in reviews_of(heard):
+        heard += listener.until("house/reviews")
+    broker.kill()
+    listener.close()
+    wait_until(lambda: put(store, 1) or told, 30)
+    put(store, *range(2, 30))
+    broker.start()
+    listener = Listener(broker.port)
+    while ("end", an_event(29).id) not in reviews_of(heard):
+        heard += listener.until("house/reviews")
+    expected = [(kind, an_event(number).id) for number in range(30) for kind in ("new", "end")]
+    assert [one for one in reviews_of(heard) if one[0] != "update"] == expected
+    wait_until(lambda: not store.unsent("there").result())
+    # Born again on the new connection, and the state is known to who comes later.
+    later = Listener(broker.port)
+    now = {topic: payload for topic, payload, _ in later.until("house/yard/event")}
+    assert now["house/available"] == "online" and now["house/yard/anomaly"] == "OFF"
+    assert json.loads(now["house/yard/event"])["description"] == "a car hits a wall"
+    notifier.close()
+    later.until("house/available", "offline")
+    later.close()
+    listener.close()
+
+
+@needs_broker
+def test_one_that_is_killed_is_offline_by_its_last_will(broker):
+    listener = Listener(broker.port)
+    code = "import sys, time; from aadc.live.mqtt import Mqtt; m = Mqtt(sys.argv[1], 'house', ['yard']); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", code, f"mqtt://127.0.0.1:{broker.port}"])
+    listener.until("house/available", "online")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    listener.until("house/available", "offline")
+    listener.close()
+
+
+@needs_broker
+def test_home_assistant_that_starts_anew_is_told_again(broker):
+    listener = Listener(broker.port)
+    channel = Mqtt(f"mqtt://127.0.0.1:{broker.port}", "house/", ["yard", "front door"])
+    listener.until("homeassistant/device/aadc_yard/config")
+    listener.client.publish("homeassistant/status", "online")
+    heard = listener.until("homeassistant/status") + listener.until("homeassistant/device/aadc_yard/config")
+    found = [json.loads(payload) for topic, payload, _ in heard if "aadc_yard" in topic]
+    assert found[-1] == device("house", "yard")
+    channel.close()
+    listener.close()
+
+
+@needs_broker
+def test_a_broker_with_passwords(store, tmp_path):
+    words = tmp_path / "passwords"
+    made = subprocess.run(["mosquitto_passwd", "-b", "-c", words, "anna", "s3cr@t"], capture_output=True)
+    if made.returncode:
+        pytest.skip("mosquitto_passwd is not here")
+    words.chmod(0o644)
+    broker, told = Broker(tmp_path, "allow_anonymous false", f"password_file {words}"), []
+    put(store, 0)
+    wrong = Notifier(store, "there", Mqtt(f"mqtt://anna:wrongs3cret@127.0.0.1:{broker.port}", "house", []), told.append)
+    wait_until(lambda: any("refuses" in one for one in told))
+    wrong.close()
+    assert not any("wrongs3cret" in one for one in told) and len(store.unsent("there").result()) == 2
+    right = Notifier(store, "there", Mqtt(f"mqtt://anna:s3cr%40t@127.0.0.1:{broker.port}", "house", []), told.append)
+    wait_until(lambda: not store.unsent("there").result())
+    right.close()
+    broker.kill()

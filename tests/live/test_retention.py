@@ -1,0 +1,162 @@
+"""What goes when, and what never does."""
+
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from aadc.live.clips import Recorder, clip_path
+from aadc.live.data_folder import MARKER, DataFolder
+from aadc.live.reader import Reader
+from aadc.live.retention import GB, Cleaner, Limits, clean
+from aadc.live.store import Store
+from aadc.manifests.errors import UserError
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from made_events import NOON_NS, an_event, messages  # noqa: E402
+from pictures import jpeg_of  # noqa: E402
+
+DAY_NS = 86400 * 10**9
+KEEP = Limits(days=None, gigabytes=None, free_gigabytes=0.0)
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A data folder of ten events, one a day, with clips of 1000 bytes in all; the last one is still open."""
+    folder = DataFolder(tmp_path / "data")
+    store = Store(folder.path / "events.sqlite")
+    for number in range(10):
+        told = messages(number, start_ns=NOON_NS + number * DAY_NS, camera=("yard", "garage")[number % 2])
+        for message in told[: 3 if number < 9 else 1]:
+            store.put(message).result()
+        clip = folder.path / clip_path(told[0].after)
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, size in ((".mp4", 700), (".jpg", 200), (".json", 100)):
+            clip.with_suffix(suffix).write_bytes(b"x" * size)
+        store.set_clip(told[0].after.id, str(clip_path(told[0].after))).result()
+    reader = Reader(store.path)
+    yield folder, store, reader
+    reader.close()
+    store.close()
+
+
+def clips_of(reader):
+    return [one.number for one in reversed(reader.events()) if one.clip]
+
+
+def test_by_days_clips_and_events_go(house):
+    folder, store, reader = house
+    done = clean(folder, store, KEEP._replace(days=4.5), NOON_NS + 9 * DAY_NS)
+    assert (done.clips, done.events, done.bytes) == (5, 5, 4000) and clips_of(reader) == [6, 7, 8, 9, 10]
+    assert len(reader.events()) == 5 and len(list(folder.path.glob("clips/*/*/*"))) == 15
+    assert len(list(folder.path.glob("clips/*/*"))) == 5  # no empty folder is left
+
+
+def test_by_gigabytes_the_oldest_clips_go_and_events_stay(house):
+    folder, store, reader = house
+    done = clean(folder, store, KEEP._replace(gigabytes=3500 / GB), NOON_NS)
+    assert (done.clips, done.events, done.bytes, done.problem) == (6, 0, 3000, "")
+    assert clips_of(reader) == [7, 8, 9, 10] and len(reader.events()) == 10
+    assert clean(folder, store, KEEP._replace(gigabytes=3500 / GB), NOON_NS).clips == 0
+
+
+def test_by_what_is_free_and_what_is_told_where_nothing_helps(house):
+    folder, store, reader = house
+    free = lambda path: 5000 - sum(one.stat().st_size for one in path.glob("clips/*/*/*")) // 2  # noqa: E731
+    done = clean(folder, store, KEEP._replace(free_gigabytes=2000 / GB), NOON_NS, free)
+    assert (done.clips, done.problem) == (4, "") and clips_of(reader) == [5, 6, 7, 8, 9, 10]
+    done = clean(folder, store, KEEP._replace(free_gigabytes=1.0), NOON_NS, free)
+    assert done.clips == 5 and "no clip is left" in done.problem and clips_of(reader) == [10]  # the open one is let be
+    assert len(reader.events()) == 10
+
+
+def test_a_disk_that_is_taken_away(house):
+    folder, store, reader = house
+    cleaner = Cleaner(folder, store, KEEP, every_s=0.02)
+    health = lambda: {one.name: one for one in reader.health()}.get("cleaner")  # noqa: E731
+    wait_until(lambda: health() and health().ok)
+    assert cleaner.well()
+    (folder.path / MARKER).rename(folder.path / "elsewhere")
+    assert not cleaner.well()
+    wait_until(lambda: not health().ok)
+    last = health().utc_ns
+    assert "mounted" in health().told and 0 < last <= time.time_ns()
+    (folder.path / "elsewhere").rename(folder.path / MARKER)
+    wait_until(lambda: health().ok and health().utc_ns > last)
+    assert cleaner.well()
+    cleaner.close()
+
+
+def test_an_empty_folder_without_its_marker_is_not_taken(tmp_path):
+    (tmp_path / "mount").mkdir()
+    with pytest.raises(UserError, match="Is its disk mounted"):
+        DataFolder(tmp_path / "mount")
+    (tmp_path / "mount" / MARKER).touch()
+    folder = DataFolder(tmp_path / "mount")
+    assert folder.there() and DataFolder(tmp_path / "mount").there()
+    other = DataFolder(tmp_path / "other")
+    shutil.copy(other.path / MARKER, folder.path / MARKER)  # another disk in its place
+    assert not folder.there()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="no folder"):
+        DataFolder(tmp_path / "file")
+
+
+def wait_until(holds, most_s=20):
+    end = time.monotonic() + most_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_disk_of_fifty_megabytes(tmp_path):
+    """It fills up twice over: the oldest clips go, events stay, and nothing stops."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        (disk / MARKER).touch()
+        folder = DataFolder(disk)
+        store = Store(disk / "events.sqlite")
+        cleaner = Cleaner(folder, store, Limits(days=None, gigabytes=1, free_gigabytes=0.02), every_s=0.05)
+        done = []
+        recorder = Recorder(disk, lambda event, path, problem: done.append((path, problem)), before_s=0, after_s=0)
+        picture = jpeg_of(1)
+        for number in range(20):
+            first, _, end = messages(number, start_s=number * 10.0, end_s=number * 10.0 + 1.0)
+            assert store.put(first).result(30) is None
+            recorder.tell(first)
+            for frame in range(12):
+                recorder.add(picture, number * 10.0 + frame / 10)
+            recorder.tell(end)
+            assert store.put(end, "words").result(30) is None
+            recorder.add(picture, number * 10.0 + 2.0)
+            wait_until(lambda n=number: len(done) > n)
+            path = done[-1][0]
+            if path is not None:  # as large as a clip of a minute is
+                with suppress(OSError), (disk / path).open("ab") as file:
+                    file.write(b"\0" * 5_000_000)
+                store.set_clip(first.after.id, str(path))
+        wait_until(lambda: shutil.disk_usage(disk).free >= 0.02 * GB and cleaner.well())
+        cleaner.close()
+        recorder.close()
+        reader = Reader(store.path)
+        kept = reader.events()
+        assert len(kept) == 20 and all(not one.event.open for one in kept)
+        clips = [one.number for one in kept if one.clip]
+        assert clips and clips == list(range(20, 20 - len(clips), -1))  # the newest ones
+        reader.close()
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_the_marker_says_what_it_is_for(tmp_path):
+    assert "unmounted" in (DataFolder(tmp_path / "data").path / MARKER).read_text()
+    assert an_event().camera == "yard"

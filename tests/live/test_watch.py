@@ -1,0 +1,226 @@
+"""The processes as a whole: any of them killed is back, all end together, nothing is left, no password is anywhere."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rtsp import clock_video, wait_until
+
+_WATCH = """
+import sys
+from pathlib import Path
+from aadc.live.config import read_config
+from aadc.live.watch import Watch
+path = Path(sys.argv[1])
+Watch(read_config(path), path).run()
+"""
+SECRET = "hunter2-%40x"
+
+
+class Watching:
+    """A parent process and everything it says."""
+
+    def __init__(self, folder, text, environment=None):
+        self.folder = folder
+        (folder / "cameras.toml").write_text(text)
+        os.chmod(folder / "cameras.toml", 0o600)
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _WATCH, str(folder / "cameras.toml")],
+                stdout=log, stderr=log, cwd=folder, env={**os.environ, **(environment or {})}, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def status(self):
+        try:
+            return json.loads((self.folder / "live" / "status.json").read_text())
+        except FileNotFoundError:
+            return {"cameras": {}, "score": {}}
+
+    def scored(self, name):
+        return self.status["score"].get("cameras", {}).get(name, {}).get("scored", 0)
+
+    def pids(self):
+        """Of all child processes that are alive."""
+        try:
+            with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+                return [int(pid) for pid in file.read().split()]
+        except OSError:
+            return []
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def watching():
+    made = []
+
+    def make(folder, text, *arguments, web=""):
+        made.append(Watching(folder, text + (web or "\n[web]\nenabled = false\n"), *arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_server, watching, trained):
+    clock_video(rtsp_server.folder / "a.mp4", seconds=4)
+    address = rtsp_server.url("a.mp4", "admin:${DOOR}@")
+    text = f"""
+    run = "{trained[1].path}"
+    snippet_s = 0.4
+    [[camera]]
+    name = "door"
+    source = "{address}"
+    [[camera]]
+    name = "gone"
+    source = "rtsp://admin:hunter2-other@127.0.0.1:9/x?password=hunter2-third"
+    [[camera]]
+    name = "off"
+    source = "rtsp://127.0.0.1:9/x"
+    enabled = false
+    """
+    live = watching(tmp_path, text, {"DOOR": SECRET})
+    wait_until(lambda: live.scored("door") > 3, 90)
+    cameras = live.status["cameras"]
+    assert [cameras[name]["state"] for name in ("door", "off")] == ["online", "disabled"]
+    assert cameras["gone"]["state"] in ("offline", "connecting") and "refused" in live.log.read_text().lower()
+    # Others can read command lines: there is nothing in them.
+    for pid in live.pids():
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            assert b"hunter2" not in file.read()
+
+    capture, score = cameras["door"]["pid"], live.status["score"]["pid"]
+    os.kill(capture, signal.SIGKILL)
+    assert wait_until(lambda: live.status["cameras"]["door"]["pid"] not in (None, capture), 10) < 5 + 2  # the status is 2 s old
+    assert live.status["score"]["pid"] == score, "the others live"
+    wait_until(lambda: live.status["cameras"]["door"]["state"] == "online", 15)
+    before = live.scored("door")
+    wait_until(lambda: live.scored("door") > before, 15)
+
+    capture = live.status["cameras"]["door"]["pid"]
+    os.kill(score, signal.SIGKILL)
+    assert wait_until(lambda: live.status["score"]["pid"] not in (None, score), 10) < 5 + 2
+    assert live.status["cameras"]["door"]["pid"] == capture
+    wait_until(lambda: 0 < live.scored("door") < 1000 and live.status["score"]["restarts"] == 1, 90)
+
+    children = live.pids()
+    assert len(children) == 3
+    began = time.monotonic()
+    live.process.send_signal(signal.SIGTERM)
+    assert live.process.wait(10) == 0 and time.monotonic() - began < 5
+    assert not any(alive(child) for child in children)
+    everything = "".join(
+        path.read_bytes().decode("latin1") for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".toml"
+    )
+    assert "online" in everything and "hunter2" not in everything
+    with sqlite3.connect(tmp_path / "live" / "events.sqlite") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert {name for (name,) in db.execute("SELECT name FROM cameras")} == {"door", "gone"}
+
+
+def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path, watching, trained):
+    """Not even a child that is stopped."""
+    text = f'run = "{trained[1].path}"\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
+    live = watching(tmp_path, text)
+    wait_until(lambda: len(live.pids()) == 2, 30)
+    children = live.pids()
+    time.sleep(2)
+    os.kill(children[-1], signal.SIGSTOP)
+    live.process.kill()
+    live.process.wait()
+    wait_until(lambda: not any(alive(child) for child in children), 5)
+
+
+def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):
+    """And a second one in the same folder is refused."""
+    folder, run, _, head = trained
+    video = sorted((folder / "demo" / "videos").glob("test-*"))[0]
+    text = (
+        f'run = "{run.path}"\n[rules]\nopen_at = 0.01\nclose_at = 0.01\n[[camera]]\nname = "a"\nsource = "{video}"\npace = 5\n'
+    )
+    live = watching(tmp_path, text)
+    wait_until(lambda: (tmp_path / "live" / "lock").exists(), 30)
+    time.sleep(0.5)
+    other = subprocess.run(
+        [sys.executable, "-c", _WATCH, str(tmp_path / "cameras.toml")], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert "another aadc-live is at work" in other.stderr
+    assert live.process.wait(120) == 0
+    assert live.scored("a") >= 30 and live.status["cameras"]["a"]["error"] == ""
+    with sqlite3.connect(tmp_path / "live" / "events.sqlite") as db:
+        (count,) = db.execute("SELECT count(*) FROM events WHERE ending IS NOT NULL").fetchone()
+    assert count >= 1 and " begins (" in live.log.read_text()
+
+
+def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):
+    text = f'run = "{trained[1].path}"\nwindow = 3\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
+    live = watching(tmp_path, text)
+    assert live.process.wait(60) == 1  # a traceback of the driver here; `run_command` makes it one sentence and exit status 2
+    told = live.log.read_text()
+    assert told.count("a window of 3 snippets") == 1 and "scoring could not start" in told
+
+
+def test_the_server_is_beside_and_shows_what_is_scored(tmp_path, rtsp_server, watching, trained):
+    import httpx
+
+    clock_video(rtsp_server.folder / "a.mp4", seconds=4)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = f"""
+    run = "{trained[1].path}"
+    snippet_s = 0.4
+    [[camera]]
+    name = "door"
+    source = "{rtsp_server.url("a.mp4")}"
+    """
+    live = watching(tmp_path, text, web=f"\n[web]\nport = {port}\n")
+    wait_until(lambda: "password " in live.log.read_text() and live.scored("door") > 3, 90)
+    password = live.log.read_text().partition("password ")[2].split()[0]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+
+        def answers(path):
+            try:
+                return client.get(path)
+            except httpx.HTTPError:
+                return None
+
+        wait_until(lambda: (answer := answers("/health")) is not None and answer.status_code == 200, 60)
+        assert client.post("/login", data={"name": "admin", "password": password}).status_code == 303
+        (camera,) = client.get("/api/cameras").json()
+        assert camera["name"] == "door" and camera["state"] == "online" and "rtsp" not in str(camera)
+        recent = client.get("/api/cameras/door/recent").json()
+        times = [ms for ms, _, _ in recent["scores"]]
+        assert len(times) > 3 and times == sorted(times) and 0 <= recent["at_ms"] - times[-1] < 60_000
+        assert all(0 <= score <= 1 for _, score, _ in recent["scores"]) and recent["open_at"] == 0.5
+        assert any(final for *_, final in recent["scores"]) and len(recent["shape"]) == 2
+        assert client.get("/api/cameras/door/snapshot.jpg").content[:2] == b"\xff\xd8"
+        os.kill(live.status["web"]["pid"], signal.SIGKILL)
+        wait_until(lambda: live.status["web"]["restarts"] == 1, 15)
+        wait_until(lambda: (answer := answers("/api/cameras")) is not None and answer.status_code == 200, 60)
+    began = time.monotonic()
+    live.process.send_signal(signal.SIGTERM)
+    assert live.process.wait(10) == 0 and time.monotonic() - began < 5

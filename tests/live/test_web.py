@@ -1,0 +1,204 @@
+"""The web process as the parent of all starts it: a peer's pictures are scored, kept and shown as any camera's; real events."""
+
+import asyncio
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest.importorskip("aiortc")
+import aioice.ice
+from made_events import an_event, messages
+from web_peers import CELLS, Publisher, Viewer, number_on, until
+from web_server import Server
+
+from aadc.live.camera_state import status_of
+from aadc.live.capture import CaptureJob
+from aadc.live.frame_slot import FrameSlot
+from aadc.live.store import STORE, Store
+
+BLACKOUT = [(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]  # the lower half
+
+
+class House:
+    """Slots, a store and the server between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames, self.view, self.other, self.status = FrameSlot(), FrameSlot(), FrameSlot(), FrameSlot(most_pixels=1)
+        self.store = Store(folder / STORE)
+        job = CaptureJob(
+            name="door", source="webrtc", kind="webrtc", blackouts=[BLACKOUT], snippet_s=16 / 30, view_fps=25, view_px=960,
+            began_ns=time.monotonic_ns(), frames=self.frames.descriptor, view=self.view.descriptor,
+        )  # fmt: skip
+        slots = (self.frames, self.view, self.other, self.status)
+        self.server = Server(
+            folder,
+            {
+                "data": str(folder), "cameras": ["door", "yard", "shed"],
+                "views": {"door": self.view.descriptor, "yard": self.other.descriptor}, "jobs": {"door": job.model_dump()},
+                "status": self.status.descriptor,
+            },
+            tuple(slot.descriptor for slot in slots),
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    made = House(tmp_path_factory.mktemp("house"))
+    yield made
+    assert made.server.stop() == 0
+    assert "Traceback" not in made.server.said()
+    made.store.close()
+
+
+@pytest.fixture(autouse=True)
+def on_loopback(monkeypatch):
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+def state(house: House, camera: str) -> dict:
+    return next(one for one in house.server.admin.get("/api/cameras").json() if one["name"] == camera)
+
+
+def test_a_peers_pictures_are_scored_kept_and_shown(house):
+    """One frame a snippet by time, in order; states as of any camera; the blackout on all of them."""
+    assert state(house, "door")["state"] == "offline" and state(house, "door")["error"] == "nobody sends to it"
+    assert state(house, "shed")["state"] == "disabled"
+
+    async def run():
+        publisher, viewer = Publisher(house.server), Viewer(house.server)
+        assert (await publisher.start()).status_code == 201
+        await until(lambda: status_of(house.view).state == "online")
+        await viewer.start()
+        snippets = []
+        until_s = time.monotonic() + 6
+        while time.monotonic() < until_s and len(snippets) < 6:
+            frame = house.frames.read(snippets[-1].number if snippets else 0)
+            if frame is not None:
+                snippets.append(frame)
+            await asyncio.sleep(0.02)
+        await until(lambda: len(viewer.seen) > 10)
+        assert len(snippets) == 6
+        assert [one.snippet for one in snippets] == list(range(snippets[0].snippet, snippets[0].snippet + 6))
+        steps = np.diff([one.second for one in snippets])
+        assert np.all(np.abs(steps - 16 / 30) < 0.1), steps
+        numbers = [number_on(one.rgb[:40]) for one in snippets]
+        assert np.all(np.abs(np.diff(numbers) - 16) <= 4), numbers
+        for one in (*snippets, house.view.read()):
+            height = one.rgb.shape[0]
+            assert one.rgb[height // 2 :].max() == 0 and one.rgb[: height // 3].max() > 150
+        jpeg = await asyncio.to_thread(lambda: house.server.admin.get("/api/cameras/door/snapshot.jpg").content)
+        shown = np.asarray(Image.open(io.BytesIO(jpeg)))
+        assert shown[shown.shape[0] * 2 // 3 :].max() < 30 and shown[: shown.shape[0] // 3].max() > 150
+        there = await asyncio.to_thread(state, house, "door")
+        assert (there["state"], there["width"], there["height"]) == ("online", CELLS * 20, CELLS * 16)
+        assert "aadc_camera_decoded" in await asyncio.to_thread(lambda: house.server.admin.get("/metrics").text)
+        await publisher.http.delete(publisher.where)
+        await until(lambda: status_of(house.view).state == "offline")
+        assert status_of(house.view).error == "the publisher left"
+        last = house.frames.read().second
+        again = Publisher(house.server)  # whose own time begins at 0
+        assert (await again.start()).status_code == 201
+        await until(lambda: status_of(house.view).state == "online")
+        assert status_of(house.view).clock == "camera" and status_of(house.view).connects == 2
+        await until(lambda: house.frames.read().second > last)
+        await again.http.delete(again.where)
+        await again.stop()
+        stranger = Publisher(house.server, "yard")
+        refused = await stranger.start()
+        assert refused.status_code == 409 and "source is webrtc" in refused.text
+        await stranger.stop()
+        await viewer.stop()
+        await publisher.stop()
+
+    asyncio.run(run())
+    house.status.told()
+    assert time.monotonic_ns() - house.status.beaten_ns < 2e9
+
+
+def test_what_another_process_puts_into_a_slot_is_shown(house):
+    house.other.write(np.full((64, 96, 3), 200, np.uint8), 1.0, 1, time.monotonic_ns())
+    jpeg = house.server.admin.get("/api/cameras/yard/snapshot.jpg")
+    assert Image.open(io.BytesIO(jpeg.content)).size == (96, 64)
+
+
+def test_events_of_the_store_are_told_and_decided(house):
+    """Listed, followed while they change, decided by who may; the decision is in the store, with who made it."""
+    http = house.server.admin
+    assert http.get("/api/events").json() == []
+    for message in messages(1, "door"):
+        house.store.put(message, "a car hits a wall <b>").result(5)
+    (event,) = http.get("/api/events").json()
+    assert (
+        event["id"] == an_event(1, "door").id and event["description"] == "a car hits a wall <b>" and event["ending"] == "quiet"
+    )
+    assert http.get("/api/events", params={"words": "car"}).json() == [event]
+    assert http.get("/api/events", params={"words": '" OR 1 --'}).json() == []
+    assert http.get("/api/events", params={"before": event["id"]}).json() == []
+    with http.stream("GET", "/api/events/changes", params={"after": 0}) as stream:
+        lines = stream.iter_lines()
+        first = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
+        assert first["id"] == event["id"]
+        answer = http.post(f"/api/events/{event['id']}/decision", json={"decision": "dismissed"})
+        assert answer.status_code == 200 and answer.json()["decision"] == "dismissed"
+        changed = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
+        assert changed["decision"] == "dismissed"
+    assert http.get("/api/events", params={"decision": "open"}).json() == []
+    assert http.get("/api/events", params={"decision": "dismissed"}).json()[0]["id"] == event["id"]
+    clip = Path("clips") / "x.mp4"
+    (house.folder / "clips").mkdir(exist_ok=True)
+    (house.folder / clip).write_bytes(b"0123456789")
+    house.store.set_clip(event["id"], str(clip)).result(5)
+    part = http.get(f"/clips/{event['id']}.mp4", headers={"Range": "bytes=2-4"})
+    assert part.status_code == 206 and part.content == b"234"
+    house.store.set_clip(event["id"], "../../etc/passwd").result(5)
+    assert http.get(f"/clips/{event['id']}.mp4").status_code == 404
+
+
+def test_the_web_process_ends_with_its_parent(tmp_path):
+    """However that ends, and the media process with it."""
+    job = {"data": str(tmp_path), "cameras": []}
+    code = (
+        "import os, subprocess, sys, time\n"
+        "command = [sys.executable, '-m', 'aadc.live.following', 'aadc.live.web', str(os.getpid())]\n"
+        "web = subprocess.Popen(command, stdin=subprocess.PIPE)\n"
+        "web.stdin.write(sys.argv[1].encode() + b'\\n'); web.stdin.flush(); print(web.pid, flush=True); time.sleep(600)"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = [sys.executable, "-c", code, json.dumps({**job, "port": port})]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as parent:
+        web = int(parent.stdout.readline())
+        end = time.monotonic() + 60
+        while not (children := Path(f"/proc/{web}/task/{web}/children").read_text().split()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        parent.kill()
+    while any(Path(f"/proc/{pid}").exists() for pid in (web, *children)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_no_camera_password_is_told(house):
+    """Row 26: what the parent writes for people may hold addresses; no answer does, to nobody."""
+    status = {
+        "cameras": {"door": {"source": "rtsp://ann:hunter2@10.0.0.9/"}},
+        "score": {"cameras": {"door": {"real_time": 1.0}}},
+    }
+    (house.folder / "status.json").write_text(json.dumps(status))
+    http = house.server.admin
+    assert state(house, "door")["scoring"] == {"real_time": 1.0}
+    for path in ("/api/cameras", "/metrics", "/api/connections", "/api/log", "/api/events", "/health", "/api/me"):
+        assert "hunter2" not in http.get(path).text, path
+    assert "hunter2" not in house.server.said()
