@@ -32,7 +32,7 @@ def watch_demo(run: Path, scenes: Path, data: Path, port: int) -> None:
     """
     videos = abnormal_videos(scenes, CAMERAS)
     make_folder(data)
-    with serving(scenes) as address:
+    with serving(scenes / "videos") as address:
         text = f'data = "data"\nrun = "{run.resolve()}"\n\n[web]\nport = {port}\n'
         for video in videos:
             text += f'\n[[camera]]\nname = "{Path(video).stem}"\nsource = "{address}/{video}?play_count=0"\n'
@@ -71,7 +71,9 @@ def serving(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    server = subprocess.Popen([sys.executable, "-m", "aadc.live.demo", str(folder), str(port)], env=paths)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "aadc.live.demo", str(folder), str(port)], env=paths, stdout=subprocess.DEVNULL
+    )
     try:
         until = time.monotonic() + _LISTENS_WITHIN_S
         while not _listens(port):

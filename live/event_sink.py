@@ -8,7 +8,7 @@ import numpy as np
 from aadc.live.camera_state import CameraStatus
 from aadc.live.clips import Box
 from aadc.live.config import LiveConfig, Notices
-from aadc.live.event import Ending, EventMessage, Kind
+from aadc.live.event import Ending, EventMessage, Kind, State
 from aadc.live.events import EventMachine
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.keeping import Keeping
@@ -97,6 +97,8 @@ class EventSink:
         if message.kind in _TOLD:
             event = message.after
             say(f"{event.camera}: {event.category} {_TOLD[message.kind]} ({event.state}, peak {event.peak:.2f}, {event.id})")
+            if message.kind is Kind.end and event.state is State.confirmed:
+                say(f"{event.camera}: {self._keeping.composed}")
 
     def _keep(self, future: Future) -> None:
         future.add_done_callback(self._done)

@@ -36,6 +36,7 @@ class Keeping:
         self.folder = DataFolder(path)
         self.store = Store(path / STORE, list(channels))
         self.words: EventWords | None = None  # set where a language model is there
+        self.composed = ""  # what the last event that ended was described by
         self._cleaner = Cleaner(self.folder, self.store, limits)  # first, for on a full disk nothing can be written before
         self.interrupted: list[EventMessage] = self.store.end_interrupted().result()
         self.mended = reconcile(path, self.store)
@@ -70,7 +71,8 @@ class Keeping:
             return self.store.put(message)
         boxes = recorder.boxes(event.start_s, event.end_s) if recorder else []
         before_s = recorder.before_s(event) if recorder else 0.0
-        kept = self.store.put(message, *composed(event, boxes, before_s))
+        self.composed, how = composed(event, boxes, before_s)
+        kept = self.store.put(message, self.composed, how)
         if self.words is not None:
             self.words.ask(event, boxes, before_s)
         return kept

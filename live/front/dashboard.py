@@ -131,15 +131,17 @@ def review(home: House, user: User) -> None:
         except Exception as error:  # the store is being made anew, or its disk is away: say so, and try again by itself
             st.warning(f"Events cannot be read just now ({type(error).__name__}); trying again.")
             return
+        st.session_state["found"] = len(found)
         data = {
             "events": found,
             "may_decide": user.role.covers(Role.REVIEWER),
-            "filtered": bool(chosen or category or words or _since_ns(since)) or decision != "all",
+            "filtered": bool(chosen or category or words or _since_ns(since)) or decision not in ("to review", "all"),
+            "to_review": decision == "to review",
         }
         page(data=data, key="review")
 
     refreshed(home, user, refresh)
-    if st.button("Show older", disabled=more >= _MOST):
+    if st.session_state.get("found", 0) >= more and st.button("Show older", disabled=more >= _MOST):
         st.session_state["more"] = min(more + _FEWEST, _MOST)
         st.rerun()
 
@@ -150,7 +152,7 @@ def health(home: House, user: User) -> None:
     def refresh() -> None:
         rows = []
         for name in seen(home, user):
-            rows.append({"camera": name, **_plain(home.cameras.state(name))})
+            rows.append({"camera": name, **_row(home.cameras.state(name))})
         st.subheader("Cameras")
         st.dataframe(rows, hide_index=True)
         parts = home.cameras.health()
@@ -191,9 +193,21 @@ def settings(home: House, user: User) -> None:
     )
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    """What a table can hold."""
-    return {key: value for key, value in state.items() if isinstance(value, str | int | float | bool)}
+def _row(state: dict[str, Any]) -> dict[str, Any]:
+    """What the table of cameras says of one."""
+    scoring = state.get("scoring") or {}
+    return {
+        "state": state.get("state"),
+        "what is wrong": ", ".join(filter(None, [state.get("error"), *state.get("wrong", [])])),
+        "frames a second": state.get("fps"),
+        "real-time factor": scoring.get("real_time"),
+        "scored": scoring.get("scored"),
+        "dropped": scoring.get("dropped"),
+        "carried over": scoring.get("carried"),
+        "damaged": state.get("damaged"),
+        "connected": state.get("connects"),
+        "behind by s": state.get("lag_s"),
+    }
 
 
 def _text(words: str) -> str:

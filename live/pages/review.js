@@ -92,7 +92,7 @@ function say(kept, words) {
 }
 
 function showList(kept) {
-  const { events, filtered } = kept.data;
+  const { events, filtered, to_review } = kept.data;
   const key = JSON.stringify([events.map((event) => [event.id, event.verdict, event.label, event.description, event.clip, event.state, event.ending]), kept.open?.id]);
   if (kept.shownList === key) return;
   kept.shownList = key;
@@ -103,7 +103,8 @@ function showList(kept) {
     return card;
   });
   kept.cards = new Map(cards.map((card) => [card.dataset.id, card]));
-  const none = filtered ? "Nothing like that. Change what is shown above." : "No event yet. It will appear here by itself.";
+  const empty = to_review ? "Nothing waits for review. New events will appear here by themselves." : "No event yet. It will appear here by itself.";
+  const none = filtered ? "Nothing like that. Change what is shown above." : empty;
   kept.list.replaceChildren(...(cards.length ? cards : [make("div", { class: "none" }, none)]));
 }
 

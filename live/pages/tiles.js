@@ -66,9 +66,10 @@ function made(name) {
       state.dataset.state = now.state;
       state.textContent = now.state;
       const words = [];
-      if (typeof now.real_time_factor === "number") words.push(`real-time factor ${now.real_time_factor.toFixed(2)}`);
-      if (now.dropped) words.push(`${now.dropped} dropped`);
-      if (now.problem) words.push(now.problem);
+      const { real_time, dropped } = now.scoring ?? {};
+      if (typeof real_time === "number") words.push(`real-time factor ${real_time.toFixed(2)}`);
+      if (dropped) words.push(`${dropped} dropped`);
+      if (now.error) words.push(now.error);
       facts.textContent = words.join(" · ");
       last.textContent = event ? `last: ${event.category}, ${ago(event.start_ns / 1e6, at)}` : "no event yet";
     },
