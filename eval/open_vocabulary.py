@@ -28,7 +28,11 @@ def score_against(head: LoadedHead, card: Card, tower: Clip, device: str) -> Loa
     model = copy.deepcopy(head.model)
     assert isinstance(model, AnomalyHead)  # as it was loaded: what comes out here is not to be put in again
     model.set_classes(card.names, prompts(model.contexts))
-    if set(card.prompts) <= set(head.card.prompts):
+    trained, asked = ({(entry.prompt, entry.kind) for entry in one.classes} for one in (head.card, card))
+    if trained == asked:
         return replace(head, card=card, model=model)
+    own = head.config.model_copy(update={"rule": "paper"})  # other words have no say in anomaly scores
+    if set(card.prompts) <= set(head.card.prompts):
+        return replace(head, card=card, model=model, config=own)
     plain_CD = FixedTexts(tower, card.prompts, device)(model.contexts)
-    return replace(head, card=card, model=BesideClip(model, plain_CD))
+    return replace(head, card=card, model=BesideClip(model, plain_CD), config=own)

@@ -60,9 +60,9 @@ class HeadRecord(records.Record):
 
     @field_validator("config", mode="before")
     @classmethod
-    def _without_a_window(cls, config: Any) -> Any:
-        """Heads that know of no window were trained on whole videos."""
-        return {"window": 0, **config} if isinstance(config, dict) else config
+    def _as_it_was(cls, config: Any) -> Any:
+        """Heads that know of no window were trained on whole videos, and of no rule, trained and scored by the paper's."""
+        return {"window": 0, "rule": "paper", **config} if isinstance(config, dict) else config
 
     @field_validator("card")
     @classmethod
@@ -156,7 +156,7 @@ def load_head(folder: Path) -> LoadedHead:
     clip = record.clip
     about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
     return LoadedHead(
-        model.eval(), *about, window=record.config.rule, snippet_s=record.snippet_s, calibration=record.calibration
+        model.eval(), *about, window=record.config.sees, snippet_s=record.snippet_s, calibration=record.calibration
     )
 
 

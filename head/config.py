@@ -32,10 +32,16 @@ class HeadConfig(BaseModel):
     use_detr: bool = Field(True, description="add the detector's features (eq. 6); off is the paper's ablation")
     use_mtn: bool = Field(True, description="temporal network (eq. 1-3); off is the paper's ablation")
     snippets: int = Field(
-        256, ge=1, le=MOST, description="a step sees so many in a row of a longer video, drawn anew each time"
+        1024, ge=1, le=MOST, description="a step sees so many in a row of a longer video, drawn anew each time"
     )
     window: int = Field(
         256, ge=0, le=MOST, description="snippets that a score is made from, the last 4 after it; 0: the whole video"
+    )
+    rule: Literal["smooth", "paper"] = Field(
+        "smooth", description="how answers become scores: smoothed and by both branches, or by eq. 4 and 10 alone"
+    )
+    background: float = Field(
+        1.0, ge=0, le=1000, description="weight of what makes quiet parts like the one normal class (0, or rule=paper: none)"
     )
     batch: int = Field(128, ge=2, le=MOST, description="videos a step, half of them abnormal")
     epochs: int = Field(
@@ -56,7 +62,7 @@ class HeadConfig(BaseModel):
         return window
 
     @property
-    def rule(self) -> Window | None:
+    def sees(self) -> Window | None:
         """What a snippet sees of its video, in training and after; None: all of it."""
         return Window(self.window) if self.window else None
 

@@ -11,6 +11,7 @@ from aadc.head.bags import check_widths, snippet_features
 from aadc.head.beside_clip import BesideClip
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.model import AnomalyHead, HeadOutput
+from aadc.head.rule import by_rule
 from aadc.head.stream import WindowedScores, pieces
 from aadc.head.video_score import VideoScore, video_score
 from aadc.head.window import Window
@@ -62,7 +63,7 @@ def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
-    output = whole_output(model, detr_TD, vis_TC, head.window)
+    output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card)
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),
         (head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy(),

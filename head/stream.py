@@ -11,6 +11,7 @@ from aadc.head.beside_clip import BesideClip
 from aadc.head.checkpoint import LoadedHead
 from aadc.head.fusion import pool_objects
 from aadc.head.model import AnomalyHead, HeadOutput, Rows
+from aadc.head.rule import REACH, by_rule, reach
 from aadc.head.window import AHEAD, Window, check_window
 from aadc.manifests.errors import UserError
 
@@ -49,10 +50,11 @@ class WindowedScores:
 
     Args:
         model: in `eval` mode, on any device.
+        more: how many snippets before the newest can be asked for again.
     """
 
-    def __init__(self, model: AnomalyHead | BesideClip, window: Window):
-        self.model, self.window = model, window
+    def __init__(self, model: AnomalyHead | BesideClip, window: Window, more: int = 0):
+        self.model, self.window, self._keep = model, window, window.rows - 1 + more
         self.count = 0  # snippets that came
         self.answered = 0  # of them, those with a final answer
         self._rows: Rows | None = None  # of the last ones
@@ -90,9 +92,7 @@ class WindowedScores:
 
     def _forget(self) -> None:
         assert self._rows is not None
-        self._rows = Rows(
-            *(part[:, -(self.window.rows - 1) :].clone() if self.window.rows > 1 else part[:, :0] for part in self._rows)
-        )
+        self._rows = Rows(*(part[:, -self._keep :].clone() if self._keep else part[:, :0] for part in self._rows))
 
 
 def pieces(rows: int) -> Iterator[slice]:
@@ -108,7 +108,8 @@ class StreamScorer:
     Args:
         head: in `eval` mode, on any device; several streams can share one.
         window: snippets that a score is made from; None for as many as the head was trained with.
-        ahead: how many of them come after it, so many snippets later its score is final.
+        ahead: how many of them come after it: so many snippets later its score is final, and `REACH` later
+            still by the rule `smooth`.
         provisional: give each snippet a score at once, too, by the window that ends with it.
     Raises:
         UserError: a window that cannot be, or none where the head was trained on whole videos.
@@ -116,18 +117,20 @@ class StreamScorer:
 
     def __init__(self, head: LoadedHead, window: int | None = None, ahead: int = AHEAD, provisional: bool = True):
         if window is None:
-            if head.config.rule is None:
+            if head.config.sees is None:
                 raise UserError("the head was trained on whole videos, which a stream is not; give a window, say 256 snippets")
             window = head.config.window
         try:
             self.window = check_window(window, ahead)
         except ValueError as error:
             raise UserError(f"{error}; take a larger window") from None
-        self.head, self.provisional, self.epoch = head, provisional, 0
+        self.head, self.provisional, self.epoch, self._reach = head, provisional, 0, reach(head.config)
         self._begin()
 
     def _begin(self) -> None:
-        self._scores = WindowedScores(self.head.model, self.window)
+        self._scores = WindowedScores(self.head.model, self.window, self._reach)
+        self._answers: HeadOutput | None = None  # final ones, of those without a score yet and their neighbours before
+        self._told = 0  # snippets with a final score
         self._carried: set[int] = set()  # indices without a final score yet
         self._last: tuple[Tensor, Tensor] | None = None
 
@@ -194,21 +197,32 @@ class StreamScorer:
         self._last = detr[-1:].clone(), vis[-1:].clone()
         found: list[StreamedScore] = []
         if self.provisional:
-            now = self.window._replace(ahead=0)
-            found = self._told(self._scores.at(now, first, self.count), first, final=False)
+            start = max(0, first - self._reach)
+            now = self._scores.at(self.window._replace(ahead=0), start, self.count)
+            found = self._read(now, start, first, self.count, final=False)
         return found + self._final()
 
     def _final(self, end: bool = False) -> list[StreamedScore]:
-        first = self._scores.answered
-        output = self._scores.final(end)
-        found = [] if output is None else self._told(output, first, final=True)
+        new = self._scores.final(end)
+        if new is not None:
+            held = self._answers
+            self._answers = new if held is None else HeadOutput(*(torch.cat(two, 1) for two in zip(held, new, strict=True)))
+        last = self._scores.answered - (0 if end else self._reach)
+        if self._answers is None or last <= self._told:
+            return []
+        start = self._scores.answered - self._answers.logits_BT.shape[1]
+        found = self._read(self._answers, start, self._told, last, final=True)
+        self._told, unheard = last, max(0, last - self._reach - start)
+        self._answers = HeadOutput(*(part[:, unheard:].clone() for part in self._answers))
         self._carried -= {one.index for one in found}
         return found
 
-    def _told(self, output: HeadOutput, first: int, final: bool) -> list[StreamedScore]:
+    def _read(self, output: HeadOutput, start: int, first: int, last: int, final: bool) -> list[StreamedScore]:
+        """Scores of snippets `first` to `last` (not included) by the head's rule; the answers begin at snippet `start`."""
+        output = by_rule(output, self.head.config, self.head.card, REACH if final else 0)
         anomaly = output.logits_BT[0].sigmoid().tolist()
         classes = (self.head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy()
         return [
-            StreamedScore(first + place, one, classes[place], final, first + place in self._carried, self.epoch)
-            for place, one in enumerate(anomaly)
+            StreamedScore(at, anomaly[at - start], classes[at - start], final, at in self._carried, self.epoch)
+            for at in range(first, last)
         ]

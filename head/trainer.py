@@ -12,6 +12,7 @@ from aadc.head.class_vectors import ClassVectors
 from aadc.head.config import HeadConfig
 from aadc.head.losses import VideoLosses, video_losses
 from aadc.head.model import AnomalyHead, HeadOutput
+from aadc.head.rule import by_rule
 from aadc.head.scoring import whole_output
 from aadc.head.video_score import video_score
 from aadc.manifests.card import Card
@@ -28,6 +29,8 @@ class Trainer:
 
     def __init__(self, model: AnomalyHead, prompts: ClassVectors, card: Card, config: HeadConfig, steps: int, device: str):
         self.model, self.prompts, self.card, self.config, self.steps, self.device = model, prompts, card, config, steps, device
+        normal = [place for place, entry in enumerate(card.classes) if entry.kind == "normal"]
+        self.normal = normal[0] if len(normal) == 1 else None
         matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not model.contexts]
         rest = [p for p in model.parameters() if p.ndim < 2]
         share = 1.0 if config.class_vectors == "free" else 0.1  # word embeddings are small numbers
@@ -72,8 +75,8 @@ class Trainer:
 
     def _losses(self, bags: Sequence[Bag], text_CD: Tensor) -> VideoLosses:
         batch = make_batch(bags, self.card, self.device)
-        output = self.model(batch.detr_BTD, batch.vis_BTC, batch.valid_BT, text_CD, self.config.rule)
-        return video_losses(output, batch.valid_BT, batch.abnormal_B, batch.labels_BC, self.config)
+        output = self.model(batch.detr_BTD, batch.vis_BTC, batch.valid_BT, text_CD, self.config.sees)
+        return video_losses(output, batch.valid_BT, batch.abnormal_B, batch.labels_BC, self.config, self.normal)
 
     @torch.no_grad()
     def keep_text(self) -> None:
@@ -90,10 +93,11 @@ class Trainer:
             output = self._whole(bag)
             about = make_batch([bag.part(0, 1)], self.card, self.device)
             all_BT = torch.ones_like(output.logits_BT, dtype=torch.bool)
-            losses = video_losses(output, all_BT, about.abnormal_B, about.labels_BC, self.config)
+            losses = video_losses(output, all_BT, about.abnormal_B, about.labels_BC, self.config, self.normal)
             loss += float(losses.total(self.config.lambda_))
-            scores.append(float(losses.anomaly))
-            hits.append(float(about.labels_BC[0, losses.classes[0].argmax()]))
+            said = video_score(by_rule(output, self.config, self.card), self.config)
+            scores.append(said.anomaly_logit)
+            hits.append(float(about.labels_BC[0, int(said.classes.argmax())]))
         auc = _auc(np.array(truth), np.array(scores))
         return {"val_loss": loss / len(bags), "val_auc": auc, "val_hits": float(np.mean(hits))}
 
@@ -101,12 +105,12 @@ class Trainer:
         """Of the model as it is now, by whole videos that were not learned from; none where there are none."""
         if not bags:
             return Calibration()
-        anomaly = [video_score(self._whole(bag), self.config).anomaly_logit for bag in bags]
+        anomaly = [video_score(by_rule(self._whole(bag), self.config, self.card), self.config).anomaly_logit for bag in bags]
         return fit_calibration(anomaly, [bag.abnormal for bag in bags])
 
     def _whole(self, bag: Bag) -> HeadOutput:
         self.model.eval()
-        return whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.rule)
+        return whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.sees)
 
 
 def _auc(truth: np.ndarray, scores: np.ndarray) -> float:

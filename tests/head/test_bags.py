@@ -67,7 +67,7 @@ def test_attention_pools_the_objects_of_one_frame_in_long_videos_too(tiny_clip, 
     video = synthetic.make_video(np.random.default_rng(0), "long.mp4", "train", ("walk",), 600, slice(0))
     row = Row(video="long.mp4", split="train", labels="walk")
     run = synthetic.write_run(tmp_path / "run", tiny_clip, [row], [video])
-    shards, config = ShardSet(run.shards), HeadConfig(pooling="attention")
+    shards, config = ShardSet(run.shards), HeadConfig(pooling="attention", snippets=256)
     (bag,) = load_bags(shards, [row], synthetic.CARD, config)
     (part,) = Trainer.drawn(SimpleNamespace(config=config), 5, [bag])
     start = int((bag.detr == part.detr[0]).all(1).nonzero())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadc.head.config import HeadConfig
-from aadc.head.losses import video_losses
+from aadc.head.losses import background_loss, video_losses
 from aadc.head.mil_align import TAU, align_logits, align_loss, cosine, top_k_mean
 from aadc.head.model import HeadOutput
 
@@ -66,3 +66,39 @@ def test_one_sigmoid_on_the_mean_of_logits():
     assert losses.bce.tolist() == pytest.approx([math.log1p(math.exp(-3)), math.log1p(math.exp(-1.5))], rel=1e-5)
     assert losses.nce.tolist() == pytest.approx([math.log(2)] * 2, rel=1e-5)
     assert losses.total(0.5).tolist() == pytest.approx([b + 0.5 * math.log(2) for b in losses.bce.tolist()], rel=1e-5)
+
+
+def test_the_quiet_part_by_hand():
+    """Two abnormal videos of 3 and 2 snippets and a normal one, 3 classes of which the second is the normal one."""
+    a = [[2.0, -1.0, 0.5], [-3.0, 1.0, 99.0], [0.0, 0.0, 0.0]]
+    z = [[[1.0, 2.0, 0.5], [0.3, -1.0, 2.0], [0.0, 0.4, 0.1]], [[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [50.0, -50.0, 9.0]]]
+    z.append(z[0])
+    lengths, gamma, weight = [3, 2, 3], 2.0, 0.7
+    expected = []
+    for scores, rows, length in zip(a, z, lengths, strict=True):
+        quiet = [1 - 1 / (1 + math.exp(-one)) for one in scores[:length]]
+        mean = [sum(q * row[c] for q, row in zip(quiet, rows, strict=False)) / sum(quiet) for c in range(3)]
+        total = sum(math.exp(gamma * one) for one in mean)
+        logs = [math.log(math.exp(gamma * one) / total) for one in mean]
+        expected.append(-0.9 * logs[1] - 0.1 * sum(logs) / 3)
+    logits, classes = torch.tensor(a, requires_grad=True), torch.tensor(z, requires_grad=True)
+    valid = torch.arange(3) < torch.tensor(lengths)[:, None]
+    output = HeadOutput(logits, classes, torch.zeros(3, 3, 4))
+    found = background_loss(output, valid, 1, gamma)
+    assert found.tolist() == pytest.approx(expected, rel=1e-5)
+
+    abnormal, labels = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([[1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])
+    losses = {
+        name: video_losses(output, valid, abnormal, labels, HeadConfig(gamma=gamma, **settings), normal).nce
+        for name, settings, normal in (
+            ("with", {"background": weight}, 1),
+            ("several", {"background": weight}, None),
+            ("paper", {"background": weight, "rule": "paper"}, 1),
+            ("none", {"background": 0}, 1),
+        )
+    }
+    assert torch.equal(losses["several"], losses["paper"]) and torch.equal(losses["several"], losses["none"])
+    more = (losses["with"] - losses["none"]).tolist()
+    assert more == pytest.approx([weight * expected[0], weight * expected[1], 0], rel=1e-4)
+    found.sum().backward()
+    assert logits.grad is None and classes.grad[~valid].eq(0).all() and classes.grad[valid].ne(0).any()

@@ -62,6 +62,28 @@ def by_hand(model, detr, vis, rows: int, ahead: int, gamma: float = 1.0) -> tupl
     return torch.stack(anomaly).numpy(), torch.stack(classes).numpy()
 
 
+@torch.no_grad()
+def smooth_by_hand(model, detr, vis, rows: int, ahead: int, heard: int, normal: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The rule `smooth` letter by letter, on raw answers of each snippet's own window; `heard`: snippets after it."""
+    a, z = [], []
+    for s in range(len(detr)):
+        low, high = max(0, s - rows + 1 + ahead), min(len(detr), s + ahead + 1)
+        output = model(detr[None, low:high], vis[None, low:high], torch.ones(1, high - low, dtype=torch.bool))
+        a.append(float(output.logits_BT[0, s - low]))
+        z.append(output.class_logits_BTC[0, s - low].double().numpy())
+    anomaly, classes = [], []
+    for s in range(len(detr)):
+        near = [n for n in range(s - 2, s + heard + 1) if 0 <= n < len(detr)]
+        weights = [np.exp(-((n - s) ** 2) / 2) for n in near]
+        own, likely = np.average([a[n] for n in near], weights=weights), np.exp(np.average([z[n] for n in near], 0, weights))
+        likely /= likely.sum()
+        odds = likely[normal:].sum() / likely[:normal].sum()
+        both = np.exp(own) if normal < 2 else np.sqrt(np.exp(own) * odds)
+        anomaly.append(both / (1 + both))
+        classes.append(likely)
+    return np.array(anomaly), np.array(classes)
+
+
 def streamed(scorer: StreamScorer, detr, vis, sizes) -> list:
     found, start = [], 0
     while start < len(detr):
@@ -96,6 +118,48 @@ def test_a_stream_gives_what_each_window_gives(name, count, rows, ahead, size, s
     found = streamed(scorer, detr, vis, iter([size] * count))
     check(found, by_hand(model, detr, vis, rows, ahead, 0.5), final=True)
     check(found, by_hand(model, detr, vis, rows, 0, 0.5), final=False)
+
+
+@given(
+    name=st.sampled_from(list(HEADS)),
+    count=st.integers(1, 24),
+    rows=st.sampled_from([1, 2, 6, 16, 64]),
+    ahead=st.integers(0, 4),
+    size=st.integers(1, 25),
+    normal=st.integers(1, 2),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_stream_by_the_smooth_rule(name, count, rows, ahead, size, normal):
+    """Final scores hear two snippets after theirs, provisional ones none, however the stream is cut; with two normal classes
+    both branches are read."""
+    model, ahead = HEADS[name], min(ahead, rows - 1)
+    detr, vis = rows_of(count, 3, model.pooling)
+    head = as_loaded(model, rule="smooth", normal=normal)
+    found = streamed(StreamScorer(head, rows, ahead), detr, vis, iter([size] * count))
+    check(found, smooth_by_hand(model, detr, vis, rows, ahead, 2, normal), final=True)
+    check(found, smooth_by_hand(model, detr, vis, rows, 0, 0, normal), final=False)
+
+
+def test_a_smooth_score_is_final_two_snippets_later():
+    head = as_loaded(HEADS["plain"], rule="smooth")
+    detr, vis = rows_of(20)
+    scorer = StreamScorer(head, 16, provisional=False)
+    due = [[one.index for one in scorer.push(detr[at : at + 1], vis[at : at + 1])] for at in range(20)]
+    assert due == [[]] * (AHEAD + 2) + [[index] for index in range(20 - AHEAD - 2)]
+    assert [one.index for one in scorer.flush()] == list(range(20 - AHEAD - 2, 20))
+
+
+@pytest.mark.parametrize("normal", [1, 2, 3])
+@pytest.mark.parametrize("window", [None, Window(8)])
+def test_a_recording_by_the_smooth_rule(window, normal):
+    """As its stream is; without an abnormal class there are no odds to read."""
+    features = stored(30)
+    detr, vis = torch.from_numpy(features.detr).float(), visual_features(features, "mean")
+    found = score_video(as_loaded(HEADS["plain"], window, "smooth", normal), features)
+    rows, ahead = window or (59, 29)  # every snippet's window holds all
+    expected = smooth_by_hand(HEADS["plain"], detr, vis, rows, ahead, 2, normal if normal < 3 else 1)
+    np.testing.assert_allclose(found.anomaly, expected[0], atol=1e-4)
+    np.testing.assert_allclose(found.classes, expected[1], atol=1e-4)
 
 
 def stored(count: int, seed: int = 0):
@@ -274,7 +338,7 @@ def test_windows_that_cannot_be():
     assert StreamScorer(as_loaded(HEADS["plain"])).window == Window(HeadConfig().window, AHEAD)
     with pytest.raises(ValueError):
         HeadConfig(window=AHEAD)
-    assert HeadConfig(window=0).rule is None and HeadConfig(window=AHEAD + 1).rule == Window(AHEAD + 1)
+    assert HeadConfig(window=0).sees is None and HeadConfig(window=AHEAD + 1).sees == Window(AHEAD + 1)
 
 
 def test_class_names_are_those_of_the_head():
