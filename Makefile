@@ -55,7 +55,7 @@ live-demo: $(VENV)/.installed
 	$(BIN)/aadc-live demo --run runs/$(DEMO) --scenes $(DEMO)
 
 test: $(VENV)/.words
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Every codec, length of GOP, container and stride; `make test` runs a selection.
 test-decode: $(VENV)/.installed
