@@ -83,12 +83,13 @@ def test_a_host_is_shared_by_its_own_workers_alone():
 
 
 def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, killed: list[int]) -> None:
-    """SIGKILL the worker that has `video` in hands, so many times; once no other is at work, for a mark does not say whose."""
-    until = time.monotonic() + 300
+    """SIGKILL the worker that has `video` in hands, so many times; once no other is at work, for a mark does not say whose.
+    A mark from before the last kill is the dead one's: the next has not come to a video yet."""
+    until, last_ns = time.monotonic() + 300, 0
     while len(killed) < times and time.monotonic() < until:
         for mark in run.parts.glob("*.working") if run.parts.exists() else ():
             try:
-                if mark.read_text() != video:
+                if mark.read_text() != video or mark.stat().st_mtime_ns <= last_ns:
                     continue
             except FileNotFoundError:
                 continue
@@ -99,6 +100,7 @@ def kill_whoever_works_on(video: str, run: RunFolder, cluster, times: int, kille
             at_work = [address for address, keys in cluster.processing().items() if keys]
             if len(at_work) == 1 and at_work[0] in pids and pids[at_work[0]] not in killed:
                 killed.append(pids[at_work[0]])
+                last_ns = time.time_ns()
                 os.kill(pids[at_work[0]], signal.SIGKILL)
         time.sleep(0.02)
 
