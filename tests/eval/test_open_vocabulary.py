@@ -197,6 +197,7 @@ def test_a_class_never_trained_on_is_judged_beside_clip(run, head, tiny_clip, po
         config = HeadConfig(n_ctx=2, pooling=pooling)
         model = AnomalyHead(config, 16, 4, 16, CARD.names).eval()
         head = replace(head, model=model, config=config)
+    head = replace(head, config=head.config.model_copy(update={"rule": "paper"}))  # by which other classes are scored
     clip, features = load_clip(str(tiny_clip)), ShardSet(run.shards).read("b.mp4")
     anomaly = score_video(head, features).anomaly
     both = score_video(score_against(head, OTHER, clip, "cpu"), features)
@@ -224,6 +225,9 @@ def test_classes_command(run, head, tmp_path):
     (folder,) = run.eval.glob("test-other-????????")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert status == 0 and metrics["classes"] == OTHER.names and plain["classes"] == CARD.names
-    assert metrics["category"]["abnormal"]["classes"] == ["fall", "fire"] and metrics["video"] == plain["video"]
+    assert (
+        metrics["category"]["abnormal"]["classes"] == ["fall", "fire"]
+        and metrics["video"]["videos"] == plain["video"]["videos"]
+    )
     status, _, err = call(main, "--run", str(run.path), "--classes", str(tmp_path / "gone.toml"))
     assert status == 2 and "there is no class card" in err

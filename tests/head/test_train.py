@@ -31,6 +31,7 @@ from aadc.head import train as training
 from aadc.head.bags import FIELDS, load_bags, snippet_features
 from aadc.head.checkpoint import load_head
 from aadc.head.config import HeadConfig
+from aadc.head.rule import by_rule
 from aadc.head.sampling import split_validation
 from aadc.head.scoring import score_video
 from aadc.head.train import train_head
@@ -188,6 +189,7 @@ def test_validation_figures_are_those_of_the_kept_head(run, head):
         detr, vis = snippet_features(shards.read(row.key, FIELDS), "mean")
         with torch.no_grad():
             found = loaded.model(detr[None], vis[None], torch.ones(1, len(detr), dtype=torch.bool), window=loaded.window)
+        found = by_rule(found, loaded.config, loaded.card)
         scores.append(np.sort(found.logits_BT[0])[-5:].mean())
         top = np.sort(found.class_logits_BTC[0], axis=0)[-5:].mean(0)
         hits.append(loaded.card.names[top.argmax()] in row.labels)
