@@ -30,7 +30,7 @@ def evaluate(split: Split, with_map: bool) -> dict:
         "videos": len(split.videos),
         "videos_missing": len(split.rows) - len(split.videos),
         "video": video_figures(split.videos, split.k, split.stride),
-        "category": _category(split),
+        "category": category_accuracies(split),
         "frame": frame_figures(known) if known else None,
         "class": class_figures(known, abnormal) if known else None,
         "map": None,
@@ -83,7 +83,7 @@ def _intervals(split: Split, figures: dict, drawn: dict[str, list[float] | None]
     return found
 
 
-def _category(split: Split) -> dict:
+def category_accuracies(split: Split) -> dict:
     """Accuracy among the classes of a video's own kind, and among all classes."""
     if not split.names:
         return {"accuracy": None, "joint_accuracy": None}

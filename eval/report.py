@@ -36,7 +36,7 @@ from aadc.manifests.manifest import video_path
 from aadc.manifests.shown import shown
 
 FIELDS = ("frame", "time", "count", "box", "score", "class")
-HEADLINES = ("frame AUC", "frame AP", "frame AUC, abnormal videos alone", "video AUC", "category accuracy")
+HEADLINES = ("frame AUC", "frame AP", "frame AUC, abnormal videos alone", "video AUC", "category accuracy, among all classes")
 TOLD = 8  # most spans that the words for a curve tell
 LINKED = 20  # most found spans of a video that the page lists; the curve has all
 PAGE_BYTES = 19_500_000  # of a page with its pictures, whatever the number of videos

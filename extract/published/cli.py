@@ -25,7 +25,9 @@ def import_features(
     layout: Annotated[str, typer.Option(help="auto: by names and shapes of the files.")] = "auto",
     crop: Annotated[
         str | None,
-        typer.Option(help="Number of a crop, mean, or all (training draws one) [default: what the layout's authors take]."),
+        typer.Option(
+            help="Number of a crop, mean, or all (the usual one is scored) [default: what the layout's authors take]."
+        ),
     ] = None,
     clip: Annotated[
         str | None,
