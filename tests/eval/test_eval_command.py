@@ -95,12 +95,13 @@ def run(tmp_path) -> RunFolder:
     ],
 )
 def test_scores_by_another_window_lie_in_a_folder_of_their_own(run, options, folder, window):
-    """Each snippet's score is the head's on that snippet's own rows; the files say by which window."""
+    """Each snippet's score, by the paper's rule, is the head's on that snippet's own rows; the files say by which window."""
     torch.manual_seed(1)
     head = load_head(run.head)
+    config = head.config.model_copy(update={"rule": "paper"})
     for parameter in head.model.mtn.parameters():  # an untrained network passes everything through
         torch.nn.init.normal_(parameter, std=0.5)
-    save_head(run.head, head.model, head.config, CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
+    save_head(run.head, head.model, config, CARD, "f" * 16, {"source": "none", "weights": "0"}, {}, {})
     status, out, _ = call(main, "--run", str(run.path), *options)
     assert status == 0, out
     shards = ShardSet(run.shards)

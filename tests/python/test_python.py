@@ -32,12 +32,16 @@ def run(tmp_path_factory, tiny_clip) -> aadc.Run:
 
 
 def likely_classes(run: aadc.Run, features) -> np.ndarray:
-    """Of a whole video, by another computation: softmax over the means of the 5 highest similarities of each class."""
+    """Of a whole video, by another computation: softmax over the means of the 5 highest similarities of each class, smoothed."""
     detr, vis = snippet_features(features, "mean")
     valid = torch.ones(1, len(detr), dtype=torch.bool)
     with torch.no_grad():
         found = run.head.model(detr[None], vis[None], valid, window=run.head.window)
-    likely = np.exp(np.sort(found.class_logits_BTC[0].numpy(), axis=0)[-5:].mean(0))
+    raw, smoothed = found.class_logits_BTC[0].numpy(), []
+    for snippet in range(len(raw)):
+        near = range(max(0, snippet - 2), min(len(raw), snippet + 3))
+        smoothed.append(np.average(raw[near], axis=0, weights=[np.exp(-0.5 * (other - snippet) ** 2) for other in near]))
+    likely = np.exp(np.sort(smoothed, axis=0)[-5:].mean(0))
     return likely / likely.sum()
 
 
