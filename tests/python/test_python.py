@@ -32,7 +32,7 @@ def run(tmp_path_factory, tiny_clip) -> aadc.Run:
 
 
 def likely_classes(run: aadc.Run, features) -> np.ndarray:
-    """Of a whole video, by another computation: softmax over the means of the 5 highest similarities of each class, smoothed."""
+    """Of a whole video, by another computation: softmax over the means of the 5 highest smoothed similarities of each class."""
     detr, vis = snippet_features(features, "mean")
     valid = torch.ones(1, len(detr), dtype=torch.bool)
     with torch.no_grad():
