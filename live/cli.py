@@ -36,7 +36,7 @@ Who = Annotated[str, typer.Option(help="Who decides; it is kept with the decisio
 Camera = Annotated[list[str] | None, typer.Option(help="Only of this camera (may be repeated).")]
 
 
-@app.callback()
+@app.callback(short_help="Cameras -> events, clips, words.")
 def live() -> None:
     """Watch cameras and keep what is abnormal as events, with clips and words.
 
