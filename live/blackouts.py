@@ -28,7 +28,10 @@ class Blackouts:
             picture = Image.new("1", (width, height))
             for polygon in self._polygons:
                 corners = [(x * width, y * height) for x, y in polygon]
-                ImageDraw.Draw(picture).polygon(corners, fill=1)
-                ImageDraw.Draw(picture).line([*corners, *corners[:2]], fill=1, width=5)
+                pen = ImageDraw.Draw(picture)
+                pen.polygon(corners, fill=1)
+                pen.line([*corners, *corners[:2]], fill=1, width=5)
+                for x, y in corners:  # lines end at their corners, and one without length is none
+                    pen.rectangle([x - 2, y - 2, x + 2, y + 2], fill=1)
             self._masks = dict(list(self._masks.items())[-3:]) | {(width, height): np.array(picture)}
         return self._masks[width, height]

@@ -102,7 +102,7 @@ def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):
 def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):
     """Row 5: whatever C code does, 10 s later there is a picture again. Time goes on as if nothing was."""
     clock_video(rtsp_server.folder / "a.mp4")
-    door = camera(rtsp_server.url("a.mp4"), hangs_s=3.0)
+    door = camera(rtsp_server.url("a.mp4"), hangs_s=6.0)  # offline before that
     door.reaches("online", 15)
     wait_until(door.frames.read, 5)
     hung, before = door.child.pid, door.view.read()

@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aadc.live import strip_clock
@@ -109,6 +109,7 @@ def test_one_moving_thing_is_no_jump():
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=6), st.integers(1, 60), st.integers(1, 60))
+@example([(0.0, 1.0)] * 3, 1, 1)
 def test_blackouts_cover_the_same_share_at_any_size(polygon, width, height):
     blackouts = Blackouts([polygon])
     painted = blackouts.paint(np.full((height, width, 3), 255, np.uint8))
