@@ -275,7 +275,7 @@ class _Course:
             category=self._names[best],
             share=min(1.0, float(self._classes[best] / max(self._classes.sum(), 1e-12))),
             peak=self._peak,
-            mean=min(1.0, self._sum / self._snippets),
+            mean=min(self._peak, self._sum / self._snippets),  # rounding
             snippets=self._snippets,
             swallowed=self.swallowed,
             continues=self.continues,
