@@ -50,8 +50,8 @@ class RowStore:
                 self._size += tensor.numel()
         except OSError as error:
             raise UserError(
-                f"{self._folder}: no room for the features of the training videos ({reason(error)}); free some space, or give "
-                "a folder on another disk with --out"
+                f"{self._folder}: the features of the training videos could not be written ({reason(error)}); free some space, "
+                "or give a folder on another disk with --out"
             ) from None
         return places
 

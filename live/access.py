@@ -14,22 +14,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from aadc.live.limits import Attempts, TooManyError
+from aadc.live.passwords import LONGEST_PASSWORD, NOBODY, SHORTEST_PASSWORD, same, scrypt
+from aadc.live.rights import LogEntry, Role, Session, Token, Use, User
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 
 ADMINISTRATOR_NAME = "admin"
 IDLE_S = 12 * 3600.0  # a session nobody used for so long is over
 LONGEST_S = 7 * 86400.0  # and so is one this old
-SHORTEST_PASSWORD = 10
-LONGEST_PASSWORD = 200
-_COST = 2**15  # scrypt's N: 32 MB and some 80 ms a try
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_NOBODY = f"{_COST}$8$1${'0' * 32}${'0' * 64}"  # checked where a name is not known, so that both take as long
 _VERSION = 1
 _SESSION = "id, user, address, agent, made_s, seen_s"
 _TOKEN = "id, use, camera, label, made_by, made_s, used_s"
@@ -54,74 +50,6 @@ CREATE TABLE log (
 ) STRICT;
 CREATE INDEX log_by_time ON log (utc_ns);
 """
-
-
-class Role(StrEnum):
-    """What a person may do: look, also decide over events, also change who may."""
-
-    VIEWER = "viewer"
-    REVIEWER = "reviewer"
-    ADMINISTRATOR = "administrator"
-
-    def covers(self, needed: "Role") -> bool:
-        """Whether this role may do what `needed` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(needed)
-
-
-class Use(StrEnum):
-    """What a token is for: a camera that publishes, a program that watches one, a program that reads the counters."""
-
-    PUBLISH = "publish"
-    WATCH = "watch"
-    METRICS = "metrics"
-
-
-class User(NamedTuple):
-    """A person. `cameras` None: every one, also those that come later."""
-
-    name: str
-    role: Role
-    cameras: frozenset[str] | None
-
-    def sees(self, camera: str) -> bool:
-        """Whether this person may see that camera."""
-        return self.cameras is None or camera in self.cameras
-
-
-class Session(NamedTuple):
-    """A browser that logged in. Times in seconds since 1970."""
-
-    id: int
-    user: User
-    address: str
-    agent: str
-    made_s: float
-    seen_s: float
-
-
-class Token(NamedTuple):
-    """A device's right to one thing with one camera ("" for counters, which belong to none)."""
-
-    id: int
-    use: Use
-    camera: str
-    label: str
-    made_by: str
-    made_s: float
-    used_s: float | None
-
-
-class LogEntry(NamedTuple):
-    """Who did what, when (UTC, nanoseconds), from where, to which camera, event or name."""
-
-    id: int
-    utc_ns: int
-    who: str
-    address: str
-    what: str
-    camera: str
-    subject: str
 
 
 class Access:
@@ -171,7 +99,7 @@ class Access:
     def first_password(self) -> str | None:
         """Make the administrator where there is nobody yet; gives the password, which is never to be had again. None else."""
         password = secrets.token_urlsafe(15)
-        stored = _scrypt(password)
+        stored = scrypt(password)
         with self._change():  # two servers that start at once make one administrator
             if self._db.execute("SELECT 1 FROM users").fetchone():
                 return None
@@ -239,7 +167,7 @@ class Access:
         with self._lock:
             row = self._db.execute("SELECT password FROM users WHERE name = ?", (_text(name, 65),)).fetchone()
         with self._hashing:
-            right = _same(password, row[0] if row else _NOBODY)
+            right = same(password, row[0] if row else NOBODY)
         if not (right and row):
             self.note(_who(name), address, "login refused")
             return None
@@ -393,28 +321,12 @@ class Access:
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise UserError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
         with self._hashing:
-            return _scrypt(password)
+            return scrypt(password)
 
 
 def csrf_token(secret: str) -> str:
     """What a page of that session sends with each change: other sites cannot know it, as they cannot read the cookie."""
     return hmac.new(secret.encode(errors="replace"), b"csrf", hashlib.sha256).hexdigest()
-
-
-def _scrypt(password: str) -> str:
-    salt = secrets.token_bytes(16)
-    return f"{_COST}$8$1${salt.hex()}${_derived(password, salt, _COST, 8, 1).hex()}"
-
-
-def _same(password: str, stored: str) -> bool:
-    cost, block, lanes, salt, right = stored.split("$")
-    found = _derived(password[: LONGEST_PASSWORD + 1], bytes.fromhex(salt), int(cost), int(block), int(lanes))
-    return hmac.compare_digest(found, bytes.fromhex(right))
-
-
-def _derived(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
-    encoded = password.encode(errors="surrogatepass")
-    return hashlib.scrypt(encoded, salt=salt, n=cost, r=block, p=lanes, maxmem=cost * block * 256, dklen=32)
 
 
 def _digest(secret: str) -> bytes:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from aadc.live.access import Role
 from aadc.live.accounts import json_of
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route, text_of
+from aadc.live.rights import Role
 from aadc.live.served import EventSource
 
 DECISIONS = ("confirmed", "dismissed", "renamed", "open")

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aadc.live.access import Role, Use
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route
 from aadc.live.media import Media, MediaError
+from aadc.live.rights import Role, Use
 from aadc.live.served import CameraSource
 from aadc.live.signalling import Connections, told
 

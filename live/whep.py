@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from aadc.live.access import Role, Use
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route
 from aadc.live.media import Media, MediaError
+from aadc.live.rights import Role, Use
 from aadc.live.signalling import Connections
 
 _NEEDS = Needs(Role.VIEWER, Use.WATCH)

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aadc.live.access import Role, Use
 from aadc.live.guard import Needs, route
+from aadc.live.rights import Role, Use
 from aadc.live.signalling import Connections
 
 _NEEDS = Needs(Role.ADMINISTRATOR, Use.PUBLISH)  # a publisher decides what is scored

@@ -12,8 +12,8 @@ from typing import Any
 
 import streamlit as st
 
-from aadc.live.access import Role, User
 from aadc.live.front.house import PAGES, House, house
+from aadc.live.rights import Role, User
 
 REFRESH_S = 1.5
 _CSS = (PAGES / "front.css").read_text(encoding="utf-8")

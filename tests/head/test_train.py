@@ -152,14 +152,17 @@ def test_other_settings_replace_neither_a_finished_head_nor_one_in_the_making(ru
     out = tmp_path / "head"
     train_head(run, SHORT, out)
     other = SHORT.model_copy(update={"gamma": 2.0})
+    settled = SETTLED.model_copy(update={"gamma": 2.0})
     with pytest.raises(UserError, match="gamma 1.0, now 2.0.*--out FOLDER.*--restart"):
         train_head(run, other, out)
     assert load_head(out).config == SETTLED
     assert not train_head(run, other, out, restart=True).already
-    assert load_head(out).config == SETTLED.model_copy(update={"gamma": 2.0})
+    assert load_head(out).config == settled
     with pytest.raises(KeyboardInterrupt):
         train_head(run, SHORT, out, restart=True, progress=StopAfter(1))
-    assert load_head(out).config.gamma == 2.0, "a finished head stays until its successor is whole"
+    assert load_head(out).config == SETTLED.model_copy(update={"gamma": 2.0}), (
+        "a finished head stays until its successor is whole"
+    )
     (out / "config.json").unlink()
     with pytest.raises(UserError, match="begun with other settings.*gamma 1.0, now 0.5.*--restart"):
         train_head(run, SHORT.model_copy(update={"gamma": 0.5}), out)
@@ -604,8 +607,7 @@ def test_a_full_disk_leaves_the_old_head(run, head, tmp_path, size):
     shutil.copytree(head.folder, out)
     limited = [sys.executable, "-c", LIMITED, str(size), *command(run.path, "--epochs", "2", "--out", str(out), "--restart")]
     done = subprocess.run(limited, capture_output=True, text=True)
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert "could not be written" in done.stderr or "no room for the features" in done.stderr
+    assert done.returncode == 2 and "could not be written" in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert weights(out) == weights(head.folder) and load_head(out).config == SETTLED
 
 

@@ -18,13 +18,6 @@ from aadc.head.cli import main as head_main
 from aadc.manifests.cli import main as manifest_main
 
 
-def pytest_collection_modifyitems(items):
-    """These tests run processes and streams in real time: one that a busy machine starved may try again, twice."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=2))
-
-
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """Six drawn scenes through extraction and training: the run, its models, its head."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from aadc.live import access as access_module
 from aadc.live.access import IDLE_S, LONGEST_S, Access, Role, TooManyError, Use, csrf_token
 from aadc.live.limits import Attempts
 from aadc.manifests.errors import UserError
@@ -35,8 +34,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def access(tmp_path: Path, clock: Clock, monkeypatch):
-    monkeypatch.setattr(access_module, "_COST", 2**10)  # the rule is the same, the tests are not about its price
-    monkeypatch.setattr(access_module, "_NOBODY", f"{2**10}$8$1${'0' * 32}${'0' * 64}")
+    monkeypatch.setattr("aadc.live.passwords._COST", 2**10)  # the rule is the same, the tests are not about its price
+    monkeypatch.setattr("aadc.live.access.NOBODY", f"{2**10}$8$1${'0' * 32}${'0' * 64}")
     opened = Access(tmp_path / "access.sqlite", clock)
     yield opened
     opened.close()

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from web_server import CAMERAS, MadeEvents
 
-from aadc.live import access as access_module
 from aadc.live import event_api, tls, whep
 from aadc.live.access import Access, Role, Use, csrf_token
 from aadc.live.guard import Needs, route
@@ -75,8 +74,8 @@ OF_A_CAMERA = ("{camera}", "{event}")
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """An application with people and tokens: the media process is not started."""
-    monkeypatch.setattr(access_module, "_COST", 2**10)
-    monkeypatch.setattr(access_module, "_NOBODY", f"{2**10}$8$1${'0' * 32}${'0' * 64}")
+    monkeypatch.setattr("aadc.live.passwords._COST", 2**10)
+    monkeypatch.setattr("aadc.live.access.NOBODY", f"{2**10}$8$1${'0' * 32}${'0' * 64}")
     monkeypatch.setattr(event_api, "MOST_FOLLOWERS", 0)  # streams have no end: who is let in is told to come back
     monkeypatch.setattr(whep, "MOST_MJPEG", 0)
     access = Access(tmp_path / "access.sqlite")

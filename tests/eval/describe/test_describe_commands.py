@@ -190,7 +190,10 @@ def test_texts_beside_references(described, tmp_path):
     status, out, _ = call(describe_main, "--run", str(described.path), "--references", str(path))
     figures = json.loads((described.eval / "metrics.json").read_text())["text"]
     assert status == 0 and "CIDEr" in out and figures["videos"] == 8 and figures["bleu_4"] == pytest.approx(1, abs=1e-6)
-    assert figures["facts_true"] == 1  # composed from the facts, so nothing else can be
+    assert figures["facts_true"] == 1  # the model of this test says nothing that goes out
+    assert call(describe_main, "--run", str(described.path), "--llm", "none", "--references", str(path))[0] == 0
+    composed = json.loads((described.eval / "metrics.json").read_text())["text"]
+    assert composed["facts_true"] == composed["facts_true_at_first"] == 1  # from the facts, so nothing else can be
     assert "TIMES-TIOU" in out and 0 <= figures["times_recall_50"] <= figures["times_recall_30"] <= 1
 
 
