@@ -1,7 +1,7 @@
 """Scores become events: a state machine per camera, without clock, file or thread.
 
 Provisional scores open an event at once; the final ones, a few snippets later, confirm it or not, and rule from there on: how
-long it lasted, which class, how sure. The rules are `EventRules`; `docs/live.md` tells them in words.
+long it lasted, which class, how sure. The rules are `EventRules`; `docs/events.md` tells them in words.
 """
 
 import math
