@@ -76,7 +76,8 @@ class HeadRecord(records.Record):
 class LoadedHead:
     """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`. `window`: what a
     snippet's score is made from (None: the whole video), at first as in training; `snippet_s` and `calibration` as in
-    `HeadRecord`."""
+    `HeadRecord`; `trained`: the head as it was trained, where `card` has other words; anomaly scores are its own (None: it is
+    this one)."""
 
     model: AnomalyHead | BesideClip
     config: HeadConfig
@@ -89,6 +90,7 @@ class LoadedHead:
     window: Window | None = None
     snippet_s: float | None = None
     calibration: Calibration = Calibration()
+    trained: "LoadedHead | None" = None
 
     def sure(self, anomaly_T: np.ndarray) -> float:
         """How sure it is that something anomalous happens in a run of snippets with these scores: a probability."""

@@ -64,6 +64,10 @@ def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
     output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card)
+    if head.trained is not None:
+        own = head.trained
+        judged = by_rule(whole_output(own.model, detr_TD, vis_TC, head.window), own.config, own.card)
+        output = output._replace(logits_BT=judged.logits_BT)
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),
         (head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy(),
