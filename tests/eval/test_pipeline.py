@@ -14,7 +14,11 @@ from calls import call
 from aadc.eval.cli.evaluate import main as eval_main
 from aadc.eval.cli.score import main as score_main
 from aadc.extract.cli import main as extract_main
+from aadc.extract.published.cli import main as import_main
+from aadc.extract.published.export_cli import main as export_main
+from aadc.extract.shards import ShardSet
 from aadc.head.cli import main as head_main
+from aadc.head.fusion import pool_objects
 from aadc.manifests.cli import main as manifest_main
 
 
@@ -63,3 +67,34 @@ def test_a_trained_head_scores_a_single_video_as_its_shard(scenes, monkeypatch, 
         assert np.ptp(np.concatenate(every)) > 0.8
     else:
         assert np.ptp(np.concatenate(every)) > 0.3
+
+
+def test_exported_and_imported_again_the_scores_are_the_same(scenes, monkeypatch):
+    """Out to files that others' heads can read and in again: a head scores both runs alike, to the bit."""
+    monkeypatch.chdir(scenes)
+    imported = ("--clip", "miniature", "--stride", "10")
+    assert call(export_main, "npy", "runs/demo", "features")[0] == 0
+    assert call(import_main, "features", "demo/demo.csv", "--run", "runs/in", *imported)[0] == 0
+    assert call(head_main, "--run", "runs/in", "--epochs", "2")[0] == 0
+    assert call(eval_main, "--run", "runs/in", "--metric", "auc")[0] == 0
+    assert call(export_main, "npy", "runs/in", "again")[0] == 0
+    assert call(import_main, "again", "demo/demo.csv", "--run", "runs/second", *imported)[0] == 0
+    assert call(eval_main, "--run", "runs/second", "--head", "runs/in/head", "--metric", "auc", "--out", "second")[0] == 0
+    with h5py.File("runs/in/eval/scores.h5") as one, h5py.File("second/scores.h5") as two:
+        assert len(one) == 4 and list(one) == list(two)
+        for video in one:
+            np.testing.assert_array_equal(one[video]["score"], two[video]["score"])
+            np.testing.assert_array_equal(one[video]["classes"], two[video]["classes"])
+        assert np.ptp([one[video]["score"][:].max() for video in one]) > 0.01, "the videos are told apart at all"
+
+
+def test_what_is_exported_of_a_frame_is_what_the_head_reads(scenes, monkeypatch):
+    """Eq. 5: the mean of the whole frame and its crops."""
+    monkeypatch.chdir(scenes)
+    assert call(export_main, "npy", "runs/demo", "means")[0] == 0
+    one, two = ShardSet(Path("runs/demo/shards")), {path.stem: np.load(path) for path in Path("means").rglob("*.npy")}
+    for key in one.keys:
+        features = one.read(key)
+        mean = pool_objects(features.scene, features.crop, features.count, "mean").numpy()
+        told = two[f"{Path(key).stem}__0"].astype(np.float32)
+        np.testing.assert_allclose(told, mean, atol=1e-3)
