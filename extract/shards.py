@@ -277,6 +277,11 @@ class ShardSet:
         with open_shard(self.entries[key].path) as shard:
             return read_video(shard, key, names)
 
+    @property
+    def several_crops(self) -> bool:
+        """Whether `crop` holds no boxes but further views of each frame, as `aadc-import --crop all` keeps them."""
+        return self.sampling.get("crops") == "all"
+
     def read_videos(self, keys: Iterable[str], names: Iterable[str] = tuple(DTYPES)) -> Iterator[tuple[str, VideoFeatures]]:
         """As `read`, of many videos, each with its key, shard by shard: every file is opened once."""
         by_path: dict[Path, list[str]] = {}

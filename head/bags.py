@@ -27,20 +27,23 @@ FIELDS = ("scene", "detr", "count", "crop")
 
 @dataclass(frozen=True)
 class Bag:
-    """A video, or some snippets of it in a row, float16: `detr` (T, D), `vis` (T, C), or (T, O, C) with attention pooling."""
+    """A video, or some snippets of it in a row, float16: `detr` (T, D), `vis` (T, C), or (T, O, C) with attention pooling.
+    `views`: of features published in several crops, `vis` by each of the other crops."""
 
     video: str
     labels: tuple[str, ...]
     abnormal: bool
     detr: Tensor
     vis: Tensor
+    views: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.detr)
 
-    def part(self, start: int, rows: int) -> "Bag":
-        """So many snippets from `start` on."""
-        return replace(self, detr=self.detr[start : start + rows], vis=self.vis[start : start + rows])
+    def part(self, start: int, rows: int, view: int = 0) -> "Bag":
+        """So many snippets from `start` on, as they look by the usual crop (0) or one of the others."""
+        vis = self.views[view - 1] if view else self.vis
+        return replace(self, detr=self.detr[start : start + rows], vis=vis[start : start + rows], views=())
 
 
 class Batch(NamedTuple):
@@ -100,21 +103,27 @@ def load_bags(
     wanted = {row.key: row for row in rows}
     places, widths = {}, None
     for key, features in shards.read_videos(wanted, FIELDS):
+        crops = features.crop[:, :0]
+        if shards.several_crops:
+            crops, features.crop = features.crop, crops
         detr, vis = snippet_features(features, config.pooling)
         if widths is None:
             widths = detr.shape[-1], vis.shape[-1]
-            snippet_bytes = 2 * (detr[0].numel() + vis[0].numel())
+            snippet_bytes = 2 * (detr[0].numel() + vis[0].numel() * (1 + crops.shape[1]))
             store = RowStore(beside or shards.folder, snippet_bytes * sum(shards.entries[key].snippets for key in wanted))
         check_widths(wanted[key].video, detr, vis, *widths)
         places[key] = store.add((detr, vis))
+        for view in range(crops.shape[1]):
+            features.scene = crops[:, view]
+            places[key] += store.add(snippet_features(features, config.pooling)[1:])
         if tell:
             tell(len(places), len(rows))
     values = store.map()
 
     def bag(key: str) -> Bag:
         row = wanted[key]
-        detr, vis = (values[start : start + math.prod(shape)].view(shape) for start, shape in places[key])
-        return Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis)
+        detr, vis, *views = (values[start : start + math.prod(shape)].view(shape) for start, shape in places[key])
+        return Bag(row.video, row.labels, card.is_abnormal(row.labels), detr, vis, tuple(views))
 
     return [bag(key) for key in wanted]
 

@@ -63,10 +63,11 @@ class Trainer:
         return {"bce": bce, "nce": nce}
 
     def drawn(self, number: int, bags: Sequence[Bag]) -> list[Bag]:
-        """Of each longer video `snippets` in a row, anywhere in it, anew at every step."""
+        """Of each longer video `snippets` in a row, anywhere in it, by one of its crops, anew at every step."""
         most, random = self.config.snippets, np.random.default_rng([self.config.seed, 3, number])
         start = [int(random.integers(max(1, len(bag) - most + 1))) for bag in bags]
-        return [bag.part(first, most) for first, bag in zip(start, bags, strict=True)]
+        views = [int(random.integers(1 + len(bag.views))) if bag.views else 0 for bag in bags]
+        return [bag.part(first, most, view) for first, bag, view in zip(start, bags, views, strict=True)]
 
     def _rate(self, number: int) -> float:
         """Linear warm-up, then a cosine towards zero."""

@@ -61,7 +61,7 @@ def _say_plan(planned: Import, run: RunFolder) -> None:
     found, reading = planned.found, planned.reading
     joined = planned.joined
     say(f"{planned.folder.path}: {len(planned.folder.files)} files of layout {found.layout.name} ({found.layout.of})")
-    crops = {"mean": "the mean of its crops", "all": "all its crops; training and scoring take the usual one"}
+    crops = {"mean": "the mean of its crops", "all": "all its crops; training draws among them, scoring takes the usual one"}
     say(
         f"{len(joined.files)} of {len(planned.manifest.rows)} videos of {planned.manifest.path} have features, "
         f"{found.form.width} wide; of each is taken {crops.get(reading.crops.name, f'crop {reading.crops.name}')} -> {run.path}"

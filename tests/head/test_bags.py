@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 import synthetic
 
-from aadc.extract.shards import ShardSet
+from aadc.extract.shards import ShardHeader, ShardSet, write_shard
+from aadc.extract.video_features import VideoFeatures
 from aadc.head.bags import Bag, load_bags, make_batch
 from aadc.head.config import HeadConfig
 from aadc.head.fusion import AttentionPool, visual_features
@@ -74,6 +75,35 @@ def test_attention_pools_the_objects_of_one_frame_in_long_videos_too(tiny_clip, 
     mean = visual_features(shards.read(row.key), "mean")[start : start + 256]
     assert len(bag) == 600 and len(part) == 256
     torch.testing.assert_close(AttentionPool(16)(part.vis.float()[None])[0], mean, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_each_draw_sees_one_of_the_published_crops(tmp_path, pooling):
+    """Frames by three crops, no boxes: a step has all snippets of one crop, each crop's turn comes, scores are of the first."""
+    values = np.random.default_rng(1).normal(size=(30, 3, 4)).astype(np.float16)
+    arrays = {name: np.zeros((30, 2)) for name in ("score", "class_id")}
+    video = VideoFeatures(
+        "a.mp4", "train", ("calm",), frames=480, fps=30.0, frame=np.arange(30) * 16, time=np.arange(30) / 2.0,
+        scene=values[:, 0], detr=np.zeros((30, 0)), count=np.zeros(30), box=np.zeros((30, 2, 4)), crop=values[:, 1:],
+        query=np.zeros((30, 2, 0)), **arrays,
+    )  # fmt: skip
+    write_shard(tmp_path / "00000.h5", ShardHeader("f" * 16, {}, {"stride": 16, "crops": "all"}), [video])
+    config = HeadConfig(pooling=pooling, snippets=8, window=0)
+    (bag,) = load_bags(ShardSet(tmp_path), [Row(video="a.mp4", split="train", labels="calm")], CARD, config)
+    unit = values.astype(np.float32) / np.linalg.norm(values.astype(np.float32), axis=-1, keepdims=True)
+    seen = Counter()
+    for step in range(60):
+        (part,) = Trainer.drawn(SimpleNamespace(config=config), step, [bag])
+        vis = part.vis.float().reshape(8, 4)
+        (match,) = [
+            (start, view)
+            for view in range(3)
+            for start in range(23)
+            if np.allclose(vis, unit[start : start + 8, view], atol=2e-3)
+        ]
+        seen[match[1]] += 1
+    assert min(seen[view] for view in range(3)) > 8
+    np.testing.assert_allclose(bag.vis.float().reshape(30, 4), unit[:, 0], atol=2e-3)
 
 
 def drawn(lengths: list[int], step: int, seed: int = 0, most: int = 8) -> list[Bag]:

@@ -583,6 +583,7 @@ def test_features_of_another_width_are_named(run, head, tiny_clip, tmp_path):
         mixed = [video(number, **(odd if number == 3 else {})) for number in range(8)]
         shards = SimpleNamespace(
             folder=tmp_path,
+            several_crops=False,
             entries={row.key: SimpleNamespace(snippets=5) for row in rows},
             read_videos=lambda keys, names, mixed=mixed: zip(keys, map(kept_as_half, mixed), strict=True),
         )
