@@ -12,6 +12,7 @@ from aadc.extract.clip_model import Clip
 from aadc.extract.devices import at_once, halving
 from aadc.extract.frozen import frozen, moved, same_answer
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
 
 _BATCH = 64
 _LONGEST = 16  # times as long as short is a picture of which CLIP's middle is cut out before it is enlarged, and not after
@@ -92,11 +93,20 @@ def _frozen_tower(clip: Clip, device: str, dtype: torch.dtype) -> nn.Module:
     size = clip.preprocess_cfg["size"]
     height, width = (size, size) if isinstance(size, int) else size
     picture = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    plain = clip.model.visual(picture)
+    visual = copy.deepcopy(clip.model.visual)
+    if getattr(visual, "output_tokens", False):  # CoCa's gives its tokens beside the vector of the picture
+        visual.output_tokens = False
+    try:
+        plain = visual(picture)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{clip.source}: its image tower cannot look at a picture of {width} x {height}, the size that it is said to take "
+            f"({reason(error)}); its configuration fits another model; extract with another CLIP (--clip)"
+        ) from None
     if not isinstance(plain, Tensor) or plain.shape != (1, clip.width):
         raise UserError(f"{clip.source}: its image tower does not give one vector a picture as wide as its text's; "
                         "extract with another CLIP (--clip)")  # fmt: skip
-    tower = frozen(copy.deepcopy(clip.model.visual), device, dtype)
+    tower = frozen(copy.deepcopy(visual), device, dtype)
     if same_answer(plain, tower(picture.to(device, dtype, memory_format=torch.channels_last)), dtype):
         return tower
-    return moved(copy.deepcopy(clip.model.visual), device, dtype)
+    return moved(visual, device, dtype)

@@ -44,6 +44,12 @@ class PromptEncoder:
         before, end_and_padding = _around(clip)
         fixed = len(before) + 1 + 2 * n_ctx
         full = len(before) + len(end_and_padding)
+        if fixed >= full:
+            fitting = (full - len(before) - 1) // 4
+            raise UserError(
+                f"{clip.source}: its text tower has {full} places of which {n_ctx} + {n_ctx} contexts leave none for words; "
+                f"take fewer: --set n_ctx={fitting}"
+            )
         for prompt, words in zip(prompts, sentences, strict=True):
             if fixed + len(words) > full:
                 raise UserError(
