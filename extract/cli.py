@@ -51,6 +51,9 @@ def extract(
         list[str] | None,
         typer.Option(help="Extract this video anew though it is done (may be repeated); `changed`: all whose files changed."),
     ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Take settings, and features of the same files, over from this run.")
+    ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Take videos out of the run that the manifest no longer names.")] = False,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, hidden=True)] = None,
 ) -> None:
@@ -81,7 +84,16 @@ def extract(
         )
     except ValidationError as error:
         raise UserError(problems_of(error)) from None
-    _, status = extract_manifest(manifest, videos, run, settings, device, workers, scheduler, strict, again or [], drop)
+    other = None
+    if like is not None:
+        from aadc.extract.like import settings_like
+        from aadc.extract.run_choice import named_run
+
+        other = named_run(like, "--like ")
+        if settings not in (settings_of(), settings_like(other)):
+            raise UserError(f"--like {like}: takes all settings of that run; leave those of models, frames and boxes out")
+        settings = settings_like(other)
+    _, status = extract_manifest(manifest, videos, run, settings, device, workers, scheduler, strict, again or [], drop, other)
     raise typer.Exit(status)
 
 

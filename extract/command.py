@@ -39,8 +39,10 @@ def extract_manifest(
     strict: bool = False,
     again: Sequence[str] = (),
     drop: bool = False,
+    like: RunFolder | None = None,
 ) -> tuple[RunFolder, int]:
-    """Extract what of a manifest is not in its run yet; the options are those of `aadc-extract`.
+    """Extract what of a manifest is not in its run yet; the options are those of `aadc-extract`, `like` the run whose features
+    of the same files are taken over.
 
     Returns:
         The run, and 1 if some videos were rejected, else 0.
@@ -51,6 +53,10 @@ def extract_manifest(
     root = video_root(listed, videos)
     folder = RunFolder(run or RUNS / listed.name)
     with folder.lock():
+        if like is not None:
+            from aadc.extract.like import take_over
+
+            say(f"{take_over(like, listed, root, folder)} videos taken over from {like.path}")
         plan = _plan(listed, root, folder, strict, list(again), drop)
         if not plan.tasks and _asked_before(folder, settings):
             return folder, _nothing_left(listed, folder, plan)

@@ -192,7 +192,8 @@ def export(
     more = f", {done.before} videos of {add}" if add else ""
     say(f"{done.confirmed} confirmed and {done.dismissed} dismissed events{more}: {done.manifest}")
     say(f"for Label Studio: {done.tasks}")
-    say(f"next: aadc-extract {shlex.quote(str(done.manifest))}, then aadc-train-head")
+    like = f" --like {shlex.quote(str(folder.path))}"
+    say(f"next: aadc-extract {shlex.quote(str(done.manifest))}{like}, then aadc-train-head; watch by the new run with --run")
 
 
 @app.command(short_help="Remove events of a time.", epilog="Example:  aadc-live forget --from 2026-03-01 --to 2026-03-02")
