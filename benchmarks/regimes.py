@@ -21,9 +21,9 @@ import numpy as np
 import regime_runs
 import torch
 
-from aadc.eval.bootstrap import RankedScores
 from aadc.eval.detection_map import IOUS, mean_average_precision, rank_proposals
 from aadc.eval.experiments import test_split
+from aadc.eval.ranked import RankedScores
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.truth import label_spans
 from aadc.extract.run_folder import RunFolder
@@ -65,8 +65,9 @@ def draws_of(split: ScoredSplit) -> np.ndarray:
         labels.append([label for _, _, label in spans])
     normal = [name for name in split.names if split.kind(name) == "normal"]
     rankings = rank_proposals(curves, segments, labels, split.names, IOUS, "clean", normal)
-    auc, ap, _ = ranked.figures(weights)
-    return np.stack([100 * auc, 100 * ap, mean_average_precision(rankings, weights, len(IOUS), "clean").mean(1)])
+    found = ranked(weights, rates=())
+    precision = mean_average_precision(rankings, weights, len(IOUS), "clean").mean(1)
+    return np.stack([100 * found["auc"], 100 * found["ap"], precision])
 
 
 def figures(regime: str, seed: int, settings: Mapping, cache: Path, label: str, heads: str = "heads") -> np.ndarray:
