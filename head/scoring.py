@@ -63,7 +63,7 @@ def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
-    output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card)
+    output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card, level=head.level)
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),
         (head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy(),

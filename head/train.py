@@ -279,6 +279,7 @@ def _fit(
     }
     made_with = {"source": clip.source, "weights": clip.weights} if clip else {"source": "", "weights": ""}
     videos = {"videos": identity["videos"]}
+    level = trainer.level(bags)
     save_head(
         out,
         model,
@@ -290,7 +291,8 @@ def _fit(
         metrics,
         done.threads,
         snippet_s,
-        trainer.calibration(validation_bags),
+        trainer.calibration(validation_bags, level),
+        level,
     )
     (out / STATE).unlink(missing_ok=True)
     return metrics
