@@ -240,8 +240,7 @@ def _fit(
         model.contexts.copy_(prompts.initial_contexts)
     set_statistics(model, learn_bags, config.snippets)
     abnormal = [entry.kind == "abnormal" for entry in card.classes]
-    if config.class_vectors != "free":  # those say nothing yet
-        model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
+    model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
     trainer = Trainer(model, prompts, card, config, steps, device)
 
     state = load_state(out, identity, model, trainer.optimiser, lambda one: _fits(one, config))
