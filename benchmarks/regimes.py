@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
@@ -46,8 +47,10 @@ def train(regime: str, run: RunFolder, config: HeadConfig, out: Path) -> None:
         tower = SimpleNamespace(
             source="all-MiniLM-L6-v2", weights="", width=regime_runs.WIDTH, model=model, tokenizer=lambda prompts: prompts
         )
-        training.load_tower = lambda made_with, clip: tower
-    training.train_head(run, config, out)
+        with patch.object(training, "load_tower", lambda made_with, clip: tower):
+            training.train_head(run, config, out)
+    else:
+        training.train_head(run, config, out)
 
 
 def draws_of(split: ScoredSplit) -> np.ndarray:
