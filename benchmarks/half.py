@@ -4,8 +4,8 @@
     python benchmarks/half.py CACHE --heads heads-b --only few
 
 An event is found, and a span is right, where a span (a run of snippets at 0.5 or more; one below does not split it) and an
-event have an intersection over union of 0.2. Told are F1, recall and precision of spans and the share of normal videos with a
-span, in %, and the difference of F1 with a 95 % interval of draws of seeds and of test videos within each. The level is computed
+event have an intersection over union of 0.2. Told are F1, recall and precision of spans and the share of normal videos with
+a span, in %, and the difference of F1 with a 95 % interval of draws of seeds and test videos. The level is computed
 here, from the training videos, so heads that have none serve too. `ten` is `few` with half its training videos, trained here.
 """
 
