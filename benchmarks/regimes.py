@@ -15,16 +15,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
 import regime_runs
 import torch
-from torch import Tensor
 
-from aadc.eval.bootstrap import RankedScores
 from aadc.eval.detection_map import IOUS, mean_average_precision, rank_proposals
 from aadc.eval.experiments import test_split
+from aadc.eval.ranked import RankedScores
 from aadc.eval.scored_split import ScoredSplit
 from aadc.eval.truth import label_spans
 from aadc.extract.run_folder import RunFolder
@@ -35,28 +35,22 @@ from aadc.head.config import HeadConfig, settings_of
 FIGURES = ("AUC", "AP", "mAP")
 DRAWS = 400
 SHORT = {"epochs": 20}
-OF_REGIME = {"words": {"use_detr": False, "batch": 64, "epochs": 10}}
-
-
-class FixedTexts:
-    """In the place of a text tower: a vector for each class, which no context changes."""
-
-    def __init__(self, tower: SimpleNamespace, prompts: Sequence[str], n_ctx: int, device: str = "cpu"):
-        self.text_CD = torch.from_numpy(np.stack([tower.vectors[prompt] for prompt in prompts])).float()
-        self.initial_contexts = torch.zeros(2, n_ctx, 1)
-
-    def __call__(self, contexts_2NW: Tensor) -> Tensor:
-        return self.text_CD
+OF_REGIME = {"words": {"use_detr": False, "batch": 64, "epochs": 10, "class_vectors": "texts"}}
 
 
 def train(regime: str, run: RunFolder, config: HeadConfig, out: Path) -> None:
-    """The library's own training. Sentences have no CLIP: there its tower is replaced by fixed vectors."""
+    """The library's own training. Sentences have no CLIP: there its tower is one that knows those of the classes alone."""
     if regime == "words":
         texts = np.load(run.path.with_name("texts.npz"))
-        vectors = dict(zip(texts["prompts"].tolist(), texts["vectors"], strict=True))
-        tower = SimpleNamespace(source="all-MiniLM-L6-v2", weights="", width=regime_runs.WIDTH, vectors=vectors)
-        training.load_tower, training.PromptEncoder = (lambda made_with, clip: tower), FixedTexts
-    training.train_head(run, config, out)
+        vectors = dict(zip(texts["prompts"].tolist(), torch.from_numpy(texts["vectors"]), strict=True))
+        model = SimpleNamespace(encode_text=lambda prompts: torch.stack([vectors[prompt] for prompt in prompts]))
+        tower = SimpleNamespace(
+            source="all-MiniLM-L6-v2", weights="", width=regime_runs.WIDTH, model=model, tokenizer=lambda prompts: prompts
+        )
+        with patch.object(training, "load_tower", lambda made_with, clip: tower):
+            training.train_head(run, config, out)
+    else:
+        training.train_head(run, config, out)
 
 
 def draws_of(split: ScoredSplit) -> np.ndarray:
@@ -74,8 +68,9 @@ def draws_of(split: ScoredSplit) -> np.ndarray:
         labels.append([label for _, _, label in spans])
     normal = [name for name in split.names if split.kind(name) == "normal"]
     rankings = rank_proposals(curves, segments, labels, split.names, IOUS, "clean", normal)
-    auc, ap, _ = ranked.figures(weights)
-    return np.stack([100 * auc, 100 * ap, mean_average_precision(rankings, weights, len(IOUS), "clean").mean(1)])
+    found = ranked(weights, rates=())
+    precision = mean_average_precision(rankings, weights, len(IOUS), "clean").mean(1)
+    return np.stack([100 * found["auc"], 100 * found["ap"], precision])
 
 
 def figures(regime: str, seed: int, settings: Mapping, cache: Path, label: str, heads: str = "heads") -> np.ndarray:

@@ -1,4 +1,6 @@
-"""From anomaly scores to probabilities: how sure it is that something happens, by videos that were not learned from.
+"""What an anomaly score means: where between normal and abnormal 0.5 lies, and how sure it is that something happens.
+
+The first is settled by the training videos (`level_between`), the second by videos that were not learned from.
 
 Platt, "Probabilistic outputs for support vector machines", 1999: P = sigmoid(slope * logit + offset), fitted by maximum
 likelihood to targets that are drawn in by a pseudo-count of one, so that few videos, told apart without a mistake, do not make
@@ -48,6 +50,22 @@ def fit_calibration(logits: Sequence[float], abnormal: Sequence[bool]) -> Calibr
         mean = target.mean()
         return Calibration(slope=0.0, offset=float(np.log(mean / (1 - mean))), videos=len(x))
     return Calibration(slope=float(weights[0]), offset=float(weights[1]), videos=len(x))
+
+
+_QUIET, _TELLING = 0.9, 0.1  # of normal and of abnormal videos
+
+
+def level_between(logits: Sequence[float], abnormal: Sequence[bool]) -> float:
+    """The score before its sigmoid (eq. 7) from which a snippet is to count as anomalous: half way between the one that nine in
+    ten normal videos stay below and the one that nine in ten abnormal ones reach.
+
+    The loss (eq. 8) asks whole videos for scores on either side of 0.5. The mean of two branches, smoothed, no longer keeps
+    to that, and a video's mean over its K highest snippets tends to lie off it where training ends early or videos are long.
+    Where the two kinds are told apart, this lies in the gap between them, and half of each counts as much whatever their
+    numbers.
+    """
+    x, y = np.asarray(logits, float), np.asarray(abnormal, bool)
+    return float(np.quantile(x[~y], _QUIET) + np.quantile(x[y], _TELLING)) / 2
 
 
 def evidence(anomaly_T: np.ndarray, k: int) -> float:

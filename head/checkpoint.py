@@ -42,8 +42,9 @@ class MadeWith(records.Record):
 class HeadRecord(records.Record):
     """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
     stopped training went on with another number (None: not noted); `snippet_s` how long a snippet lasted in training (seconds,
-    median over the videos), which is the clock of live scoring (None: not noted); `calibration` makes probabilities
-    of its scores (as they are, where no videos were kept for validation)."""
+    median over the videos), which is the clock of live scoring (None: not noted); `level` is the anomaly logit
+    that a score of 0.5 stands for; `calibration` makes probabilities of scores (as they are, where no videos were kept for
+    validation)."""
 
     format: Literal["aadc-head"]
     version: Literal[1]
@@ -56,6 +57,7 @@ class HeadRecord(records.Record):
     weights: str
     threads: int | list[int] | None = None
     snippet_s: float | None = Field(None, gt=0)
+    level: float = Field(0.0, allow_inf_nan=False)
     calibration: Calibration = Calibration()
 
     @field_validator("config", mode="before")
@@ -75,9 +77,9 @@ class HeadRecord(records.Record):
 @dataclass(frozen=True)
 class LoadedHead:
     """A trained head, in `eval` mode on the CPU, with what it was trained on and the SHA-256 of its `weights`. `window`: what a
-    snippet's score is made from (None: the whole video), at first as in training; `snippet_s` and `calibration` as in
-    `HeadRecord`; `trained`: the head as it was trained, where `card` has other words; anomaly scores are its own (None: it is
-    this one)."""
+    snippet's score is made from (None: the whole video), at first as in training; `snippet_s`, `level` and `calibration` as
+    in `HeadRecord`; `trained`: the head as it was trained, where `card` has other words; anomaly scores are its own (None: it
+    is this one)."""
 
     model: AnomalyHead | BesideClip
     config: HeadConfig
@@ -89,6 +91,7 @@ class LoadedHead:
     weights: str = ""
     window: Window | None = None
     snippet_s: float | None = None
+    level: float = 0.0
     calibration: Calibration = Calibration()
     trained: "LoadedHead | None" = None
 
@@ -109,6 +112,7 @@ def save_head(
     threads: Sequence[int] = (),
     snippet_s: float | None = None,
     calibration: Calibration | None = None,
+    level: float = 0.0,
 ) -> None:
     """Write a head that `load_head` reads back, in place of one that is there, which stays until this one is whole.
 
@@ -118,6 +122,7 @@ def save_head(
         threads: numbers of threads that it was computed with; empty for as many as there are now.
         snippet_s: seconds a snippet lasted in training, None where that is not known.
         calibration: of its scores; None: they are taken as they are.
+        level: anomaly logit that a score of 0.5 stands for.
     """
     record = {
         "format": FORMAT,
@@ -130,6 +135,7 @@ def save_head(
         "metrics": dict(metrics),
         "threads": list(threads) if len(threads) > 1 else next(iter(threads), torch.get_num_threads()),
         "snippet_s": snippet_s,
+        "level": level,
         "calibration": (calibration or Calibration()).model_dump(),
         "created_by": f"aadc-net {version('aadc-net')}",
     }
@@ -158,7 +164,12 @@ def load_head(folder: Path) -> LoadedHead:
     clip = record.clip
     about = (record.config, record.card, record.fingerprint, clip.source, clip.weights, record.metrics, record.weights)
     return LoadedHead(
-        model.eval(), *about, window=record.config.sees, snippet_s=record.snippet_s, calibration=record.calibration
+        model.eval(),
+        *about,
+        window=record.config.sees,
+        snippet_s=record.snippet_s,
+        level=record.level,
+        calibration=record.calibration,
     )
 
 

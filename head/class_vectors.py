@@ -46,8 +46,9 @@ class FixedTexts:
 
 
 class FreeVectors:
-    """Learned vectors. Each begins as the mean direction of the videos of its class, so that a class is told by what it has
-    more of than others; where a class has no video, as that of all."""
+    """Learned vectors. Each begins as the mean direction of the videos of its class; where a class has no video, as that of
+    all. Snippets are compared with them by what both have more of than all (`AnomalyHead.answer`), and the score head starts
+    from that comparison, as it does from words."""
 
     def __init__(self, bags: Sequence[Bag], classes: Sequence[str], device: str = "cpu"):
         means_VD = torch.stack([bag_mean(bag) for bag in bags])

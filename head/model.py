@@ -52,6 +52,7 @@ class AnomalyHead(nn.Module):
     def __init__(self, config: HeadConfig, width: int, detr_width: int, text_width: int, classes: Sequence[str]):
         super().__init__()
         self.pooling = config.pooling
+        self.without_words = config.class_vectors == "free"
         self.fusion = Fusion(width, detr_width if config.use_detr else None, config.pooling)
         self.mtn = TemporalNetwork(width) if config.use_mtn else None
         self.score = ScoreHead(width, len(classes), config.dropout)
@@ -106,5 +107,8 @@ class AnomalyHead(nn.Module):
             if self.mtn is None
             else self.mtn.answer(rows.x_BTD, rows.parts_BTP, valid_BT, window, first, last)
         )
-        similarity_BTC = cosine(self.fusion.vis.undo(f_BTD), self.text_features if text_CD is None else text_CD)
+        text_CD = self.text_features if text_CD is None else text_CD
+        # What no text tower has placed is told by how it departs from the mean: features of I3D all point much the same way.
+        pair = (f_BTD, self.fusion.vis(text_CD)) if self.without_words else (self.fusion.vis.undo(f_BTD), text_CD)
+        similarity_BTC = cosine(*pair)
         return HeadOutput(self.score(f_BTD), similarity_BTC / TAU + rows.own_BTC[:, first:last], f_BTD)

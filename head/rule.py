@@ -17,7 +17,7 @@ def reach(config: HeadConfig) -> int:
     return REACH if config.rule == "smooth" else 0
 
 
-def by_rule(output: HeadOutput, config: HeadConfig, card: Card, ahead: int = REACH) -> HeadOutput:
+def by_rule(output: HeadOutput, config: HeadConfig, card: Card, ahead: int = REACH, level: float = 0.0) -> HeadOutput:
     """Logits as scores are made from them (the sigmoid and the softmax of eq. 4, 7 and 10 come after), of one video, B = 1.
 
     `paper`: the head's own.
@@ -27,9 +27,12 @@ def by_rule(output: HeadOutput, config: HeadConfig, card: Card, ahead: int = REA
     (a + b) / 2, where a is the score branch's and b = log sum exp(gamma z of abnormal classes) - log sum exp(gamma z of normal
     ones) the class branch's, the logit of 1 - p(normal). One normal class alone is learned from normal videos only; nothing
     ever tells it from the uneventful parts of abnormal ones, so of snippets it is not asked (measured: `docs/head.md`).
+    Last, the head's level is taken off, so that a score of 0.5 lies between normal and abnormal videos
+    (`calibration.level_between`).
 
     Args:
         ahead: how many snippets after each are heard; 0 for a score that is needed at once.
+        level: anomaly logit that becomes 0; heads by the paper's rule have none.
     """
     if config.rule == "paper":
         return output
@@ -38,7 +41,7 @@ def by_rule(output: HeadOutput, config: HeadConfig, card: Card, ahead: int = REA
     if abnormal.any() and (~abnormal).sum() > 1:
         sharp_BTC = config.gamma * z_BTC
         a_BT = (a_BT + sharp_BTC[..., abnormal].logsumexp(-1) - sharp_BTC[..., ~abnormal].logsumexp(-1)) / 2
-    return output._replace(logits_BT=a_BT, class_logits_BTC=z_BTC)
+    return output._replace(logits_BT=a_BT - level, class_logits_BTC=z_BTC)
 
 
 def smooth(values_BTC: Tensor, ahead: int = REACH) -> Tensor:

@@ -63,10 +63,10 @@ def score_video(head: LoadedHead, features: VideoFeatures) -> SnippetScores:
     detr_TD, vis_TC = snippet_features(features, model.pooling)
     detr = model.fusion.detr
     check_widths(features.video, detr_TD, vis_TC, None if detr is None else len(detr.mean), len(model.fusion.vis.mean))
-    output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card)
+    output = by_rule(whole_output(model, detr_TD, vis_TC, head.window), head.config, head.card, level=head.level)
     if head.trained is not None:
         own = head.trained
-        judged = by_rule(whole_output(own.model, detr_TD, vis_TC, head.window), own.config, own.card)
+        judged = by_rule(whole_output(own.model, detr_TD, vis_TC, head.window), own.config, own.card, level=own.level)
         output = output._replace(logits_BT=judged.logits_BT)
     scores = SnippetScores(
         output.logits_BT[0].sigmoid().cpu().numpy(),

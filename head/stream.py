@@ -219,7 +219,7 @@ class StreamScorer:
 
     def _read(self, output: HeadOutput, start: int, first: int, last: int, final: bool) -> list[StreamedScore]:
         """Scores of snippets `first` to `last` (not included) by the head's rule; the answers begin at snippet `start`."""
-        output = by_rule(output, self.head.config, self.head.card, REACH if final else 0)
+        output = by_rule(output, self.head.config, self.head.card, REACH if final else 0, self.head.level)
         anomaly = output.logits_BT[0].sigmoid().tolist()
         classes = (self.head.config.gamma * output.class_logits_BTC[0]).softmax(-1).cpu().numpy()
         return [

@@ -240,8 +240,7 @@ def _fit(
         model.contexts.copy_(prompts.initial_contexts)
     set_statistics(model, learn_bags, config.snippets)
     abnormal = [entry.kind == "abnormal" for entry in card.classes]
-    if config.class_vectors != "free":  # those say nothing yet
-        model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
+    model.score.start_from(prompts(prompts.initial_contexts), abnormal, model.fusion.vis)
     trainer = Trainer(model, prompts, card, config, steps, device)
 
     state = load_state(out, identity, model, trainer.optimiser, lambda one: _fits(one, config))
@@ -279,6 +278,7 @@ def _fit(
     }
     made_with = {"source": clip.source, "weights": clip.weights} if clip else {"source": "", "weights": ""}
     videos = {"videos": identity["videos"]}
+    level = trainer.level(bags)
     save_head(
         out,
         model,
@@ -290,7 +290,8 @@ def _fit(
         metrics,
         done.threads,
         snippet_s,
-        trainer.calibration(validation_bags),
+        trainer.calibration(validation_bags, level),
+        level,
     )
     (out / STATE).unlink(missing_ok=True)
     return metrics

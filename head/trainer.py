@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aadc.head.bags import Bag, make_batch
-from aadc.head.calibration import Calibration, fit_calibration
+from aadc.head.calibration import Calibration, fit_calibration, level_between
 from aadc.head.class_vectors import ClassVectors
 from aadc.head.config import HeadConfig
 from aadc.head.losses import VideoLosses, video_losses
@@ -102,13 +102,22 @@ class Trainer:
         auc = _auc(np.array(truth), np.array(scores))
         return {"val_loss": loss / len(bags), "val_auc": auc, "val_hits": float(np.mean(hits))}
 
-    def calibration(self, bags: Sequence[Bag]) -> Calibration:
-        """Of the model as it is now, by whole videos that were not learned from; none where there are none."""
-        if not bags:
-            return Calibration()
-        anomaly = [video_score(by_rule(self._whole(bag), self.config, self.card), self.config).anomaly_logit for bag in bags]
-        return fit_calibration(anomaly, [bag.abnormal for bag in bags])
+    def level(self, bags: Sequence[Bag]) -> float:
+        """Of the model as it is now, by whole videos of both kinds, learned from or not; 0 by the paper's rule."""
+        if self.config.rule == "paper":
+            return 0.0
+        return level_between(self._anomaly(bags, 0.0), [bag.abnormal for bag in bags])
 
+    def calibration(self, bags: Sequence[Bag], level: float) -> Calibration:
+        """Of the model as it is now and its level, by whole videos that were not learned from; none where there are none."""
+        return fit_calibration(self._anomaly(bags, level), [bag.abnormal for bag in bags]) if bags else Calibration()
+
+    def _anomaly(self, bags: Sequence[Bag], level: float) -> list[float]:
+        """Anomaly logits of whole videos (eq. 7)."""
+        outputs = (by_rule(self._whole(bag), self.config, self.card, level=level) for bag in bags)
+        return [video_score(output, self.config).anomaly_logit for output in outputs]
+
+    @torch.no_grad()
     def _whole(self, bag: Bag) -> HeadOutput:
         self.model.eval()
         return whole_output(self.model, bag.detr.float(), bag.vis.float(), self.config.sees)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from aadc.head.calibration import Calibration, evidence, fit_calibration
+from aadc.head.calibration import Calibration, evidence, fit_calibration, level_between
 
 
 def test_it_is_platts_fit():
@@ -44,6 +44,27 @@ def test_few_videos_told_apart_without_a_mistake_are_no_certainty():
 def test_scores_that_say_the_opposite_say_nothing():
     found = fit_calibration([5, 6, -5, -6], [False, False, True, True])
     assert found.slope == 0 and found(-9) == found(9) == pytest.approx(0.5)
+
+
+def test_the_level_lies_between_the_kinds():
+    """Of eleven videos of a kind one in ten is left out on the other kind's side: half way between -3 and 5."""
+    normal, abnormal = [*range(-12, -2), 40], [-70, 5, *range(6, 15)]
+    assert level_between([*abnormal, *normal], [True] * 11 + [False] * 11) == pytest.approx(1.0)
+
+
+@given(
+    st.lists(st.floats(-20, 20), min_size=1, max_size=12),
+    st.lists(st.floats(-20, 20), min_size=1, max_size=12),
+    st.floats(-9, 9),
+)
+def test_the_level_follows_the_scores_and_heeds_no_numbers(normal, abnormal, shift):
+    """Moved with the scores, turned with their sign, and blind to how many of one kind there are."""
+    truth = [False] * len(normal) + [True] * len(abnormal)
+    level = level_between(normal + abnormal, truth)
+    assert level_between([x + shift for x in normal + abnormal], truth) == pytest.approx(level + shift)
+    assert level_between([-x for x in normal + abnormal], [not y for y in truth]) == pytest.approx(-level)
+    if max(normal) < min(abnormal):
+        assert min(normal) <= level <= max(abnormal)
 
 
 def test_evidence_is_the_mean_of_the_highest_logits():

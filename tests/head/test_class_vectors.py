@@ -8,6 +8,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from aadc.eval.open_vocabulary import score_against
 from aadc.extract.clip_model import Clip, load_clip
@@ -16,6 +17,7 @@ from aadc.head.bags import FIELDS, Bag
 from aadc.head.checkpoint import load_head
 from aadc.head.class_vectors import FixedTexts, FreeVectors, settle
 from aadc.head.config import HeadConfig
+from aadc.head.model import AnomalyHead
 from aadc.head.scoring import score_video
 from aadc.head.train import train_head
 from aadc.manifests.errors import UserError
@@ -115,6 +117,36 @@ def test_features_without_clip_or_detector_get_free_vectors(bare, tmp_path):
     assert np.mean(hits) > 0.6  # one in four by chance
     with pytest.raises(UserError, match="class_vectors=free.*know no words"):
         score_against(head, head.card, None, "cpu")
+
+
+def test_vectors_without_words_are_compared_by_what_is_not_common_to_all():
+    """Untrained: the angle between a snippet and a vector as both depart from the mean, by numpy; words are not moved."""
+    rng = np.random.default_rng(0)
+    x, vectors, mean = rng.normal(size=(5, 16)) + 9, rng.normal(size=(2, 16)) + 9, np.full(16, 9.0)
+    for kind, origin in (("free", mean), ("texts", 0 * mean)):
+        model = AnomalyHead(HeadConfig(class_vectors=kind, n_ctx=0, use_detr=False), 16, 0, 1, ["a", "b"]).eval()
+        model.fusion.vis.set(torch.tensor(mean), torch.full((16,), 2.0))
+        model.set_classes(["a", "b"], torch.tensor(vectors))
+        with torch.no_grad():
+            found = model(torch.zeros(1, 5, 0), torch.tensor(x[None]).float(), torch.ones(1, 5, dtype=torch.bool))
+        one, other = x - origin, vectors - origin
+        cosine = one @ other.T / np.outer(np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1))
+        np.testing.assert_allclose(found.class_logits_BTC[0], cosine / 0.07, rtol=1e-4, atol=1e-3)
+
+
+def test_scores_without_words_start_from_the_means_of_the_classes(bare, tmp_path):
+    """Before anything is learned (a step of next to nothing) the planted snippets already score higher than others."""
+    head = load_head(train_head(bare, HeadConfig(epochs=1, lr=1e-9, rule="paper"), tmp_path / "head").folder)
+    shards, planted, others = ShardSet(bare.shards), [], []
+    for row in bare.manifest().split("test"):
+        scores = score_video(head, shards.read(row.key, FIELDS)).anomaly
+        inside = np.zeros(len(scores), bool)
+        for segment in row.segments:
+            inside[segment.start_frame // synthetic.STRIDE : segment.end_frame // synthetic.STRIDE] = True
+        planted += scores[inside].tolist()
+        others += scores[~inside].tolist()
+    assert len(planted) == 12
+    assert roc_auc_score([1] * len(planted) + [0] * len(others), planted + others) > 0.8
 
 
 @pytest.mark.parametrize("kind", ["prompts", "texts"])

@@ -63,8 +63,11 @@ def by_hand(model, detr, vis, rows: int, ahead: int, gamma: float = 1.0) -> tupl
 
 
 @torch.no_grad()
-def smooth_by_hand(model, detr, vis, rows: int, ahead: int, heard: int, normal: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The rule `smooth` letter by letter, on raw answers of each snippet's own window; `heard`: snippets after it."""
+def smooth_by_hand(
+    model, detr, vis, rows: int, ahead: int, heard: int, normal: int = 1, level: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rule `smooth` letter by letter, on raw answers of each snippet's own window; `heard`: snippets after it. The odds at
+    the head's level are even."""
     a, z = [], []
     for s in range(len(detr)):
         low, high = max(0, s - rows + 1 + ahead), min(len(detr), s + ahead + 1)
@@ -78,7 +81,7 @@ def smooth_by_hand(model, detr, vis, rows: int, ahead: int, heard: int, normal: 
         own, likely = np.average([a[n] for n in near], weights=weights), np.exp(np.average([z[n] for n in near], 0, weights))
         likely /= likely.sum()
         odds = likely[normal:].sum() / likely[:normal].sum()
-        both = np.exp(own) if normal < 2 else np.sqrt(np.exp(own) * odds)
+        both = (np.exp(own) if normal < 2 else np.sqrt(np.exp(own) * odds)) / np.exp(level)
         anomaly.append(both / (1 + both))
         classes.append(likely)
     return np.array(anomaly), np.array(classes)
@@ -127,17 +130,18 @@ def test_a_stream_gives_what_each_window_gives(name, count, rows, ahead, size, s
     ahead=st.integers(0, 4),
     size=st.integers(1, 25),
     normal=st.integers(1, 2),
+    level=st.sampled_from([0.0, -1.5, 4.0]),
 )
 @settings(deadline=None, max_examples=60)
-def test_a_stream_by_the_smooth_rule(name, count, rows, ahead, size, normal):
+def test_a_stream_by_the_smooth_rule(name, count, rows, ahead, size, normal, level):
     """Final scores hear two snippets after theirs, provisional ones none, however the stream is cut; with two normal classes
     both branches are read."""
     model, ahead = HEADS[name], min(ahead, rows - 1)
     detr, vis = rows_of(count, 3, model.pooling)
-    head = as_loaded(model, rule="smooth", normal=normal)
+    head = replace(as_loaded(model, rule="smooth", normal=normal), level=level)
     found = streamed(StreamScorer(head, rows, ahead), detr, vis, iter([size] * count))
-    check(found, smooth_by_hand(model, detr, vis, rows, ahead, 2, normal), final=True)
-    check(found, smooth_by_hand(model, detr, vis, rows, 0, 0, normal), final=False)
+    check(found, smooth_by_hand(model, detr, vis, rows, ahead, 2, normal, level), final=True)
+    check(found, smooth_by_hand(model, detr, vis, rows, 0, 0, normal, level), final=False)
 
 
 def test_a_smooth_score_is_final_two_snippets_later():
@@ -155,9 +159,9 @@ def test_a_recording_by_the_smooth_rule(window, normal):
     """As its stream is; without an abnormal class there are no odds to read."""
     features = stored(30)
     detr, vis = torch.from_numpy(features.detr).float(), visual_features(features, "mean")
-    found = score_video(as_loaded(HEADS["plain"], window, "smooth", normal), features)
+    found = score_video(replace(as_loaded(HEADS["plain"], window, "smooth", normal), level=-1.5), features)
     rows, ahead = window or (59, 29)  # every snippet's window holds all
-    expected = smooth_by_hand(HEADS["plain"], detr, vis, rows, ahead, 2, normal if normal < 3 else 1)
+    expected = smooth_by_hand(HEADS["plain"], detr, vis, rows, ahead, 2, normal if normal < 3 else 1, -1.5)
     np.testing.assert_allclose(found.anomaly, expected[0], atol=1e-4)
     np.testing.assert_allclose(found.classes, expected[1], atol=1e-4)
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,6 +205,23 @@ def test_validation_figures_are_those_of_the_kept_head(run, head):
         log = list(csv.DictReader(file))
     assert [float(line["val_auc"]) for line in log][head.metrics["epoch"]] == head.metrics["val_auc"]
     assert [line["epoch"] for line in log] == ["0", "1", "2", "3"]
+
+
+def test_half_a_score_lies_between_the_training_videos_of_both_kinds(run, head, tmp_path):
+    """By the scores of the whole training videos as any program computes them, held out or not; not by the paper's rule."""
+    shards, rows, loaded = ShardSet(run.shards), run.manifest().split("train"), load_head(head.folder)
+    abnormal = np.array([loaded.card.is_abnormal(row.labels) for row in rows])
+
+    def logits(level):
+        own = replace(loaded, level=level)
+        return np.array([score_video(own, shards.read(row.key, FIELDS)).video.anomaly_logit for row in rows])
+
+    raw = logits(0.0)
+    assert loaded.level == pytest.approx((np.quantile(raw[~abnormal], 0.9) + np.quantile(raw[abnormal], 0.1)) / 2, abs=1e-4)
+    assert abs(loaded.level) > 0.01
+    np.testing.assert_allclose(logits(loaded.level), raw - loaded.level, atol=1e-4)
+    paper = train_head(run, SHORT.model_copy(update={"rule": "paper", "epochs": 1}), tmp_path / "paper").folder
+    assert load_head(paper).level == 0
 
 
 def test_the_latest_epoch_within_one_video_of_the_best_is_kept(run, tmp_path, monkeypatch):
