@@ -4,6 +4,7 @@ It survives coding at low bit rates, scaling and another frame rate, so what arr
 onset, drops, order and age, with no clock of the system under test involved.
 """
 
+import time
 import zlib
 
 import numpy as np
@@ -12,6 +13,17 @@ _BITS, _CHECK = 24, 8
 _GUARD = (True, False, True, False)  # white and black as they look now, at both ends
 _CELLS = _BITS + _CHECK + 2 * len(_GUARD)
 MOST = 2**_BITS - 1
+
+
+def now_ms() -> int:
+    """The time to burn in: this machine's monotonic clock in milliseconds, which begins anew after 4 hours 39 minutes."""
+    return time.monotonic_ns() // 10**6 % (MOST + 1)
+
+
+def age_ms(burnt_ms: float, seen_ns: int) -> float:
+    """How old a picture with this time was at `seen_ns` (monotonic, nanoseconds); milliseconds, negative for one to come."""
+    half = (MOST + 1) / 2
+    return (seen_ns / 1e6 - burnt_ms + half) % (MOST + 1) - half
 
 
 def burn(rgb: np.ndarray, number: int) -> None:

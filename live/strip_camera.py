@@ -1,0 +1,191 @@
+"""A made-up camera: an RTSP server whose picture is drawn and encoded as it is asked for, and carries the time of its drawing.
+
+For measurements: `strip_clock` in the picture is the monotonic clock of this machine in milliseconds, so whoever sees the
+picture, at whatever place, knows how old it is. Something moves in it for four of every eight seconds: that is the anomaly,
+and which pictures show it is known from their time alone (`shows_anomaly`). All who look are given the same picture, drawn and
+encoded once: measured is the system, not the camera.
+"""
+
+import asyncio
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+from aio_rtsp_toolkit import server as rtsp
+from aio_rtsp_toolkit.server_media import MediaSource
+
+from aadc.live.strip_clock import burn, now_ms
+
+RATE = 30
+KBIT = 2000
+PERIOD_MS = 8192  # divides the clock's range, so it goes on evenly where the clock begins anew
+_FIRST = 12  # pictures without a strip, all at once, in which FFmpeg finds out what the stream is
+_MOST_WAITING = 4 * RATE
+
+
+def shows_anomaly(ms: int) -> bool:
+    """Whether something moves in the picture that was drawn at this time of the strip."""
+    return ms % PERIOD_MS >= PERIOD_MS // 2
+
+
+def onset_ms(ms: int) -> int:
+    """When the anomaly began that the picture of this time shows."""
+    return ms - ms % PERIOD_MS + PERIOD_MS // 2
+
+
+class Scene:
+    """Still ground, and a square that goes to and fro while there is an anomaly."""
+
+    def __init__(self, width: int, height: int):
+        ground = np.random.default_rng(0).integers(60, 120, (height // 8 + 1, width // 8 + 1, 1), dtype=np.uint8)
+        self._ground = ground.repeat(8, 0).repeat(8, 1)[:height, :width].repeat(3, 2)
+
+    def draw(self, ms: int, strip: bool = True) -> np.ndarray:
+        """The picture of this time, uint8 (H, W, 3)."""
+        rgb = self._ground.copy()
+        height, width = rgb.shape[:2]
+        if shows_anomaly(ms):
+            left = int((width - width // 6) * abs(1 - ms % 2048 / 1024))
+            rgb[height // 2 : height // 2 + height // 4, left : left + width // 6] = (210, 60, 60)
+        if strip:
+            burn(rgb, ms)
+        return rgb
+
+
+class LivePicture:
+    """Draws and encodes `RATE` pictures a second, and gives the packets to all who look.
+
+    Args:
+        noted: gets the strip of each picture and when it was encoded (monotonic, nanoseconds).
+    """
+
+    def __init__(self, width: int, height: int, noted: BytesIO | None = None):
+        self._scene, self._noted = Scene(width, height), noted
+        self._nowhere = av.open(BytesIO(), "w", format="flv")  # for a stream to be made from, whose header each viewer gets
+        self.stream = self._nowhere.add_stream(
+            "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "threads": "1", "forced-idr": "1"}
+        )
+        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        self.stream.codec_context.gop_size = RATE
+        self.stream.codec_context.bit_rate = KBIT * 1000
+        self.stream.codec_context.time_base = Fraction(1, 1000)
+        self._nowhere.start_encoding()
+        self._count = 0
+        self.first = [packet for _ in range(_FIRST) for packet in self._encoded(now_ms(), strip=False)]
+        self._viewers: dict[queue.Queue, bool] = {}
+        self._lock = threading.Lock()
+
+    def join(self, viewer: queue.Queue) -> None:
+        """One more looks, from the next key picture on."""
+        with self._lock:
+            self._viewers[viewer] = False
+
+    def leave(self, viewer: queue.Queue) -> None:
+        """One looks no more."""
+        with self._lock:
+            self._viewers.pop(viewer, None)
+
+    def run(self) -> None:
+        """For ever."""
+        due = time.monotonic()
+        while True:
+            due = max(due + 1 / RATE, time.monotonic() - 1 / RATE)
+            time.sleep(max(0.0, due - time.monotonic()))
+            drawn_ns, drawn_ms = time.monotonic_ns(), now_ms()
+            for packet in self._encoded(drawn_ms):
+                if self._noted is not None:
+                    self._noted.write(np.array([drawn_ms, time.monotonic_ns()], np.int64).tobytes())
+                    self._noted.flush()
+                with self._lock:
+                    for viewer, begun in self._viewers.items():
+                        if (begun or packet.is_keyframe) and not viewer.full():
+                            self._viewers[viewer] = True
+                            viewer.put_nowait((drawn_ns, packet))
+
+    def _encoded(self, ms: int, strip: bool = True) -> list[av.Packet]:
+        frame = av.VideoFrame.from_ndarray(self._scene.draw(ms, strip), format="rgb24")
+        frame.pts, frame.time_base = self._count, Fraction(1, RATE)
+        self._count += 1
+        return self.stream.encode(frame)
+
+
+class StripServer(rtsp.RtspServer):
+    """An RTSP server of one live picture, under any address. What a session plays is a pipe that is written as it is read."""
+
+    def __init__(self, picture: LivePicture, folder: Path, port: int):
+        super().__init__(str(folder), "127.0.0.1", port)
+        self._picture, self._folder, self._sessions = picture, folder, 0
+        _write_first(picture, folder / "first.mkv")
+
+    def resolve_request_path(self, uri: str) -> Path:
+        """The file that says what the stream is."""
+        return self._folder / "first.mkv"
+
+    def load_media_source(self, file_path: Path) -> MediaSource:
+        """A pipe for a new session."""
+        described = super().load_media_source(file_path)
+        self._sessions += 1
+        pipe = self._folder / f"{self._sessions}.flv"
+        os.mkfifo(pipe)
+        threading.Thread(target=_feed, args=(self._picture, pipe), daemon=True).start()
+        return MediaSource(pipe, described.tracks, described.session_name)
+
+
+def _write_first(picture: LivePicture, path: Path) -> None:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(picture.stream)
+        for number, packet in enumerate(picture.first):
+            output.mux(_copy(packet, stream, number / RATE))
+
+
+def _feed(picture: LivePicture, pipe: Path) -> None:
+    """Write what is drawn into a pipe until nobody reads it any more."""
+    viewer: queue.Queue = queue.Queue(_MOST_WAITING)
+    try:
+        with av.open(str(pipe), "w", format="flv", options={"flush_packets": "1", "flvflags": "no_duration_filesize"}) as output:
+            stream = output.add_stream_from_template(picture.stream)
+            began_ns = time.monotonic_ns()  # the pipe is open: somebody reads
+            for number, packet in enumerate(picture.first):
+                output.mux(_copy(packet, stream, number / RATE))
+            picture.join(viewer)
+            while True:
+                drawn_ns, packet = viewer.get()
+                if (second := (drawn_ns - began_ns) / 1e9) > len(picture.first) / RATE:
+                    output.mux(_copy(packet, stream, second))
+    except OSError:
+        pass
+    finally:
+        picture.leave(viewer)
+        pipe.unlink(missing_ok=True)
+
+
+def _copy(packet: av.Packet, stream: av.VideoStream, second: float) -> av.Packet:
+    copy = av.Packet(bytes(packet))
+    copy.stream, copy.time_base = stream, Fraction(1, 1000)
+    copy.pts = copy.dts = round(second * 1000)
+    copy.is_keyframe = packet.is_keyframe
+    return copy
+
+
+def main() -> None:
+    """`python -m aadc.live.strip_camera PORT WIDTH HEIGHT NOTES`."""
+    port, width, height = (int(word) for word in sys.argv[1:4])
+    for level in () and ("info", "warning", "error"):
+        setattr(rtsp.logger, level, lambda *_, **__: None)
+    av.logging.set_level(None)
+    with open(sys.argv[4], "ab") as notes, tempfile.TemporaryDirectory() as folder:
+        picture = LivePicture(width, height, notes)
+        threading.Thread(target=picture.run, daemon=True).start()
+        asyncio.run(StripServer(picture, Path(folder), port).serve_forever())
+
+
+if __name__ == "__main__":
+    main()
