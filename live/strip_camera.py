@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import numpy as np
 from aio_rtsp_toolkit import server as rtsp
-from aio_rtsp_toolkit.server_media import MediaSource
+from aio_rtsp_toolkit.server_media import MediaSource, split_annexb_nalus
 
 from aadc.live.strip_clock import burn, now_ms
 
@@ -69,15 +69,15 @@ class LivePicture:
 
     def __init__(self, width: int, height: int, noted: BytesIO | None = None):
         self._scene, self._noted = Scene(width, height), noted
-        self._nowhere = av.open(BytesIO(), "w", format="flv")  # for a stream to be made from, whose header each viewer gets
-        self.stream = self._nowhere.add_stream(
-            "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "threads": "1", "forced-idr": "1"}
-        )
-        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
-        self.stream.codec_context.gop_size = RATE
-        self.stream.codec_context.bit_rate = KBIT * 1000
-        self.stream.codec_context.time_base = Fraction(1, 1000)
-        self._nowhere.start_encoding()
+        file = BytesIO()
+        output = av.open(file, "w", format="matroska", options={"live": "1"})
+        options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1", "forced-idr": "1"}
+        self._stream = output.add_stream("libx264", rate=RATE, options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.gop_size, self._stream.bit_rate = RATE, KBIT * 1000
+        output.start_encoding()
+        self.head = file.getvalue()
+        self._output = output  # as long as the encoder is used
         self._count = 0
         self.first = [packet for _ in range(_FIRST) for packet in self._encoded(now_ms(), strip=False)]
         self._viewers: dict[queue.Queue, bool] = {}
@@ -114,7 +114,7 @@ class LivePicture:
         frame = av.VideoFrame.from_ndarray(self._scene.draw(ms, strip), format="rgb24")
         frame.pts, frame.time_base = self._count, Fraction(1, RATE)
         self._count += 1
-        return self.stream.encode(frame)
+        return self._stream.encode(frame)
 
 
 class StripServer(rtsp.RtspServer):
@@ -123,7 +123,8 @@ class StripServer(rtsp.RtspServer):
     def __init__(self, picture: LivePicture, folder: Path, port: int):
         super().__init__(str(folder), "127.0.0.1", port)
         self._picture, self._folder, self._sessions = picture, folder, 0
-        _write_first(picture, folder / "first.mkv")
+        clusters = (_cluster(packet, number / RATE) for number, packet in enumerate(picture.first))
+        (folder / "first.mkv").write_bytes(picture.head + b"".join(clusters))
 
     def resolve_request_path(self, uri: str) -> Path:
         """The file that says what the stream is."""
@@ -133,33 +134,24 @@ class StripServer(rtsp.RtspServer):
         """A pipe for a new session."""
         described = super().load_media_source(file_path)
         self._sessions += 1
-        pipe = self._folder / f"{self._sessions}.flv"
+        pipe = self._folder / f"{self._sessions}.mkv"
         os.mkfifo(pipe)
         threading.Thread(target=_feed, args=(self._picture, pipe), daemon=True).start()
         return MediaSource(pipe, described.tracks, described.session_name)
-
-
-def _write_first(picture: LivePicture, path: Path) -> None:
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream_from_template(picture.stream)
-        for number, packet in enumerate(picture.first):
-            output.mux(_copy(packet, stream, number / RATE))
 
 
 def _feed(picture: LivePicture, pipe: Path) -> None:
     """Write what is drawn into a pipe until nobody reads it any more."""
     viewer: queue.Queue = queue.Queue(_MOST_WAITING)
     try:
-        with av.open(str(pipe), "w", format="flv", options={"flush_packets": "1", "flvflags": "no_duration_filesize"}) as output:
-            stream = output.add_stream_from_template(picture.stream)
+        with pipe.open("wb", buffering=0) as file:
             began_ns = time.monotonic_ns()  # the pipe is open: somebody reads
-            for number, packet in enumerate(picture.first):
-                output.mux(_copy(packet, stream, number / RATE))
+            file.write(picture.head + b"".join(_cluster(packet, number / RATE) for number, packet in enumerate(picture.first)))
             picture.join(viewer)
             while True:
                 drawn_ns, packet = viewer.get()
                 if (second := (drawn_ns - began_ns) / 1e9) > len(picture.first) / RATE:
-                    output.mux(_copy(packet, stream, second))
+                    file.write(_cluster(packet, second))
     except OSError:
         pass
     finally:
@@ -167,18 +159,21 @@ def _feed(picture: LivePicture, pipe: Path) -> None:
         pipe.unlink(missing_ok=True)
 
 
-def _copy(packet: av.Packet, stream: av.VideoStream, second: float) -> av.Packet:
-    copy = av.Packet(bytes(packet))
-    copy.stream, copy.time_base = stream, Fraction(1, 1000)
-    copy.pts = copy.dts = round(second * 1000)
-    copy.is_keyframe = packet.is_keyframe
-    return copy
+def _cluster(packet: av.Packet, second: float) -> bytes:
+    """A picture as a Matroska cluster of its own (RFC 9559): FFmpeg's muxer would hold it back until the next one comes."""
+    data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in split_annexb_nalus(bytes(packet)))
+    block = b"\x81\0\0" + (b"\x80" if packet.is_keyframe else b"\0") + data
+    return _element("1F43B675", _element("E7", round(second * 1000).to_bytes(8, "big")) + _element("A3", block))
+
+
+def _element(name: str, content: bytes) -> bytes:
+    return bytes.fromhex(name) + (len(content) | 1 << 56).to_bytes(8, "big") + content
 
 
 def main() -> None:
     """`python -m aadc.live.strip_camera PORT WIDTH HEIGHT NOTES`."""
     port, width, height = (int(word) for word in sys.argv[1:4])
-    for level in () and ("info", "warning", "error"):
+    for level in ("debug", "info", "warning", "error"):
         setattr(rtsp.logger, level, lambda *_, **__: None)
     av.logging.set_level(None)
     with open(sys.argv[4], "ab") as notes, tempfile.TemporaryDirectory() as folder:

@@ -36,6 +36,11 @@ def burn(rgb: np.ndarray, number: int) -> None:
     rgb[: _height(width)] = np.where(cells[column], 255, 0)[None, :, None].astype(np.uint8)
 
 
+def erase(rgb: np.ndarray) -> None:
+    """Paint over the strip of a picture, uint8 (H, W, 3), in place, and what coding smeared below it."""
+    rgb[: _height(rgb.shape[1]) + 8] = 0
+
+
 def read(rgb: np.ndarray) -> int | None:
     """The number in a picture, uint8 (H, W, 3); None where there is none that can be trusted,
     or it is less than 80 wide."""
