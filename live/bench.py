@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aadc.extract.run_folder import RunFolder
+from aadc.live.bench_score import NOTES
 from aadc.live.config import read_config
 from aadc.live.demo import listens
 from aadc.live.legs import EVENT, FRAME, WHOLE, by_leg, event_legs, frame_legs, percentiles
@@ -53,6 +54,16 @@ class BenchResult(NamedTuple):
     load: float
 
 
+class Passed(NamedTuple):
+    """What was written down of a stretch of time. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each
+    strip was encoded; `before`, `after`: scoring's figures at its ends."""
+
+    rows: list[dict]
+    encoded_ns: dict[int, int]
+    before: dict
+    after: dict
+
+
 def bench(
     run: RunFolder, device: str, cameras: int, seconds: float, size: tuple[int, int] = (640, 360), gate: float = 0.0
 ) -> BenchResult:
@@ -62,39 +73,60 @@ def bench(
         UserError: the run cannot score live, or the cameras do not start.
     """
     load = os.getloadavg()[0]
+    passed = watched(run, device, cameras, seconds, size, gate)
+    frames = frame_legs(passed.rows, passed.encoded_ns)
+    events, confirmed = event_legs(passed.rows, frames)
+    counts = {name: _difference(passed.before["cameras"][name], one) for name, one in passed.after["cameras"].items()}
+    scored = sum(one["scored"] for one in counts.values())
+    return BenchResult(
+        cameras=cameras,
+        holds=passed.after["holds"],
+        crowded=passed.after["held_at_start"],
+        real_time=round(min(_real_time(one) for one in counts.values()), 3),
+        gated=round(sum(one["gated"] for one in counts.values()) / max(1, scored), 3),
+        dropped=sum(one["dropped"] for one in counts.values()),
+        frames=len(frames),
+        misread=sum(row["what"] == "frame" and row["strip"] is None for row in passed.rows),
+        events=len(events),
+        frame_s=by_leg(list(frames.values()), FRAME),
+        event_s=by_leg(events, EVENT),
+        confirmed_s=percentiles(confirmed),
+        load=round(load, 2),
+    )
+
+
+def watched(
+    run: RunFolder, device: str, cameras: int, seconds: float, size: tuple[int, int], gate: float, more: str = ""
+) -> Passed:
+    """Score so many cameras for so long; gives what was written down. Errors as for `bench`.
+
+    Args:
+        more: lines for the top of the file of cameras.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "cameras.toml"
         with _camera(folder, size) as address:
-            file.write_text(_config(run, address, cameras, gate), encoding="utf-8")
+            file.write_text(more + _config(run, address, cameras, gate), encoding="utf-8")
             watch = Watch(read_config(file), file, device, score="aadc.live.bench_score")
             measured = _Measured(watch, cameras, seconds)
             watch.run()
         if len(measured.figures) < 2:
             raise UserError("the cameras of the measurement were not scored; what is wrong is said above")
-        began_ns, before = measured.figures[0]
-        _, after = measured.figures[1]
-        rows = [json.loads(line) for line in (folder / "passed.jsonl").read_text().splitlines()]
-        rows = [row for row in rows if row["arrived"] >= began_ns]
-        encoded = dict(np.fromfile(folder / "encoded.bin", np.int64).reshape(-1, 2).tolist())
-    frames = frame_legs(rows, encoded)
-    events, confirmed = event_legs(rows, frames)
-    counts = {one: _difference(before["cameras"][one], after["cameras"][one]) for one in after["cameras"]}
-    scored = sum(one["scored"] for one in counts.values())
-    return BenchResult(
-        cameras, after["holds"], after["held_at_start"],
-        round(min((one["scored"] + one["unusable"]) / max(1, sum(one[key] for key in _DUE)) for one in counts.values()), 3),
-        round(sum(one["gated"] for one in counts.values()) / max(1, scored), 3), sum(one["dropped"] for one in counts.values()),
-        len(frames), sum(row["what"] == "frame" and row["strip"] is None for row in rows), len(events),
-        by_leg(list(frames.values()), FRAME), by_leg(events, EVENT), percentiles(confirmed), round(load, 2),
-    )  # fmt: skip
-
-
-_DUE = ("scored", "unusable", "dropped")
+        (began_ns, before), (ended_ns, after) = measured.figures
+        rows = [json.loads(line) for line in (folder / NOTES).read_text().splitlines()]
+        encoded = np.fromfile(folder / "encoded.bin", np.int64).reshape(-1, 2)
+    rows = [row for row in rows if row["arrived"] >= began_ns and row.get("at", ended_ns) <= ended_ns]
+    return Passed(rows, dict(encoded.tolist()), before, after)
 
 
 def _difference(before: dict, after: dict) -> dict[str, int]:
-    return {key: after[key] - before[key] for key in (*_DUE, "gated")}
+    return {key: after[key] - before[key] for key in ("scored", "unusable", "dropped", "gated")}
+
+
+def _real_time(counts: dict[str, int]) -> float:
+    taken = counts["scored"] + counts["unusable"]
+    return taken / max(1, taken + counts["dropped"])
 
 
 def _config(run: RunFolder, address: str, cameras: int, gate: float) -> str:

@@ -64,7 +64,7 @@ class LivePicture:
     """Draws and encodes `RATE` pictures a second, and gives the packets to all who look.
 
     Args:
-        noted: gets the strip of each picture and when it was encoded (monotonic, nanoseconds).
+        noted: gets, as two int64, the strip of each picture and when it was encoded (monotonic, nanoseconds).
     """
 
     def __init__(self, width: int, height: int, noted: BytesIO | None = None):

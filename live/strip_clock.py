@@ -20,10 +20,10 @@ def now_ms() -> int:
     return time.monotonic_ns() // 10**6 % (MOST + 1)
 
 
-def age_ms(burnt_ms: float, seen_ns: int) -> float:
+def age_ms(burnt_ms: int, seen_ns: int) -> float:
     """How old a picture with this time was at `seen_ns` (monotonic, nanoseconds); milliseconds, negative for one to come."""
-    half = (MOST + 1) / 2
-    return (seen_ns / 1e6 - burnt_ms + half) % (MOST + 1) - half
+    half_ns = (MOST + 1) * 10**6 // 2
+    return ((seen_ns - burnt_ms * 10**6 + half_ns) % (2 * half_ns) - half_ns) / 1e6
 
 
 def burn(rgb: np.ndarray, number: int) -> None:
