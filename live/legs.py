@@ -3,7 +3,7 @@
 A leg begins where the one before ends, so they add up to the whole, for each frame and each event.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,21 +18,25 @@ EVENT = (WAIT, *FRAME, KEPT)
 Legs = dict[str, float]  # seconds by leg, and WHOLE
 
 
-def frame_legs(rows: Iterable[Mapping], encoded_ns: Mapping[int, int]) -> dict[tuple[str, int], Legs]:
+def frame_legs(rows: Sequence[Mapping], encoded_ns: Mapping[int, int] | None) -> dict[tuple[str, int], Legs]:
     """Of each frame that was scored and whose strip was read, by camera and arrival: from its drawing to its first score.
 
     Args:
         rows: as `bench_score.Noting` writes them.
-        encoded_ns: when the picture of each strip was encoded (monotonic, nanoseconds).
+        encoded_ns: when the picture of each strip was encoded (monotonic, nanoseconds); None: nobody knows, and its
+            leg is part of the next.
     """
     frames = {(row["camera"], row["arrived"]): row for row in rows if row["what"] == "frame"}
     found: dict[tuple[str, int], Legs] = {}
     for row in rows:
         frame = frames.get((row["camera"], row["arrived"])) if row["what"] == "score" and not row["final"] else None
-        if frame is not None and frame["strip"] in encoded_ns:
-            ends = encoded_ns[frame["strip"]], frame["arrived"], frame["written"], frame["taken"], row["at"]
-            ages = [age_ms(frame["strip"], end) / 1000 for end in ends]
-            found[row["camera"], row["arrived"]] = _legs(FRAME, ages)
+        if frame is None or frame["strip"] is None:
+            continue
+        ends = [frame["arrived"], frame["written"], frame["taken"], row["at"]]
+        if encoded_ns is None:
+            found[row["camera"], row["arrived"]] = legs_of(FRAME[1:], frame["strip"], ends)
+        elif frame["strip"] in encoded_ns:
+            found[row["camera"], row["arrived"]] = legs_of(FRAME, frame["strip"], [encoded_ns[frame["strip"]], *ends])
     return found
 
 
@@ -72,7 +76,8 @@ def by_leg(many: Sequence[Legs], names: Sequence[str]) -> dict[str, dict[str, fl
     return {name: percentiles([legs[name] for legs in many]) for name in (*names, WHOLE) if many}
 
 
-def _legs(names: Sequence[str], ages: Sequence[float]) -> Legs:
-    """Seconds of each leg, from a picture's age at the end of each."""
+def legs_of(names: Sequence[str], strip: int, ends_ns: Sequence[int]) -> Legs:
+    """Legs of a picture with this strip, each of which ended then (monotonic, nanoseconds)."""
+    ages = [age_ms(strip, end) / 1000 for end in ends_ns]
     starts = [0.0, *ages[:-1]]
     return {name: end - start for name, start, end in zip(names, starts, ages, strict=True)} | {WHOLE: ages[-1]}

@@ -116,7 +116,7 @@ def test_the_table_holds_every_leg(monkeypatch, passed):
     monkeypatch.setattr("aadc.live.bench.watched", lambda *_: passed)
     result = bench(None, "cpu", 2, 10.0)
     text = "\n".join(as_lines(result))
-    assert all(f"\n{name:16}" in text for name in (*EVENT, WHOLE, "until confirmed"))
+    assert all(f"\n{name}" in text for name in (*EVENT, WHOLE, "until confirmed"))
     assert result.misread == 0 and "what limits: " in text and len(text.splitlines()) < 20
     assert max(map(len, text.splitlines())) < 160
     nothing = result._replace(event_s={}, confirmed_s={}, events=0, frame_s={}, frames=0, holds=0.0)
