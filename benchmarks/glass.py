@@ -11,6 +11,7 @@ as in `aadc-live bench`, so no head's slowness to notice is in it. All clocks ar
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -169,8 +170,14 @@ class Browser(threading.Thread):
             browser.close()
 
     def _password(self) -> str:
-        until = time.monotonic() + 120
-        while not (found := re.search(r"password (\S+)", self._said.read_text())):
+        import httpx
+
+        until = time.monotonic() + 180
+        while True:  # until it is said, and the server answers
+            found = re.search(r"password (\S+)", self._said.read_text())
+            with contextlib.suppress(httpx.HTTPError):
+                if found and httpx.get(f"http://127.0.0.1:{self._port}/health").status_code == 200:
+                    break
             if time.monotonic() > until:
                 raise TimeoutError("the server did not start")
             time.sleep(0.1)
@@ -301,7 +308,7 @@ def main() -> None:
     if given.seen:
         given.seen.write_text(json.dumps(got))
 
-    from aadc.live.legs import FRAME, KEPT, WAIT, WHOLE, by_leg, percentiles
+    from aadc.live.legs import FRAME, KEPT, WAIT, by_leg, percentiles
 
     pictures, misread = glass_to_glass(got)
     events, confirmed = glass_to_event(got)
@@ -314,7 +321,9 @@ def main() -> None:
         for name, shares in by_leg(many, names).items():
             least = min(legs[name] for legs in many)
             print(f"{name:40}" + "".join(f"{value * 1000:7.0f}" for value in (*shares.values(), least)))
-    print(f"{'until told that it is confirmed':40}" + "".join(f"{value * 1000:7.0f}" for value in percentiles(confirmed).values()))
+    print(
+        f"{'until told that it is confirmed':40}" + "".join(f"{value * 1000:7.0f}" for value in percentiles(confirmed).values())
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How many cameras this machine scores in time, and how late events are, from the picture that is drawn to the store.
 
-Everything is as `aadc-live` runs it, without the dashboard: a camera's process each, RTSP, the process with the models, the store. The
-cameras are one made-up picture that carries the time (`strip_camera`), and the process that scores notes what passes it (`bench_score`).
+Everything is as `aadc-live` runs it, without the dashboard: a camera's process each, RTSP, the process with the models, the
+store. The cameras are one made-up picture that carries the time (`strip_camera`), and the process that scores notes what passes
+it (`bench_score`).
 """
 
 import json
@@ -34,10 +35,10 @@ _SETTLES_S = 3.0  # after the first scores, before it counts
 
 
 class BenchResult(NamedTuple):
-    """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one computed;
-    `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried over; `frames`
-    scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg (seconds), of `events`;
-    `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
+    """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one
+    computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried over;
+    `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg (seconds), of
+    `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
 
     cameras: int
     holds: float
@@ -55,10 +56,11 @@ class BenchResult(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What was written down of a stretch of time. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each
-    strip was encoded; `before`, `after`: scoring's figures at its ends."""
+    """What was written down. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each strip was encoded;
+    `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its ends."""
 
     rows: list[dict]
+    began_ns: int
     encoded_ns: dict[int, int]
     before: dict
     after: dict
@@ -74,8 +76,9 @@ def bench(
     """
     load = os.getloadavg()[0]
     passed = watched(run, device, cameras, seconds, size, gate)
-    frames = frame_legs(passed.rows, passed.encoded_ns)
-    events, confirmed = event_legs(passed.rows, frames)
+    rows = [row for row in passed.rows if row["arrived"] >= passed.began_ns]
+    frames = frame_legs(rows, passed.encoded_ns)
+    events, confirmed = event_legs(rows, frames)
     counts = {name: _difference(passed.before["cameras"][name], one) for name, one in passed.after["cameras"].items()}
     scored = sum(one["scored"] for one in counts.values())
     return BenchResult(
@@ -86,7 +89,7 @@ def bench(
         gated=round(sum(one["gated"] for one in counts.values()) / max(1, scored), 3),
         dropped=sum(one["dropped"] for one in counts.values()),
         frames=len(frames),
-        misread=sum(row["what"] == "frame" and row["strip"] is None for row in passed.rows),
+        misread=sum(row["what"] == "frame" and row["strip"] is None for row in rows),
         events=len(events),
         frame_s=by_leg(list(frames.values()), FRAME),
         event_s=by_leg(events, EVENT),
@@ -113,11 +116,10 @@ def watched(
             watch.run()
         if len(measured.figures) < 2:
             raise UserError("the cameras of the measurement were not scored; what is wrong is said above")
-        (began_ns, before), (ended_ns, after) = measured.figures
+        (began_ns, before), (_, after) = measured.figures
         rows = [json.loads(line) for line in (folder / NOTES).read_text().splitlines()]
         encoded = np.fromfile(folder / "encoded.bin", np.int64).reshape(-1, 2)
-    rows = [row for row in rows if row["arrived"] >= began_ns and row.get("at", ended_ns) <= ended_ns]
-    return Passed(rows, dict(encoded.tolist()), before, after)
+    return Passed(rows, began_ns, dict(encoded.tolist()), before, after)
 
 
 def _difference(before: dict, after: dict) -> dict[str, int]:
@@ -131,7 +133,7 @@ def _real_time(counts: dict[str, int]) -> float:
 
 def _config(run: RunFolder, address: str, cameras: int, gate: float) -> str:
     """The file of cameras. Events end as the square stops, so that each stretch in which it moves is one."""
-    head = f"data = \"data\"\nrun = {json.dumps(str(run.path.resolve()))}\ngate = {gate}\n"
+    head = f'data = "data"\nrun = {json.dumps(str(run.path.resolve()))}\ngate = {gate}\n'
     rules = "[rules]\nclose_after_s = 0.3\nmerge_gap_s = 0.1\nmost_an_hour = 10000\n[web]\nenabled = false\n"
     each = (f'[[camera]]\nname = "camera {number}"\nsource = "{address}/{number}.mkv"\n' for number in range(1, cameras + 1))
     return head + rules + "".join(each)
@@ -191,8 +193,8 @@ def _camera(folder: Path, size: tuple[int, int]) -> Iterator[str]:
 def as_lines(result: BenchResult) -> list[str]:
     """The result in words and a table."""
     lines = [
-        f"{result.cameras} cameras at 30 fps over RTSP, load {result.load:g} before: real-time factor {result.real_time:g} (the worst), "
-        f"{result.dropped} dropped, {result.gated:.0%} carried over by the gate, {result.misread} frames misread",
+        f"{result.cameras} cameras at 30 fps over RTSP, load {result.load:g} before: "
+        f"real-time factor {result.real_time:g} (the worst), {result.dropped} dropped, {result.gated:.0%} carried over by the gate, {result.misread} frames misread",
         f"this machine holds about {result.holds:g} such cameras, {result.crowded:g} crowded ones of 1280 x 720",
         "",
         f"{'milliseconds':16}" + _columns(f"{result.frames} frames") + _columns(f"{result.events} events"),

@@ -1,8 +1,8 @@
 """The process that scores, while it is measured: it is the usual one, and notes when what passed each of its parts.
 
 Which frames are abnormal is told by the time in the picture (`strip_camera.shows_anomaly`), not by the score: how soon a head
-notices something is another question, which untrained models could not answer. They are computed all the same, with the strip painted over, so that
-the gate sees the scene alone.
+notices something is another question, which untrained models could not answer. Scores are computed all the same, of pictures
+with the strip painted over, so that the gate sees the scene alone.
 """
 
 import json
@@ -57,9 +57,8 @@ class Noting:
         after = message.after
         first = message.before is None or message.before.state != after.state
         if first and message.kind != "end":
-            self._note(
-                what="event", camera=after.camera, event=after.id, state=after.state, arrived=after.decided_ns, at=time.monotonic_ns()
-            )  # fmt: skip
+            which = {"camera": after.camera, "event": after.id, "state": after.state, "arrived": after.decided_ns}
+            self._note(what="event", **which, at=time.monotonic_ns())
 
     def _note(self, **row: Any) -> None:
         with self._lock:

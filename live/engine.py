@@ -126,8 +126,8 @@ class Engine:
 
         `holds`: how many cameras this machine scores in time, as things went in the last minute; `age_s`: percentiles of a
         frame's age, from its arrival until its score is known; by camera, counts since the start, and `real_time`: the share of
-        what was due that was scored (below 1 the machine does not keep up), and `late_s`: `age_s` of that camera alone, over the
-        last five minutes.
+        what was due that was scored (below 1 the machine does not keep up), and `late_s`: `age_s` of that camera alone, over
+        the last five minutes.
         """
         rate = self.pace.snippets_a_second()
         cameras = {}

@@ -79,7 +79,7 @@ def test_the_scene_says_when_it_was_drawn_and_shows_what_it_should(ms, size):
 def passed(trained):
     """Two cameras for ten seconds, through all processes."""
     pytest.importorskip("aio_rtsp_toolkit")
-    return watched(trained[1], "cpu", 2, 10.0, (640, 360), 0.0, more="snippet_s = 0.5\n")
+    return watched(trained[1], "cpu", 2, 12.0, (640, 360), 0.0, more="snippet_s = 0.5\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory without a name is Linux's")
