@@ -3,9 +3,9 @@
     python benchmarks/glass.py --run runs/demo                 # a minute, in headless Chromium
     python benchmarks/glass.py --run runs/demo --seconds 120 --seen seen.json
 
-A page publishes over WHIP what is drawn on a canvas 30 times a second in place of a camera: a strip with the time of the drawing
-(`live/strip_clock.py`), and a square that moves for four of every eight seconds. Another page shows the dashboard, one camera live,
-and follows the stream of events. The canvas stands for the first glass and the frame that the compositor takes
+A page publishes over WHIP what is drawn on a canvas 30 times a second in place of a camera: a strip with the time of the
+drawing (`live/strip_clock.py`), and a square that moves for four of every eight seconds. Another page shows the dashboard, one
+camera live, and follows the stream of events. The canvas stands for the first glass and the frame that the compositor takes
 (`requestVideoFrameCallback`) for the last: a lens and a monitor are not there. Which frames are abnormal is told by their time,
 as in `aadc-live bench`, so no head's slowness to notice is in it. All clocks are this machine's.
 """
@@ -321,9 +321,8 @@ def main() -> None:
         for name, shares in by_leg(many, names).items():
             least = min(legs[name] for legs in many)
             print(f"{name:40}" + "".join(f"{value * 1000:7.0f}" for value in (*shares.values(), least)))
-    print(
-        f"{'until told that it is confirmed':40}" + "".join(f"{value * 1000:7.0f}" for value in percentiles(confirmed).values())
-    )
+    shares = percentiles(confirmed).values()
+    print(f"{'until told that it is confirmed':40}" + "".join(f"{value * 1000:7.0f}" for value in shares))
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ _SETTLES_S = 3.0  # after the first scores, before it counts
 
 class BenchResult(NamedTuple):
     """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one
-    computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried over;
-    `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg (seconds), of
+    computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried
+    over; `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg (seconds), of
     `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
 
     cameras: int
@@ -56,8 +56,8 @@ class BenchResult(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What was written down. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each strip was encoded;
-    `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its ends."""
+    """What was written down. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each strip was
+    encoded; `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its ends."""
 
     rows: list[dict]
     began_ns: int
@@ -194,7 +194,8 @@ def as_lines(result: BenchResult) -> list[str]:
     """The result in words and a table."""
     lines = [
         f"{result.cameras} cameras at 30 fps over RTSP, load {result.load:g} before: "
-        f"real-time factor {result.real_time:g} (the worst), {result.dropped} dropped, {result.gated:.0%} carried over by the gate, {result.misread} frames misread",
+        f"real-time factor {result.real_time:g} (the worst), {result.dropped} dropped, "
+        f"{result.gated:.0%} carried over by the gate, {result.misread} frames misread",
         f"this machine holds about {result.holds:g} such cameras, {result.crowded:g} crowded ones of 1280 x 720",
         "",
         f"{'milliseconds':16}" + _columns(f"{result.frames} frames") + _columns(f"{result.events} events"),
