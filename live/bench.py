@@ -37,8 +37,8 @@ _SETTLES_S = 3.0  # after the first scores, before it counts
 class BenchResult(NamedTuple):
     """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one
     computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried
-    over; `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg (seconds), of
-    `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
+    over; `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg
+    (seconds), of `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
 
     cameras: int
     holds: float
@@ -57,7 +57,8 @@ class BenchResult(NamedTuple):
 
 class Passed(NamedTuple):
     """What was written down. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each strip was
-    encoded; `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its ends."""
+    encoded; `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its
+    ends."""
 
     rows: list[dict]
     began_ns: int
