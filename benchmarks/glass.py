@@ -273,8 +273,8 @@ def glass_to_glass(got: dict[str, Any]) -> tuple[list[dict[str, float]], int]:
 def glass_to_event(got: dict[str, Any]) -> tuple[list[dict[str, float]], list[float]]:
     """Legs of each event until the page was told, and seconds until it was told that it is confirmed."""
     from aadc.live.legs import KEPT, WHOLE, event_legs, frame_legs
-    from aadc.live.strip_camera import onset_ms
     from aadc.live.strip_clock import age_ms
+    from aadc.live.strip_scene import onset_ms
 
     told: dict[tuple[str, str], float] = {}
     for at_ms, event in got["told"]:

@@ -38,7 +38,8 @@ class BenchResult(NamedTuple):
     """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one
     computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried
     over; `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg
-    (seconds), of `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average over a minute."""
+    (seconds), of `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average
+    over a minute."""
 
     cameras: int
     holds: float
@@ -120,7 +121,7 @@ def watched(
         (began_ns, before), (_, after) = measured.figures
         rows = [json.loads(line) for line in (folder / NOTES).read_text().splitlines()]
         encoded = np.fromfile(folder / "encoded.bin", np.int64).reshape(-1, 2)
-    return Passed(rows, began_ns, dict(encoded.tolist()), before, after)
+    return Passed(rows, began_ns, {int(strip): int(when) for strip, when in encoded}, before, after)
 
 
 def _difference(before: dict, after: dict) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The process that scores, while it is measured: it is the usual one, and notes when what passed each of its parts.
 
-Which frames are abnormal is told by the time in the picture (`strip_camera.shows_anomaly`), not by the score: how soon a head
+Which frames are abnormal is told by the time in the picture (`strip_scene.shows_anomaly`), not by the score: how soon a head
 notices something is another question, which untrained models could not answer. Scores are computed all the same, of pictures
 with the strip painted over, so that the gate sees the scene alone.
 """
@@ -16,8 +16,8 @@ from aadc.live import score
 from aadc.live.event import EventMessage
 from aadc.live.frame_slot import FrameSlot, SlotFrame
 from aadc.live.scored import ScoredSnippet
-from aadc.live.strip_camera import shows_anomaly
 from aadc.live.strip_clock import erase, read
+from aadc.live.strip_scene import shows_anomaly
 
 NOTES = "passed.jsonl"  # beside the file of cameras
 HIGH, LOW = 0.9, 0.1

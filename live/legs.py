@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aadc.live.strip_camera import onset_ms, shows_anomaly
 from aadc.live.strip_clock import age_ms
+from aadc.live.strip_scene import onset_ms, shows_anomaly
 
 SHARES = (50, 95, 99)
 FRAME = ("drawn, encoded", "sent, decoded", "into the slot", "taken up", "first score")

@@ -1,9 +1,8 @@
 """A made-up camera: an RTSP server whose picture is drawn and encoded as it is asked for, and carries the time of its drawing.
 
 For measurements: `strip_clock` in the picture is the monotonic clock of this machine in milliseconds, so whoever sees the
-picture, at whatever place, knows how old it is. Something moves in it for four of every eight seconds: that is the anomaly,
-and which pictures show it is known from their time alone (`shows_anomaly`). All who look are given the same picture, drawn and
-encoded once: measured is the system, not the camera.
+picture, at whatever place, knows how old it is. All who look are given the same picture, drawn and encoded once: measured is
+the system, not the camera.
 """
 
 import asyncio
@@ -16,48 +15,20 @@ import time
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 from aio_rtsp_toolkit import server as rtsp
 from aio_rtsp_toolkit.server_media import MediaSource, split_annexb_nalus
 
-from aadc.live.strip_clock import burn, now_ms
+from aadc.live.strip_clock import now_ms
+from aadc.live.strip_scene import Scene
 
 RATE = 30
 KBIT = 2000
-PERIOD_MS = 8192  # divides the clock's range, so it goes on evenly where the clock begins anew
 _FIRST = 12  # pictures without a strip, all at once, in which FFmpeg finds out what the stream is
 _MOST_WAITING = 4 * RATE
-
-
-def shows_anomaly(ms: int) -> bool:
-    """Whether something moves in the picture that was drawn at this time of the strip."""
-    return ms % PERIOD_MS >= PERIOD_MS // 2
-
-
-def onset_ms(ms: int) -> int:
-    """When the anomaly began that the picture of this time shows."""
-    return ms - ms % PERIOD_MS + PERIOD_MS // 2
-
-
-class Scene:
-    """Still ground, and a square that goes to and fro while there is an anomaly."""
-
-    def __init__(self, width: int, height: int):
-        ground = np.random.default_rng(0).integers(60, 120, (height // 8 + 1, width // 8 + 1, 1), dtype=np.uint8)
-        self._ground = ground.repeat(8, 0).repeat(8, 1)[:height, :width].repeat(3, 2)
-
-    def draw(self, ms: int, strip: bool = True) -> np.ndarray:
-        """The picture of this time, uint8 (H, W, 3)."""
-        rgb = self._ground.copy()
-        height, width = rgb.shape[:2]
-        if shows_anomaly(ms):
-            left = int((width - width // 6) * abs(1 - ms % 2048 / 1024))
-            rgb[height // 2 : height // 2 + height // 4, left : left + width // 6] = (210, 60, 60)
-        if strip:
-            burn(rgb, ms)
-        return rgb
 
 
 class LivePicture:
@@ -67,7 +38,7 @@ class LivePicture:
         noted: gets, as two int64, the strip of each picture and when it was encoded (monotonic, nanoseconds).
     """
 
-    def __init__(self, width: int, height: int, noted: BytesIO | None = None):
+    def __init__(self, width: int, height: int, noted: BinaryIO | None = None):
         self._scene, self._noted = Scene(width, height), noted
         file = BytesIO()
         output = av.open(file, "w", format="matroska", options={"live": "1"})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aadc.live import strip_clock
 from aadc.live.bench import as_lines, bench, watched
 from aadc.live.legs import EVENT, FRAME, KEPT, WAIT, WHOLE, by_leg, event_legs, frame_legs, percentiles
-from aadc.live.strip_camera import PERIOD_MS, Scene, onset_ms, shows_anomaly
+from aadc.live.strip_scene import PERIOD_MS, Scene, onset_ms, shows_anomaly
 
 MS = 10**6
 LEG_MS = st.integers(0, 3000)
