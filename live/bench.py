@@ -178,7 +178,8 @@ def _camera(folder: Path, size: tuple[int, int]) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "aadc.live.strip_camera", str(port), *map(str, size), str(folder / "encoded.bin")]
+    following = [sys.executable, "-m", "aadc.live.following", "aadc.live.strip_camera", str(os.getpid())]
+    command = [*following, str(port), *map(str, size), str(folder / "encoded.bin")]
     server = subprocess.Popen(command, env=paths, stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + _LISTENS_S

@@ -9,7 +9,6 @@ import asyncio
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
 from fractions import Fraction
@@ -51,18 +50,18 @@ class LivePicture:
         self._output = output  # as long as the encoder is used
         self._count = 0
         self.first = [packet for _ in range(_FIRST) for packet in self._encoded(now_ms(), strip=False)]
-        self._viewers: dict[queue.Queue, bool] = {}
+        self._viewers: set[queue.Queue] = set()
         self._lock = threading.Lock()
 
     def join(self, viewer: queue.Queue) -> None:
-        """One more looks, from the next key picture on."""
+        """One more looks."""
         with self._lock:
-            self._viewers[viewer] = False
+            self._viewers.add(viewer)
 
     def leave(self, viewer: queue.Queue) -> None:
         """One looks no more."""
         with self._lock:
-            self._viewers.pop(viewer, None)
+            self._viewers.discard(viewer)
 
     def run(self) -> None:
         """For ever."""
@@ -76,9 +75,8 @@ class LivePicture:
                     self._noted.write(np.array([drawn_ms, time.monotonic_ns()], np.int64).tobytes())
                     self._noted.flush()
                 with self._lock:
-                    for viewer, begun in self._viewers.items():
-                        if (begun or packet.is_keyframe) and not viewer.full():
-                            self._viewers[viewer] = True
+                    for viewer in self._viewers:
+                        if not viewer.full():
                             viewer.put_nowait((drawn_ns, packet))
 
     def _encoded(self, ms: int, strip: bool = True) -> list[av.Packet]:
@@ -114,6 +112,7 @@ class StripServer(rtsp.RtspServer):
 def _feed(picture: LivePicture, pipe: Path) -> None:
     """Write what is drawn into a pipe until nobody reads it any more."""
     viewer: queue.Queue = queue.Queue(_MOST_WAITING)
+    begun = False
     try:
         with pipe.open("wb", buffering=0) as file:
             began_ns = time.monotonic_ns()  # the pipe is open: somebody reads
@@ -121,7 +120,9 @@ def _feed(picture: LivePicture, pipe: Path) -> None:
             picture.join(viewer)
             while True:
                 drawn_ns, packet = viewer.get()
-                if (second := (drawn_ns - began_ns) / 1e9) > len(picture.first) / RATE:
+                second = (drawn_ns - began_ns) / 1e9
+                begun = begun or (packet.is_keyframe and second > len(picture.first) / RATE)
+                if begun:
                     file.write(_cluster(packet, second))
     except OSError:
         pass
@@ -142,16 +143,14 @@ def _element(name: str, content: bytes) -> bytes:
 
 
 def main() -> None:
-    """`python -m aadc.live.strip_camera PORT WIDTH HEIGHT NOTES`."""
-    port, width, height = (int(word) for word in sys.argv[1:4])
+    """The process. Its last words: PORT WIDTH HEIGHT, and the file to note in when each picture was encoded."""
+    *_, port, width, height, notes_path = sys.argv
     for level in ("debug", "info", "warning", "error"):
         setattr(rtsp.logger, level, lambda *_, **__: None)
     av.logging.set_level(None)
-    with open(sys.argv[4], "ab") as notes, tempfile.TemporaryDirectory() as folder:
-        picture = LivePicture(width, height, notes)
+    folder = Path(notes_path).with_name("pipes")  # which the parent removes
+    folder.mkdir()
+    with open(notes_path, "ab") as notes:
+        picture = LivePicture(int(width), int(height), notes)
         threading.Thread(target=picture.run, daemon=True).start()
-        asyncio.run(StripServer(picture, Path(folder), port).serve_forever())
-
-
-if __name__ == "__main__":
-    main()
+        asyncio.run(StripServer(picture, folder, int(port)).serve_forever())
