@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,6 +151,11 @@ class _Measured:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
+        with suppress(AttributeError, ValueError):  # the watch ended by itself, and its memory is closed
+            self._measure()
+        self._watch.stop()
+
+    def _measure(self) -> None:
         until = time.monotonic() + _READY_S
         while time.monotonic() < until and not self._all_scored():
             time.sleep(0.1)
@@ -158,7 +163,6 @@ class _Measured:
             for pause in (_SETTLES_S, self._seconds):
                 time.sleep(pause)
                 self.figures.append((time.monotonic_ns(), self._watch.scoring()))
-        self._watch.stop()
 
     def _all_scored(self) -> bool:
         counts = self._watch.scoring().get("cameras", {}).values()

@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -76,8 +77,12 @@ class LivePicture:
                     self._noted.flush()
                 with self._lock:
                     for viewer in self._viewers:
-                        if not viewer.full():
-                            viewer.put_nowait((drawn_ns, packet))
+                        if viewer.full():  # too slow: on with the next key picture, for the others cannot be decoded
+                            with suppress(queue.Empty):
+                                while True:
+                                    viewer.get_nowait()
+                            viewer.put_nowait(None)
+                        viewer.put_nowait((drawn_ns, packet))
 
     def _encoded(self, ms: int, strip: bool = True) -> list[av.Packet]:
         frame = av.VideoFrame.from_ndarray(self._scene.draw(ms, strip), format="rgb24")
@@ -119,7 +124,10 @@ def _feed(picture: LivePicture, pipe: Path) -> None:
             file.write(picture.head + b"".join(_cluster(packet, number / RATE) for number, packet in enumerate(picture.first)))
             picture.join(viewer)
             while True:
-                drawn_ns, packet = viewer.get()
+                if (drawn := viewer.get()) is None:
+                    begun = False
+                    continue
+                drawn_ns, packet = drawn
                 second = (drawn_ns - began_ns) / 1e9
                 begun = begun or (packet.is_keyframe and second > len(picture.first) / RATE)
                 if begun:
