@@ -1,60 +1,71 @@
-"""How many cameras this machine scores in time, and how long after a frame came in its scores are known.
+"""How many cameras this machine scores in time, and how late events are, from the picture that is drawn to the store.
 
-Cameras are recordings that loop at their own pace, each read by a process of its own as a camera is. Frames carry a clock
-in the picture (`strip_clock`): that it can be read from what is scored shows that frames come through whole.
+Everything is as `aadc-live` runs it, without the dashboard: a camera's process each, RTSP, the process with the models, the
+store. The cameras are one made-up picture that carries the time (`strip_camera`), and the process that scores notes what passes
+it (`bench_score`).
 """
 
+import json
+import os
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from fractions import Fraction
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 
 from aadc.extract.run_folder import RunFolder
-from aadc.live.capture import CaptureJob
-from aadc.live.child import Child
-from aadc.live.config import LiveConfig
-from aadc.live.frame_slot import FrameSlot, SlotFrame
-from aadc.live.run_clock import run_clock
-from aadc.live.strip_clock import burn, read
+from aadc.live.bench_score import NOTES
+from aadc.live.config import read_config
+from aadc.live.demo import listens
+from aadc.live.legs import EVENT, FRAME, WHOLE, by_leg, event_legs, frame_legs, percentiles
+from aadc.live.watch import Watch
+from aadc.manifests.errors import UserError
+from aadc.manifests.extras import needed
 
-RATE = 30
-_SHARES = (50, 95, 99)
+_READY_S = 600.0  # for models to load
+_LISTENS_S = 20.0
+_SETTLES_S = 3.0  # after the first scores, before it counts
 
 
 class BenchResult(NamedTuple):
-    """`holds`: cameras, measured on crowded frames, every one computed; `real_time`: snippets scored of those due, the
-    worst camera's; `legs_s`: p50, p95 and p99 by leg, seconds; `gated`: share of frames that the gate carried over; `misread`:
-    frames whose strip could not be read."""
+    """`holds`: cameras, as scoring went; `crowded`: cameras, measured before on crowded frames of 1280 x 720, every one
+    computed; `real_time`: snippets scored of those due, the worst camera's; `gated`: share of frames that the gate carried
+    over; `frames` scored and read, `misread`: whose strip could not be; `frame_s` and `event_s`: p50, p95, p99 by leg
+    (seconds), of `events`; `confirmed_s`: until they are confirmed; `load`: of the machine as it began, its average
+    over a minute."""
 
     cameras: int
     holds: float
+    crowded: float
     real_time: float
     gated: float
     dropped: int
+    frames: int
     misread: int
-    legs_s: dict[str, dict[str, float]]
+    events: int
+    frame_s: dict[str, dict[str, float]]
+    event_s: dict[str, dict[str, float]]
+    confirmed_s: dict[str, float]
+    load: float
 
 
-class _Watched:
-    """A slot that notes when each frame was taken up, and whether the strip in it can be read."""
+class Passed(NamedTuple):
+    """What was written down. `rows`: as `bench_score.Noting` has them; `encoded_ns`: when the picture of each strip was
+    encoded; `began_ns`: of the stretch that counts (monotonic, nanoseconds); `before`, `after`: scoring's figures at its
+    ends."""
 
-    def __init__(self, slot: FrameSlot):
-        self._slot = slot
-        self.waited_s: list[float] = []
-        self.misread = 0
-
-    def read(self, after: int = 0) -> SlotFrame | None:
-        """As `FrameSlot.read`."""
-        frame = self._slot.read(after)
-        if frame is not None:
-            self.waited_s.append((time.monotonic_ns() - frame.arrived_ns) / 1e9)
-            self.misread += read(frame.rgb) is None
-        return frame
+    rows: list[dict]
+    began_ns: int
+    encoded_ns: dict[int, int]
+    before: dict
+    after: dict
 
 
 def bench(
@@ -63,94 +74,166 @@ def bench(
     """Score so many cameras for so long.
 
     Raises:
-        UserError: the run cannot score live.
+        UserError: the run cannot score live, or the cameras do not start.
     """
-    from aadc.eval.video import Models, open_models  # heavy
-    from aadc.head.checkpoint import load_head
-    from aadc.live.engine import Engine, machine_holds
-
-    clock = run_clock(LiveConfig.model_validate({"camera": [{"name": "bench", "source": "webrtc"}]}), run)
-    embedder, head = open_models(run, Models(device)), load_head(run.head)
-    holds = machine_holds(embedder, clock.snippet_s, size[::-1])
-    with tempfile.TemporaryDirectory() as folder:
-        video = strip_video(Path(folder) / "strip.mp4", size)
-        slots = {f"camera {number}": (FrameSlot(), FrameSlot()) for number in range(1, cameras + 1)}
-        children = [_child(name, video, pair, clock.snippet_s, clock.middle) for name, pair in slots.items()]
-        sources = {name: _Watched(frames) for name, (frames, _) in slots.items()}
-        engine = Engine(embedder, head, sources, clock.snippet_s, gate=gate)
-        stop = threading.Event()
-        until = time.monotonic() + seconds
-        first: list[float] = []
-        final: list[float] = []
-
-        def alive() -> None:
-            for child in children:
-                child.look_after()
-            if time.monotonic() > until:
-                stop.set()
-
-        try:
-            for scored in engine.run(stop, alive):
-                (final if scored.final else first).append((time.monotonic_ns() - scored.arrived_ns) / 1e9)
-            status = engine.status()
-        finally:
-            for child in children:
-                child.ask_to_end()
-            for child in children:
-                child.end(time.monotonic() + 2)
-    waited = [one for source in sources.values() for one in source.waited_s]
-    figures = status["cameras"].values()
-    scored_count = sum(one["scored"] for one in figures)
-    legs = {"taken up": waited, "first score": first, "final score": final}
+    load = os.getloadavg()[0]
+    passed = watched(run, device, cameras, seconds, size, gate)
+    rows = [row for row in passed.rows if row["arrived"] >= passed.began_ns]
+    frames = frame_legs(rows, passed.encoded_ns)
+    events, confirmed = event_legs(rows, frames)
+    counts = {name: _difference(passed.before["cameras"][name], one) for name, one in passed.after["cameras"].items()}
+    scored = sum(one["scored"] for one in counts.values())
     return BenchResult(
-        cameras, round(holds, 1), min((one["real_time"] for one in figures), default=0.0),
-        round(sum(one["gated"] for one in figures) / max(1, scored_count), 3), sum(one["dropped"] for one in figures),
-        sum(source.misread for source in sources.values()), {name: _percentiles(values) for name, values in legs.items()},
-    )  # fmt: skip
-
-
-def strip_video(path: Path, size: tuple[int, int], seconds: float = 10.0) -> Path:
-    """A video (H.264, 30 fps) whose frame n carries the number n: a square that goes to and fro over a still ground."""
-    width, height = size
-    ground = np.random.default_rng(0).integers(60, 120, (height // 8 + 1, width // 8 + 1, 1), dtype=np.uint8)
-    ground = ground.repeat(8, 0).repeat(8, 1)[:height, :width].repeat(3, 2)
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "bf": "0"})
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", RATE
-        stream.codec_context.time_base = Fraction(1, RATE)
-        for n in range(int(seconds * RATE)):
-            rgb = ground.copy()
-            left = int((width - width // 6) * abs(1 - 2 * n / (seconds * RATE)))
-            rgb[height // 2 : height // 2 + height // 4, left : left + width // 6] = (210, 60, 60)
-            burn(rgb, n)
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        output.mux(stream.encode(None))
-    return path
-
-
-def _child(name: str, video: Path, slots: tuple[FrameSlot, FrameSlot], snippet_s: float, middle: float) -> Child:
-    frames, view = slots
-    job = CaptureJob(
-        name=name, source=str(video), kind="file", loop=True, snippet_s=snippet_s, middle=middle, began_ns=time.monotonic_ns(),
-        frames=frames.descriptor, view=view.descriptor,
-    )  # fmt: skip
-    return Child(
-        name, "aadc.live.capture", job.model_dump, [frames.descriptor, view.descriptor], lambda: view.beaten_ns, 30.0, 30.0
+        cameras=cameras,
+        holds=passed.after["holds"],
+        crowded=passed.after["held_at_start"],
+        real_time=round(min(_real_time(one) for one in counts.values()), 3),
+        gated=round(sum(one["gated"] for one in counts.values()) / max(1, scored), 3),
+        dropped=sum(one["dropped"] for one in counts.values()),
+        frames=len(frames),
+        misread=sum(row["what"] == "frame" and row["strip"] is None for row in rows),
+        events=len(events),
+        frame_s=by_leg(list(frames.values()), FRAME),
+        event_s=by_leg(events, EVENT),
+        confirmed_s=percentiles(confirmed),
+        load=round(load, 2),
     )
 
 
-def _percentiles(values: list[float]) -> dict[str, float]:
-    return {f"p{share}": round(float(np.percentile(values, share)), 3) for share in _SHARES} if values else {}
+def watched(
+    run: RunFolder, device: str, cameras: int, seconds: float, size: tuple[int, int], gate: float, more: str = ""
+) -> Passed:
+    """Score so many cameras for so long; gives what was written down. Errors as for `bench`.
+
+    Args:
+        more: lines for the top of the file of cameras.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "cameras.toml"
+        with _camera(folder, size) as address:
+            file.write_text(more + _config(run, address, cameras, gate), encoding="utf-8")
+            watch = Watch(read_config(file), file, device, score="aadc.live.bench_score")
+            measured = _Measured(watch, cameras, seconds)
+            watch.run()
+        if len(measured.figures) < 2:
+            raise UserError("the cameras of the measurement were not scored; what is wrong is said above")
+        (began_ns, before), (_, after) = measured.figures
+        rows = [json.loads(line) for line in (folder / NOTES).read_text().splitlines()]
+        encoded = np.fromfile(folder / "encoded.bin", np.int64).reshape(-1, 2)
+    return Passed(rows, began_ns, {int(strip): int(when) for strip, when in encoded}, before, after)
+
+
+def _difference(before: dict, after: dict) -> dict[str, int]:
+    return {key: after[key] - before[key] for key in ("scored", "unusable", "dropped", "gated")}
+
+
+def _real_time(counts: dict[str, int]) -> float:
+    taken = counts["scored"] + counts["unusable"]
+    return taken / max(1, taken + counts["dropped"])
+
+
+def _config(run: RunFolder, address: str, cameras: int, gate: float) -> str:
+    """The file of cameras. Events end as the square stops, so that each stretch in which it moves is one."""
+    head = f'data = "data"\nrun = {json.dumps(str(run.path.resolve()))}\ngate = {gate}\n'
+    rules = "[rules]\nclose_after_s = 0.3\nmerge_gap_s = 0.1\nmost_an_hour = 10000\n[web]\nenabled = false\n"
+    each = (f'[[camera]]\nname = "camera {number}"\nsource = "{address}/{number}.mkv"\n' for number in range(1, cameras + 1))
+    return head + rules + "".join(each)
+
+
+class _Measured:
+    """Ends the watch when it has run for so long; `figures`: scoring's as it began to count, and at the end, with the time
+    (monotonic, nanoseconds)."""
+
+    def __init__(self, watch: Watch, cameras: int, seconds: float):
+        self.figures: list[tuple[int, dict]] = []
+        self._watch, self._cameras, self._seconds = watch, cameras, seconds
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        with suppress(AttributeError, ValueError):  # the watch ended by itself, and its memory is closed
+            self._measure()
+        self._watch.stop()
+
+    def _measure(self) -> None:
+        until = time.monotonic() + _READY_S
+        while time.monotonic() < until and not self._all_scored():
+            time.sleep(0.1)
+        if self._all_scored():
+            for pause in (_SETTLES_S, self._seconds):
+                time.sleep(pause)
+                self.figures.append((time.monotonic_ns(), self._watch.scoring()))
+
+    def _all_scored(self) -> bool:
+        counts = self._watch.scoring().get("cameras", {}).values()
+        return len(counts) == self._cameras and all(one["scored"] > 0 for one in counts)
+
+
+@contextmanager
+def _camera(folder: Path, size: tuple[int, int]) -> Iterator[str]:
+    """The made-up camera, in a process of its own, while this lasts; gives its address.
+
+    Raises:
+        UserError: the RTSP server is not installed, or does not start.
+    """
+    with needed("the measurement's RTSP server", "test"):
+        import aio_rtsp_toolkit  # noqa: F401  asked for here, where a sentence can be said
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    following = [sys.executable, "-m", "aadc.live.following", "aadc.live.strip_camera", str(os.getpid())]
+    command = [*following, str(port), *map(str, size), str(folder / "encoded.bin")]
+    server = subprocess.Popen(command, env=paths, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + _LISTENS_S
+        while not listens(port):
+            if server.poll() is not None or time.monotonic() > until:
+                raise UserError("the RTSP server of the measurement did not start")
+            time.sleep(0.05)
+        yield f"rtsp://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def as_lines(result: BenchResult) -> list[str]:
-    """The result in words, a line each."""
+    """The result in words and a table."""
     lines = [
-        f"{result.cameras} cameras at {RATE} fps: real-time factor {result.real_time:g} (the worst), {result.dropped} dropped, "
+        f"{result.cameras} cameras at 30 fps over RTSP, load {result.load:g} before: "
+        f"real-time factor {result.real_time:g} (the worst), {result.dropped} dropped, "
         f"{result.gated:.0%} carried over by the gate, {result.misread} frames misread",
-        f"this machine holds about {result.holds:g} cameras whose pictures are crowded and change",
-        "seconds after a frame came in:",
+        f"this machine holds about {result.holds:g} such cameras, {result.crowded:g} crowded ones of 1280 x 720",
+        "",
+        f"{'milliseconds':16}" + _columns(f"{result.frames} frames") + _columns(f"{result.events} events"),
+        " " * 16 + (" ".join(f"{f'p{share}':>7}" for share in (50, 95, 99)) + "   ") * 2,
     ]
-    for name, shares in result.legs_s.items():
-        lines.append(f"  {name:12} " + "  ".join(f"{share} {value:.3f}" for share, value in shares.items()))
-    return lines
+    for name in EVENT:
+        lines.append(f"{name:16}" + _row(result.frame_s.get(name)) + _row(result.event_s.get(name)))
+    lines.append(f"{WHOLE:16}" + _row(result.frame_s.get(WHOLE)) + _row(result.event_s.get(WHOLE)))
+    lines.append(f"{'until confirmed':16}" + _row(None) + _row(result.confirmed_s))
+    return [*(line.rstrip() for line in lines), "", _limit(result)]
+
+
+def _columns(title: str) -> str:
+    return f"{title:>23}   "
+
+
+def _row(shares: dict[str, float] | None) -> str:
+    return " ".join(f"{value * 1000:7.0f}" for value in shares.values()) + "   " if shares else " " * 26
+
+
+def _limit(result: BenchResult) -> str:
+    """What is to be changed first."""
+    busy = result.cameras / result.holds if result.holds else 1.0
+    if result.real_time < 0.95 or busy > 0.8:
+        return f"what limits: scoring ({busy:.0%} of the time it is given); fewer cameras, --gate, or a GPU"
+    if not result.event_s:
+        return f"what limits: nothing (scoring is busy {busy:.0%} of the time); too short to see an event"
+    slowest = max(EVENT, key=lambda name: result.event_s[name]["p50"])
+    part = result.event_s[slowest]["p50"] / result.event_s[WHOLE]["p50"]
+    why = {
+        "next snippets": "rules.open_for snippets in a row open an event",
+        "sent, decoded": "sending and decoding",
+    }.get(slowest, slowest)
+    return f"what limits: {why} ({part:.0%} of an event's delay); scoring is busy {busy:.0%} of the time"

@@ -76,7 +76,7 @@ def serving(folder: Path) -> Iterator[str]:
     )
     try:
         until = time.monotonic() + _LISTENS_WITHIN_S
-        while not _listens(port):
+        while not listens(port):
             if server.poll() is not None or time.monotonic() > until:
                 raise UserError("the RTSP server of the demo did not start")
             time.sleep(0.05)
@@ -86,7 +86,7 @@ def serving(folder: Path) -> Iterator[str]:
         server.wait()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

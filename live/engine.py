@@ -13,13 +13,14 @@ from aadc.head.checkpoint import LoadedHead
 from aadc.head.stream import MOST_CARRIED, as_stored
 from aadc.live.camera_scores import CameraScores
 from aadc.live.frame_slot import SlotFrame
-from aadc.live.pace import Pace
+from aadc.live.pace import Ages, Pace
 from aadc.live.scored import ScoredSnippet
 from aadc.manifests.files import reason
 
 MOST_AT_ONCE = {"cpu": 8}  # frames; on a GPU more
 _ON_A_GPU = 32
 _NAP_S = 0.005
+_LOOKS_BACK_S = 300.0  # for how late each camera's scores are
 _LATE_S = 1.0  # beyond what can be carried, before an epoch ends
 
 
@@ -59,6 +60,7 @@ class Engine:
         self._came = dict.fromkeys(sources, 0.0)
         self._most = MOST_AT_ONCE.get(embedder.device, _ON_A_GPU)
         self.pace = Pace()
+        self._late = {name: Ages(_LOOKS_BACK_S) for name in sources}
         self.gated = dict.fromkeys(sources, 0)
         self.looked: dict[
             str, tuple[SlotFrame, dict[str, np.ndarray]]
@@ -102,8 +104,10 @@ class Engine:
             if frame.last:
                 found += self.cameras[name].end()
         now = time.monotonic()
-        ages = [now - frame.arrived_ns / 1e9 for frame in frames.values()]
-        self.pace.worked(now - began, len(frames), ages)
+        ages = {name: now - frame.arrived_ns / 1e9 for name, frame in frames.items()}
+        self.pace.worked(now - began, len(frames), list(ages.values()))
+        for name, age in ages.items():
+            self._late[name].add(age)
         return found
 
     def close_silent(self) -> list[ScoredSnippet]:
@@ -122,7 +126,8 @@ class Engine:
 
         `holds`: how many cameras this machine scores in time, as things went in the last minute; `age_s`: percentiles of a
         frame's age, from its arrival until its score is known; by camera, counts since the start, and `real_time`: the share of
-        what was due that was scored. Below 1 the machine does not keep up.
+        what was due that was scored (below 1 the machine does not keep up), and `late_s`: `age_s` of that camera alone, over
+        the last five minutes.
         """
         rate = self.pace.snippets_a_second()
         cameras = {}
@@ -136,6 +141,7 @@ class Engine:
                 "unusable": scores.unusable,
                 "gated": self.gated[name],
                 "real_time": round(taken / due, 3) if due else 0.0,
+                "late_s": self._late[name].percentiles(),
             }
         return {"holds": round(rate * self.snippet_s, 2), "age_s": self.pace.ages_s(), "error": self.error, "cameras": cameras}
 

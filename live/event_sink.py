@@ -38,9 +38,11 @@ class EventSink:
         cameras: list[str],
         views: Mapping[str, FrameSlot] | None = None,
         sure: Callable[[np.ndarray], float] | None = None,
+        kept: Callable[[EventMessage], None] = lambda message: None,
     ):
-        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`."""
-        self._sure = sure
+        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`; `kept` hears, on the store's thread, of each
+        message once it is on the disk."""
+        self._sure, self._kept = sure, kept
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
         channels = _channels(config.notices, cameras)
@@ -93,7 +95,9 @@ class EventSink:
             scores = np.array([score for _, score in message.after.curve])
             probability = min(max(float(self._sure(scores)), 0.0), 1.0)
             message = message._replace(after=message.after.model_copy(update={"probability": probability}))
-        self._keep(self._keeping.take(message))
+        future = self._keeping.take(message)
+        future.add_done_callback(lambda done: self._kept(message) if done.exception() is None else None)
+        self._keep(future)
         if message.kind in _TOLD:
             event = message.after
             say(f"{event.camera}: {event.category} {_TOLD[message.kind]} ({event.state}, peak {event.peak:.2f}, {event.id})")

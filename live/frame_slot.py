@@ -26,7 +26,8 @@ MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoeve
 class SlotFrame(NamedTuple):
     """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures written; `epoch` and
     `snippet` say for which snippet it stands, by capture's count; `second` is the stream's own time, `utc_ns` when it was taken
-    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it."""
+    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it;
+    `written_ns` when it was put into the slot (monotonic, nanoseconds)."""
 
     rgb: np.ndarray
     number: int
@@ -36,6 +37,7 @@ class SlotFrame(NamedTuple):
     utc_ns: int
     arrived_ns: int
     last: bool = False
+    written_ns: int = 0
 
 
 class FrameSlot:
@@ -95,6 +97,7 @@ class FrameSlot:
         head[1:8] = [height, width, epoch, snippet, utc_ns, arrived_ns, int(last)]
         head[8:9].view(np.float64)[0] = second
         np.copyto(pixels[: height * width * 3].reshape(height, width, 3), rgb)
+        head[9] = time.monotonic_ns()
         head[0] = number
         self._head[1] = number
 
@@ -109,12 +112,12 @@ class FrameSlot:
                 time.sleep(0.0005)
                 continue
             height, width, epoch, snippet, utc_ns, arrived_ns, last = (int(word) for word in head[1:8])
-            second = float(head[8:9].view(np.float64)[0])
+            second, written_ns = float(head[8:9].view(np.float64)[0]), int(head[9])
             if height * width > self.most_pixels:
                 continue  # overwritten while it was read
             rgb = pixels[: height * width * 3].reshape(height, width, 3).copy()
             if int(head[0]) == number:
-                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last))
+                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), written_ns)
         return None  # the writer came round a hundred times; the next call may find it at rest
 
     def beat(self) -> None:

@@ -9,19 +9,42 @@ OVER_S = 60.0
 _MOST = 4096
 
 
+class Ages:
+    """How old frames were when their scores were known, from their arrival.
+
+    Args:
+        over_s: how far back it looks, at most some 4,000 frames.
+    """
+
+    def __init__(self, over_s: float = OVER_S) -> None:
+        self._over_s = over_s
+        self._ages: deque[tuple[float, float]] = deque(maxlen=_MOST)  # when, seconds
+
+    def add(self, age_s: float) -> None:
+        """One frame more."""
+        self._ages.append((time.monotonic(), age_s))
+
+    def percentiles(self) -> dict[str, float]:
+        """p50, p95 and p99 (seconds); empty where there was none."""
+        now = time.monotonic()
+        ages = [age for when, age in self._ages if when > now - self._over_s]
+        return {f"p{share}": round(float(np.percentile(ages, share)), 4) for share in (50, 95, 99)} if ages else {}
+
+
 class Pace:
     """Counts what was scored, and the time that took."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._rounds: deque[tuple[float, float, int]] = deque(maxlen=_MOST)  # end of a round, seconds of work, snippets
-        self._ages: deque[tuple[float, float]] = deque(maxlen=_MOST)  # when, seconds
+        self._ages = Ages()
 
     def worked(self, seconds: float, snippets: int, ages_s: list[float]) -> None:
         """A round took so long for so many snippets; their frames were so old when their scores were known."""
         now = time.monotonic()
         self._rounds.append((now, seconds, snippets))
-        self._ages.extend((now, age) for age in ages_s)
+        for age in ages_s:
+            self._ages.add(age)
 
     def snippets_a_second(self) -> float:
         """Snippets that this machine scores a second of work; 0 before the first."""
@@ -37,6 +60,4 @@ class Pace:
 
     def ages_s(self) -> dict[str, float]:
         """p50, p95 and p99 of the age of a frame as its score is known, from its arrival; seconds."""
-        now = time.monotonic()
-        ages = [age for when, age in self._ages if when > now - OVER_S]
-        return {f"p{share}": round(float(np.percentile(ages, share)), 4) for share in (50, 95, 99)} if ages else {}
+        return self._ages.percentiles()

@@ -5,7 +5,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from aadc.live.camera_state import status_of
 from aadc.live.config import LiveConfig, read_config
@@ -16,6 +18,11 @@ from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
 from aadc.manifests.shown import say
+
+if TYPE_CHECKING:
+    from aadc.live.engine import Source
+    from aadc.live.event import EventMessage
+    from aadc.live.scored import ScoredSnippet
 
 TELLS_EVERY_S = 0.5
 FATAL = 2  # exit status: it would be the same the next time
@@ -32,7 +39,20 @@ class ScoreJob(Record):
     status: int
 
 
-def main() -> None:
+class Trial(Protocol):
+    """What a measurement puts between the parts."""
+
+    def source(self, camera: str, frames: FrameSlot) -> "Source":
+        """What frames are read from, in place of the slot."""
+
+    def scored(self, one: "ScoredSnippet") -> "ScoredSnippet":
+        """What goes on to events, in place of a score."""
+
+    def kept(self, message: "EventMessage") -> None:
+        """A message is on the disk."""
+
+
+def main(trial: Callable[[ScoreJob], Trial] | None = None) -> None:
     """The process: reads its job, scores until it is told to end or its parent is gone."""
     job = read_job(ScoreJob)
     stop = threading.Event()
@@ -42,7 +62,7 @@ def main() -> None:
     try:
         read = read_config(Path(job.config))
         secrets = read.secrets
-        _score(job, read.config, stop)
+        _score(job, read.config, stop, None if trial is None else trial(job))
         code = 0
     except UserError as error:
         say(hide_credentials(f"aadc-live: {error}", secrets), err=True)
@@ -64,7 +84,7 @@ def _until_parent_goes(stop: threading.Event) -> None:
     stop.set()
 
 
-def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
+def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Trial | None) -> None:
     status = FrameSlot(job.status)
     slots = {name: (FrameSlot(frames), FrameSlot(view)) for name, (frames, view) in job.slots.items()}
     from aadc.eval.video import Models, open_models  # heavy: torch and the models
@@ -79,12 +99,13 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     if embedder.header.fingerprint != head.fingerprint:
         raise UserError(f"{run.path}: its head was trained with other models or settings; run aadc-train-head --restart")
     cameras = {camera.name: camera for camera in config.cameras if camera.name in slots}
-    sources = {name: slots[name][0] for name in cameras}
+    sources = {name: trial.source(name, slots[name][0]) if trial else slots[name][0] for name in cameras}
     gate = embedder.settings.gate if config.gate is None else config.gate
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
-    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure)
+    kept = trial.kept if trial else lambda message: None
+    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure, kept)
     recent = {name: Recent(config.rules_of(camera)) for name, camera in cameras.items()}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}
     told, looked = 0.0, dict.fromkeys(cameras, 0)
@@ -113,6 +134,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     try:
         for scored in engine.run(stop, alive):
             look()  # before the event that may end with it
+            scored = trial.scored(scored) if trial else scored
             recent[scored.camera].took(scored)
             sink.take(scored)
     finally:

@@ -35,11 +35,13 @@ BEHIND_EVERY_S = 60.0
 class Watch:
     """All processes for one file of cameras.
 
+    Args:
+        score: module of the process that scores.
     Raises:
         UserError: no run, no head, or a head without a clock.
     """
 
-    def __init__(self, read: ReadConfig, path: Path, device: str = "cpu"):
+    def __init__(self, read: ReadConfig, path: Path, device: str = "cpu", score: str = "aadc.live.score"):
         self._config, self._secrets = read.config, read.secrets
         run = choose_run(self._config.run)
         clock = run_clock(self._config, run)
@@ -60,7 +62,7 @@ class Watch:
         descriptors = [slot.descriptor for pair in self.slots.values() for slot in pair] + [self._scored.descriptor]
         self._score = Child(
             "score",
-            "aadc.live.score",
+            score,
             job.model_dump,
             descriptors,
             lambda: self._scored.beaten_ns,
@@ -88,6 +90,14 @@ class Watch:
                 self._end()
         if self._score.code == FATAL and self._score.restarts == 0:
             raise UserError("scoring could not start; what is wrong is said above")
+
+    def stop(self) -> None:
+        """Have `run` come to its end."""
+        self._stop = True
+
+    def scoring(self) -> dict:
+        """What the process that scores said last, see `Engine.status`; empty before it is ready."""
+        return self._scored.told()
 
     def _look(self) -> None:
         files = {camera.name for camera in self._config.cameras if camera.kind == "file"}

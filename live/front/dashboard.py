@@ -207,7 +207,13 @@ def _row(state: dict[str, Any]) -> dict[str, Any]:
         "damaged": state.get("damaged"),
         "connected": state.get("connects"),
         "behind by s": state.get("lag_s"),
+        "score late by s (p50, p95)": _late(scoring.get("late_s")),
     }
+
+
+def _late(shares: Any) -> str | None:
+    """How old a frame was when its score was known, over the last five minutes."""
+    return f"{shares['p50']:.2f}, {shares['p95']:.2f}" if isinstance(shares, dict) and {"p50", "p95"} <= shares.keys() else None
 
 
 def _text(words: str) -> str:
