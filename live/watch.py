@@ -19,6 +19,7 @@ from aadc.live.data_folder import DataFolder
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
+from aadc.live.settings import Settings, file_settings
 from aadc.live.web_job import web_job
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
@@ -79,6 +80,8 @@ class Watch:
             UserError: the models cannot be loaded, or another one is at work in the data folder.
         """
         DataFolder(self._config.data)
+        for note in Settings(self._config.data, file_settings(self._config)).notes():
+            self._say(f"note: {note}")
         with _alone(self._config.data), self._signals():
             try:
                 while not self._stop and not self._all_ended():

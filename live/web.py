@@ -14,6 +14,7 @@ from aadc.live.front.house import dashboard
 from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
+from aadc.live.settings import FileCamera, Settings
 from aadc.live.store import STORE, Store
 from aadc.live.web_job import WebJob
 from aadc.manifests.files import make_folder
@@ -100,4 +101,5 @@ def main() -> None:
     Store(job.data / STORE).close()  # there is one, whoever starts first
     events = KeptEvents(job.data)
     cameras = SlotCameras(job.cameras, views, job.data, events, frames)
-    serve(settings_of(job), cameras, events, front=dashboard, while_serving=beat)
+    file = job.file.model_copy(update={"cameras": dict.fromkeys(job.cameras, FileCamera()) | job.file.cameras})
+    serve(settings_of(job), cameras, events, dashboard, beat, Settings(job.data, file))

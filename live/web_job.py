@@ -7,12 +7,13 @@ from typing import Any
 from aadc.live.capture import CaptureJob
 from aadc.live.config import LiveConfig
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.settings import FileSettings, file_settings
 from aadc.manifests.records import Record
 
 
 class WebJob(Record):
     """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
-    the slots with what is shown and what is scored; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`:
+    the slots with what is shown and what is scored; `file`: what the file says of all that may be changed; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`:
     descriptor of a slot whose beat says that this process lives. The rest: see `ServerSettings`."""
 
     data: Path
@@ -20,6 +21,7 @@ class WebJob(Record):
     views: dict[str, int] = {}
     frames: dict[str, int] = {}
     jobs: dict[str, dict[str, Any]] = {}
+    file: FileSettings = FileSettings()
     status: int = -1
     host: str = "127.0.0.1"
     port: int = 8765
@@ -49,6 +51,7 @@ def web_job(
         views={camera: view.descriptor for camera, (_, view) in slots.items()},
         frames={camera: frames.descriptor for camera, (frames, _) in slots.items()},
         jobs={camera: job.model_dump() for camera, job in peers.items()},
+        file=file_settings(config),
         status=status.descriptor,
         **config.web.model_dump(exclude={"enabled"}),
     )
