@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aadc.live.clips import Box
-from aadc.live.settings import InForce
 from aadc.live.scored import ScoredSnippet
+from aadc.live.settings import InForce
 
 MOST_SCORES = 150
 

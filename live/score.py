@@ -94,6 +94,8 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     def go_by_settings() -> None:
         if not settings.news():
             return
+        if settings.problem:
+            say(f"{settings.problem}; what counted before goes on", err=True)
         for name in cameras:
             in_force = settings.in_force(name)
             if in_force != recent[name].in_force:

@@ -1,7 +1,7 @@
 """What administrators changed of a file of cameras: kept beside its data, in `DATA/settings.json`, and in force over it.
 
 The file stays as its owner wrote it. For all cameras, and for each, values stand here in place of the file's; a camera without
-rules of its own in the file goes by those for all, as they are in force. What was undone, or is what the file says, is not kept.
+rules of its own in the file goes by those for all, as they are in force. What is as the file says is not kept.
 """
 
 import fcntl
@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,28 +95,25 @@ class Settings:
 
     def __init__(self, data: Path, file: FileSettings) -> None:
         self.path, self.file = data / SETTINGS, file
-        self._mark: tuple[int, ...] | None = (-1,)
-        self._kept, self._problem = Kept(), ""
+        self._mark: tuple[int, ...] | None = (-1,)  # of the file as it was read; None where there is none
+        self._told_mark: tuple[int, ...] | None = (-1,)
+        self._kept, self.problem = Kept(), ""
 
     def news(self) -> bool:
-        """Whether something may have been changed since this was asked last. The first time it is true."""
-        mark = self._read_mark()
-        if mark == self._mark:
-            return False
-        self._mark = mark  # before it is read: what is written in between is news the next time
-        self._kept, self._problem = self._read()
-        return True
+        """Whether something may have been changed since this was asked last, which is true the first time. `problem` says then
+        what is wrong with what is kept."""
+        self._refresh()
+        told, self._told_mark = self._told_mark, self._mark
+        return told != self._mark
 
     def in_force(self, camera: str | None) -> InForce:
         """What counts for a camera; for None, for those without rules of their own. Changes that the file, which was edited
         since, leaves no sense in count for nothing: the file's values do."""
-        self.news()
+        self._refresh()
         zones = self._file_zones(camera)
         if (change := self._kept.of(camera).zones) is not None:
-            try:
+            with suppress(ValidationError):  # which `notes` tells
                 zones = _ZONES.validate_python(change.value)
-            except ValidationError:
-                pass  # told by `notes`
         return InForce(self._rules(self._kept, camera), zones)
 
     def plain(self, camera: str | None) -> dict[str, Any]:
@@ -132,7 +129,7 @@ class Settings:
             "rules": rules.model_dump(),
             "zones": _plain(zones),
             "file": {"rules": base.model_dump(), "zones": _plain(self._file_zones(camera))},
-            "own_rules": camera is not None and self.file.cameras[camera].rules is not None,
+            "own_rules": camera is not None and self._file_camera(camera).rules is not None,
             "changed": told,
         }
         return found | {"version": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]}
@@ -158,8 +155,8 @@ class Settings:
         with self._alone():
             self._mark = (-1,)
             before = self.plain(camera)
-            if self._problem:
-                raise UserError(f"{self._problem}; move it away first")
+            if self.problem:
+                raise UserError(f"{self.problem}; move it away first")
             if seen is not None and seen != before["version"]:
                 raise ChangedMeanwhileError("somebody changed this meanwhile; look at it again")
             kept = self._kept.but(camera, self._changed(camera, asked, who))
@@ -173,16 +170,22 @@ class Settings:
             except UserError:
                 note("nothing", "it could not be kept")
                 raise
+            self._refresh()
 
     def reset(self, camera: str | None, who: str, note: Callable[[str, str], None]) -> None:
         """Go back to what the file says, for a camera, or (None) for what holds for all. `UserError` as of `change`."""
         self.change(camera, {"rules": None, "zones": None} if camera is not None else {"rules": None}, who, note)
 
+    def changed(self) -> list[str]:
+        """The cameras of which something is kept here."""
+        self._refresh()
+        return list(self._kept.cameras)
+
     def notes(self) -> list[str]:
         """What whoever starts should know: where changes stand over the file, and where they cannot."""
-        self.news()
-        if self._problem:
-            return [f"{self._problem}; the file of cameras counts alone"]
+        self._refresh()
+        if self.problem:
+            return [f"{self.problem}; the file of cameras counts alone"]
         told = []
         for camera in (None, *self._kept.cameras):
             if camera is not None and camera not in self.file.cameras:
@@ -191,15 +194,22 @@ class Settings:
             where, base = camera or "all cameras", self._base(self._kept, camera).model_dump()
             changes = self._kept.of(camera)
             for name, one in changes.rules.items():
-                told.append(
-                    f"{where}: {name} is {_short(one.value)}, not {_short(base.get(name))} as in the file{_by(one, base.get(name))}"
-                )
-            if (one := changes.zones) is not None:
-                told.append(f"{where}: zones are not those of the file{_by(one, _plain(self._file_zones(camera)))}")
+                file = base.get(name)
+                told.append(f"{where}: {name} is {_short(one.value)}, not {_short(file)} as in the file{_by(one, file)}")
+            if changes.zones is not None:
+                told.append(f"{where}: zones are not those of the file{_by(changes.zones, _plain(self._file_zones(camera)))}")
             told += [f"{where}: {problem}; the file's values count instead" for problem in self._problems(self._kept, camera)]
         return told
 
     # What is behind
+
+    def _refresh(self) -> None:
+        mark = self._read_mark()
+        if mark == self._mark:
+            return
+        self._mark = mark  # before it is read: what is written in between is read the next time
+        kept, self.problem = self._read()
+        self._kept = self._kept if self.problem else kept  # what counted goes on, until it is started anew
 
     def _read_mark(self) -> tuple[int, ...] | None:
         try:
@@ -230,13 +240,16 @@ class Settings:
             os.close(folder)
 
     def _file_zones(self, camera: str | None) -> list[Zone]:
-        return [] if camera is None else self.file.cameras[camera].zones
+        return [] if camera is None else self._file_camera(camera).zones
+
+    def _file_camera(self, camera: str) -> FileCamera:
+        return self.file.cameras.get(camera, FileCamera())
 
     def _base(self, kept: Kept, camera: str | None) -> EventRules:
         """The rules without what was changed for this camera."""
         if camera is None:
             return self.file.rules
-        return self.file.cameras[camera].rules or self._rules(kept, None)
+        return self._file_camera(camera).rules or self._rules(kept, None)
 
     def _rules(self, kept: Kept, camera: str | None) -> EventRules:
         base = self._base(kept, camera)
@@ -266,7 +279,7 @@ class Settings:
             wanted = {} if (wished := asked["rules"]) is None else wished
             new = {} if wished is None else new
             if isinstance(wanted, Mapping):
-                new = {name: value for name, value in (new | wanted).items() if value is not None}
+                new = {name: value for name, value in {**new, **wanted}.items() if value is not None}
             else:
                 problems.append("rules: not a set of named values")
         values: dict[str, Any] = {}

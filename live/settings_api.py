@@ -15,8 +15,10 @@ _METHODS = ["GET", "PATCH", "DELETE"]
 
 
 def settings_routes(guard: Guard, settings: Settings | None) -> list[Route]:
-    """`/api/settings` for all cameras, `/api/cameras/NAME/settings` for one: GET, PATCH (RFC 7396; null goes back to the file's
-    value), DELETE (back to the file's values). The ETag of an answer as `If-Match` refuses a change of what has changed since."""
+    """`/api/settings` for all cameras, `/api/cameras/NAME/settings` for one.
+
+    GET, PATCH (RFC 7396; null goes back to the file's value), DELETE (back to all of them). The ETag of an answer, sent as
+    `If-Match`, refuses to change what has changed since."""
 
     async def of_all(request: Request) -> Response:
         if request.state.who.cameras is not None:

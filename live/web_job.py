@@ -13,8 +13,9 @@ from aadc.manifests.records import Record
 
 class WebJob(Record):
     """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
-    the slots with what is shown and what is scored; `file`: what the file says of all that may be changed; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`:
-    descriptor of a slot whose beat says that this process lives. The rest: see `ServerSettings`."""
+    the slots with what is shown and what is scored; `file`: what the file says of all that may be changed; `jobs`: of the
+    cameras that peers send (`CaptureJob`s); `status`: descriptor of a slot whose beat says that this process lives. The rest:
+    see `ServerSettings`."""
 
     data: Path
     cameras: list[str]
