@@ -44,11 +44,14 @@ _PAGE_FILES = {
     "parts.js": "text/javascript",
     "publish.js": "text/javascript",
     "review.js": "text/javascript",
+    "rules.js": "text/javascript",
     "session.js": "text/javascript",
     "style.css": "text/css",
     "tiles.js": "text/javascript",
+    "trouble.js": "text/javascript",
     "watch.js": "text/javascript",
     "watch_page.js": "text/javascript",
+    "zones.js": "text/javascript",
 }
 _ASK_RIGHTS_S = 2.0
 _log = logging.getLogger(__name__)

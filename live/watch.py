@@ -157,13 +157,13 @@ class Watch:
         """The server: it also takes what peers send, into the slots of their cameras."""
         sent = [camera for camera in self._config.cameras if camera.enabled and camera.kind == "webrtc"]
         peers = {camera.name: self._capture_job(camera, *self._clock, self._began_ns) for camera in sent}
-        job = web_job(self._config, self.slots, peers, self._served)
-        descriptors = [slot.descriptor for pair in self.slots.values() for slot in pair] + [self._served.descriptor]
+        job = web_job(self._config, self.slots, peers, self._served, self._scored)
+        shared = [*(slot for pair in self.slots.values() for slot in pair), self._served, self._scored]
         return Child(
             "web",
             "aadc.live.web",
             lambda: job.model_dump(mode="json"),
-            descriptors,
+            [slot.descriptor for slot in shared],
             lambda: self._served.beaten_ns,
             WEB_HANGS_S,
             WEB_READY_S,

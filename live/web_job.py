@@ -14,8 +14,8 @@ from aadc.manifests.records import Record
 class WebJob(Record):
     """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
     the slots with what is shown and what is scored; `file`: what the file says of all that may be changed; `jobs`: of the
-    cameras that peers send (`CaptureJob`s); `status`: descriptor of a slot whose beat says that this process lives. The rest:
-    see `ServerSettings`."""
+    cameras that peers send (`CaptureJob`s); `status`, `scorer`: descriptors of slots whose beats say that this process, and the
+    one that scores, live. The rest: see `ServerSettings`."""
 
     data: Path
     cameras: list[str]
@@ -24,6 +24,7 @@ class WebJob(Record):
     jobs: dict[str, dict[str, Any]] = {}
     file: FileSettings = FileSettings()
     status: int = -1
+    scorer: int = -1
     host: str = "127.0.0.1"
     port: int = 8765
     certificate: Path | None = None
@@ -37,14 +38,18 @@ class WebJob(Record):
 
 
 def web_job(
-    config: LiveConfig, slots: Mapping[str, tuple[FrameSlot, FrameSlot]], peers: Mapping[str, CaptureJob], status: FrameSlot
+    config: LiveConfig,
+    slots: Mapping[str, tuple[FrameSlot, FrameSlot]],
+    peers: Mapping[str, CaptureJob],
+    status: FrameSlot,
+    scorer: FrameSlot,
 ) -> WebJob:
     """The job for a file of cameras.
 
     Args:
         slots: of the enabled cameras: frames to be scored, and what is shown.
         peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
-        status: says that the process lives.
+        status: says that the process lives; scorer: says so of the one that scores.
     """
     return WebJob(
         data=config.data.resolve(),
@@ -54,5 +59,6 @@ def web_job(
         jobs={camera: job.model_dump() for camera, job in peers.items()},
         file=file_settings(config),
         status=status.descriptor,
+        scorer=scorer.descriptor,
         **config.web.model_dump(exclude={"enabled"}),
     )
