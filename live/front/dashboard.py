@@ -1,4 +1,4 @@
-"""The dashboard's script, which Streamlit runs for each person who looks: cameras, one of them live, review, health, rules, settings.
+"""The dashboard's script, which Streamlit runs for each person who looks: cameras, live, review, health, rules, settings.
 
 No picture passes through here: pages get addresses, and the browser fetches video, pictures and clips from the server, which
 asks who may see them. Names, words and classes are data of components that put them in as text. What a person decides goes to

@@ -88,10 +88,13 @@ export function render(component, kept) {
     const across = (share) => (1600 - wide) / 2 + share * wide;
     const down = (share) => (900 - high) / 2 + share * high;
     boxes.replaceChildren(
-      ...(zones ?? []).flatMap(({ name, polygon }) => [
-        draw("polygon", { class: "zone", points: polygon.map(([x, y]) => `${across(x)},${down(y)}`).join(" ") }),
-        draw("text", { class: "zone", x: across(polygon[0][0]), y: down(polygon[0][1]) + letters, "font-size": letters }, name),
-      ]),
+      ...(zones ?? []).flatMap(({ name, polygon }) => {
+        const [x, y] = polygon.reduce((low, one) => (one[1] > low[1] || (one[1] === low[1] && one[0] < low[0]) ? one : low)); // names of boxes are at their top
+        return [
+          draw("polygon", { class: "zone", points: polygon.map(([x, y]) => `${across(x)},${down(y)}`).join(" ") }),
+          draw("text", { class: "zone", x: across(x), y: down(y) - letters / 3, "text-anchor": x > 0.5 ? "end" : "start", "font-size": letters }, name),
+        ];
+      }),
       ...(age > BOXES ? [] : (found ?? [])).flatMap(([left, top, right, bottom, label, score]) => {
         const [x, y] = [across(left), down(top)];
         return [

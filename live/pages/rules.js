@@ -28,7 +28,7 @@ export function render(component, kept) {
     ...cameras.map((name) => make("option", { value: `=${name}` }, name)),
   );
   const body = make("div");
-  place.replaceChildren(make("div", { class: "fields" }, make("label", {}, "For", scope)), body);
+  place.replaceChildren(make("div", { class: "fields scope" }, make("label", {}, "For", scope)), body);
   let end = () => {};
   const show = () => {
     end();
@@ -49,10 +49,9 @@ function sheet(place, camera) {
   let zones = null;
   let known = null;
 
-  const say = (words, bad = false) => {
-    told.className = bad ? "told error" : "told";
-    const parts = words.split("; ");
-    told.replaceChildren(parts.length > 1 ? make("ul", {}, ...parts.map((part) => make("li", {}, part))) : words);
+  const say = (words, wrong = []) => {
+    told.className = wrong.length ? "told error" : "told";
+    told.replaceChildren(words, ...(wrong.length ? [make("ul", {}, ...wrong.map((one) => make("li", {}, one)))] : []));
   };
 
   const inputs = Object.fromEntries(
@@ -111,11 +110,12 @@ function sheet(place, camera) {
 
   const done = async (words, what) => {
     save.disabled = undo.disabled = back.disabled = true;
+    say("");
     try {
       fill(await what());
       say(words);
     } catch (error) {
-      say(`Not done. ${error.message}`, true);
+      say("Not done:", error.message.split("; "));
       look();
     }
   };

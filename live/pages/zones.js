@@ -6,20 +6,22 @@ const EVERY = 2000; // a new picture, in milliseconds
 const WIDE = 1000; // of the drawing, in its own units
 const STEP = 0.01; // of an arrow key; five times that with Shift
 const MOST = 1000; // corners
+const TWICE = 400; // milliseconds between two presses that remove a corner
 
 // `changed` is called with each change. Gives {element, zones(), set(zones), changed(), leave()}.
 export function editor(camera, changed) {
   let zones = [];
   let before = "[]";
   let chosen = -1;
-  let held = null; // what a pointer drags: {zone, corner} or {zone, from}
+  let held = null; // what a pointer drags: {target, corner} or {target, from, polygon}
+  let last = {}; // the corner that was pressed last, and when
   let high = (WIDE * 9) / 16;
   const stage = make("div", { class: "stage zones" });
   const picture = make("div", { class: "under" }, "no picture");
   const canvas = draw("svg", { class: "boxes edit", viewBox: `0 0 ${WIDE} ${high}`, role: "group", "aria-label": `zones in the picture of ${camera}` });
   const spoken = make("p", { class: "faint", role: "status" });
   const list = make("div", { class: "zonelist" });
-  const help = make("p", { class: "faint" }, "Drag corners, or a zone as a whole; the small dots between corners add one. Keys: Tab to a corner, arrows move it (Shift: further), + adds one after it, Delete removes it.");
+  const help = make("p", { class: "faint" }, "Drag corners, or a zone as a whole; the small dots between corners add one, and pressing a corner twice removes it. Keys: Tab to a corner, arrows move it (Shift: further), + adds one after it, Delete removes it.");
   const add = make("button", { onclick: () => addZone() }, "New zone");
   stage.append(picture, canvas);
   const element = make("div", { class: "zoning" }, stage, spoken, list, make("div", { class: "deeds" }, add), help);
@@ -88,13 +90,14 @@ export function editor(camera, changed) {
         );
       });
     }
-    canvas.replaceChildren(...parts);
-    if (focused !== undefined) focus(Number(focused));
+    for (const child of [...canvas.children]) if (child !== held?.target) child.remove(); // a finger's moves end with what it touched
+    canvas.append(...parts);
+    if (focused !== undefined) focus(Number(focused), true);
   }
 
-  function focus(corner) {
+  function focus(corner, preventScroll = false) {
     const { length } = zones[chosen]?.polygon ?? [];
-    canvas.querySelector(`[data-corner="${Math.min(corner, length - 1)}"]`)?.focus();
+    canvas.querySelector(`[data-corner="${Math.min(corner, length - 1)}"]`)?.focus({ preventScroll });
   }
 
   function listed() {
@@ -156,22 +159,30 @@ export function editor(camera, changed) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    const { zone, corner, between } = event.target.dataset;
-    if (event.button !== 0 || (zone ?? corner ?? between) === undefined) return;
+    const { target } = event;
+    const { zone, corner, between } = target.dataset;
+    if (event.button !== 0 || held || (zone ?? corner ?? between) === undefined) return;
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
-    if (corner !== undefined) held = { corner: Number(corner) };
-    else if (between !== undefined) {
+    if (corner !== undefined) {
+      const twice = last.corner === corner && event.timeStamp - last.at < TWICE;
+      last = twice ? {} : { corner, at: event.timeStamp };
+      if (twice) return drop(Number(corner));
+      held = { target, corner: Number(corner) };
+    } else if (between !== undefined) {
       insert(Number(between), where(event));
-      held = { corner: Number(between) + 1 };
+      held = { target, corner: Number(between) + 1 };
       changed();
     } else {
       choose(Number(zone));
-      held = { from: where(event), polygon: zones[chosen].polygon.map((one) => [...one]) };
+      held = { target, from: where(event), polygon: zones[chosen].polygon.map((one) => [...one]) };
     }
+    for (const name of ["data-zone", "data-corner", "data-between", "tabindex"]) target.removeAttribute(name);
+    target.setAttribute("class", "held");
     paint();
-    if (held.corner !== undefined) focus(held.corner);
+    if (held.corner !== undefined) focus(held.corner, true);
   });
+  canvas.addEventListener("touchstart", (event) => held && event.preventDefault(), { passive: false }); // the page stays where it is
   canvas.addEventListener("pointermove", (event) => {
     if (!held) return;
     const now = where(event);
@@ -190,8 +201,8 @@ export function editor(camera, changed) {
     canvas.addEventListener(end, () => {
       if (held?.corner !== undefined) spoken.textContent = told(chosen, held.corner);
       held = null;
+      paint();
     });
-  canvas.addEventListener("dblclick", (event) => event.target.dataset.corner !== undefined && drop(Number(event.target.dataset.corner)));
   canvas.addEventListener("keydown", (event) => {
     if (event.target.dataset.corner === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     const corner = Number(event.target.dataset.corner);
