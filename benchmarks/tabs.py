@@ -3,10 +3,10 @@
     python benchmarks/tabs.py                   # eight minutes, clocks of the pages 15 times as fast: two hours of a day's work
     python benchmarks/tabs.py --minutes 2
 
-Tabs: cameras, live, review, health. Their `setInterval` (also Streamlit's, by which parts are drawn anew) runs `--speed` times
-faster; scores change with every look, events come `--events` a second. Each line is after a garbage collection in every tab:
-used JavaScript heap (MB), DOM nodes and listeners, by tab; RSS (MB), threads and files of the server and of its media process.
-`life` is how long the live tab takes for so many looks. Slopes are of the line of least squares after the first third.
+Tabs: cameras, live, review, health. Their `setInterval` runs `--speed` times faster (Streamlit's, which draws parts anew,
+`--redraws`); scores change with every look, events come `--events` a second. Each line is after a garbage collection in every
+tab: used JavaScript heap (MB), DOM nodes and listeners, by tab; RSS (MB), threads and files of the server and of its media
+process. `life` is how long the live tab takes for so many looks. Slopes: line of least squares after the first third.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ import numpy as np
 
 TABS = {"cameras": "/ui/", "live": "/ui/live?camera=door", "review": "/ui/review", "health": "/ui/health"}
 THERE = {"cameras": ".tile", "live": ".legend span", "review": ".card", "health": "[data-testid=stDataFrame]"}
+REDRAW_MS = 1500  # `REFRESH_S` of the dashboard
 UNHURRIED = [  # tabs that nobody looks at are slowed down otherwise
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
@@ -37,7 +39,7 @@ UNHURRIED = [  # tabs that nobody looks at are slowed down otherwise
 LOOKS_EVERY_S = 0.5  # of the live page, in life
 FASTER = """(() => {
   const usual = window.setInterval;
-  window.setInterval = (what, ms, ...more) => usual(what, ms / SPEED, ...more);
+  window.setInterval = (what, ms, ...more) => usual(what, ms / (ms === REDRAW ? REDRAWS : SPEED), ...more);
 })()"""
 
 
@@ -100,8 +102,8 @@ class World:
 
     def _film(self) -> None:
         random, number = np.random.default_rng(0), 0
-        scene = random.integers(0, 255, (360, 1280, 3), np.uint8)
-        while not self._stop.wait(1 / 15):
+        scene = np.kron(random.integers(0, 255, (6, 40, 3), np.uint8), np.ones((30, 16, 1), np.uint8))
+        while not self._stop.wait(0.1):
             number += 1
             now_ns, now_ms = time.time_ns(), time.time_ns() // 10**6
             self._scorer.beat()
@@ -113,12 +115,12 @@ class World:
             boxes = [[left, top, right, bottom, *more] for left, right, top, bottom, *more in boxes]
             for name, view in self._views.items():
                 view.write(
-                    np.ascontiguousarray(scene[:, number % 640 : number % 640 + 640]), number / 15, now_ns, time.monotonic_ns()
+                    np.ascontiguousarray(scene[:, number % 320 : number % 320 + 320]), number / 10, now_ns, time.monotonic_ns()
                 )
                 view.beat()
-                view.tell({"state": "online", "newest_ns": time.monotonic_ns(), "fps": 15.0, "decoded": number})
+                view.tell({"state": "online", "newest_ns": time.monotonic_ns(), "fps": 10.0, "decoded": number})
                 self._frames[name].tell(
-                    {"scores": scores, "boxes": boxes, "open_at": 0.5, "close_at": 0.35, "shape": [360, 640]}
+                    {"scores": scores, "boxes": boxes, "open_at": 0.5, "close_at": 0.35, "shape": [180, 320]}
                 )
 
     def _happen(self) -> None:
@@ -161,6 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--speed", type=float, default=15)
+    parser.add_argument("--redraws", type=float, default=5, help="as --speed, of Streamlit's parts, which cost the server more")
     parser.add_argument("--events", type=float, default=2, help="a second")
     parser.add_argument("--every", type=float, default=20, help="seconds between lines")
     parser.add_argument("--chromium", default=os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -171,7 +174,8 @@ def main() -> None:
             password = world.password()
             browser = playwright.chromium.launch(executable_path=asked.chromium, args=["--no-sandbox", *UNHURRIED])
             context = browser.new_context(base_url=world.url, viewport={"width": 1200, "height": 900})
-            context.add_init_script(FASTER.replace("SPEED", str(asked.speed)))
+            words = {"SPEED": asked.speed, "REDRAWS": asked.redraws, "REDRAW": REDRAW_MS}
+            context.add_init_script(re.sub(r"\b(SPEED|REDRAWS?)\b", lambda one: str(words[one[0]]), FASTER))
             page = context.new_page()
             page.goto("/login")
             page.fill("input[name=name]", "admin")
@@ -179,10 +183,14 @@ def main() -> None:
             page.click("button")
             page.wait_for_url("**/ui/**")
             page.close()
-            tabs, looks = {}, [0]
+            tabs, looks, draws = {}, [0], dict.fromkeys(TABS, 0)
             for name, path in TABS.items():
                 tabs[name] = context.new_page()
                 tabs[name].set_default_timeout(120_000)
+                tabs[name].on(
+                    "websocket",
+                    lambda wire, name=name: wire.on("framereceived", lambda _: draws.update({name: draws[name] + 1})),
+                )
                 tabs[name].goto(path)
                 tabs[name].locator(THERE[name]).first.wait_for()
 
@@ -227,6 +235,7 @@ def main() -> None:
                     tabs["live"].wait_for_timeout(500)
             life_h = looks[0] * LOOKS_EVERY_S / 3600
             print(f"{looks[0]} looks of the live tab: {life_h:.2f} h of life in {seconds[-1] / 60:.1f} min")
+            print("messages by which Streamlit drew:", draws)
             print("hidden tabs:", [name for name, tab in tabs.items() if tab.evaluate("document.hidden")] or "none")
             print("slope in two hours of life; first and last value that count")
             for name in rows[0]:
