@@ -25,6 +25,7 @@ from aadc.manifests.files import reason
 ADMINISTRATOR_NAME = "admin"
 IDLE_S = 12 * 3600.0  # a session nobody used for so long is over
 LONGEST_S = 7 * 86400.0  # and so is one this old
+LONGEST_SUBJECT = 4000  # characters in the log; corners of a zone before and after are many
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _VERSION = 1
 _SESSION = "id, user, address, agent, made_s, seen_s"
@@ -268,7 +269,8 @@ class Access:
 
     def note(self, who: str, address: str, what: str, camera: str = "", subject: str = "") -> None:
         """Write down that somebody did something. It is on the disk when this returns."""
-        row = (int(self._now() * 1e9), *(_text(word, 200) for word in (who, address, what, camera, subject)))
+        words = *(_text(word, 200) for word in (who, address, what, camera)), _text(subject, LONGEST_SUBJECT)
+        row = (int(self._now() * 1e9), *words)
         with self._change():
             self._db.execute("INSERT INTO log (utc_ns, who, address, what, camera, subject) VALUES (?, ?, ?, ?, ?, ?)", row)
 

@@ -66,6 +66,26 @@ def watch(
     Watch(read, cameras, str(choose_device(device))).run()
 
 
+@app.command(short_help="Rules and zones that were changed.", epilog="Example:  aadc-live settings cameras.toml --reset door")
+def settings(
+    cameras: Annotated[Path, typer.Argument(metavar="CAMERAS.toml", help="The file whose values they stand over.")],
+    reset: Annotated[list[str] | None, typer.Option(help="Back to the file's, for this camera (may be repeated).")] = None,
+    reset_all: Annotated[bool, typer.Option("--reset-all", help="Back to the file's, for all of them.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder [default: the file's].")] = None,
+) -> None:
+    """Show what administrators changed on the dashboard: who, when, and what the file says; or go back to the file.
+
+    Whatever is at work in the data folder goes by it within seconds.
+    """
+    from aadc.live.changed_settings import ChangedSettings
+    from aadc.live.config import read_config
+
+    config = read_config(cameras).config
+    changed = ChangedSettings(config if data is None else config.model_copy(update={"data": data}))
+    for line in changed.reset(reset, reset_all) if reset or reset_all else changed.lines():
+        say(line)
+
+
 @app.command(short_help="Two made-up cameras, to look around.", epilog="Example:  aadc-live demo --port 9000")
 def demo(
     run: Annotated[Path, typer.Option(help="Run folder of `make demo`.")] = Path("runs/demo"),

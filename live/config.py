@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
 from aadc.live.rules import EventRules
@@ -45,6 +45,16 @@ class Zone(Asked):
     polygon: Polygon
 
 
+def _told_apart(zones: list[Zone]) -> list[Zone]:
+    twice = [name for name, times in Counter(zone.name for zone in zones).items() if times > 1]
+    if twice:
+        raise ValueError(f"two zones are called {', '.join(twice)}")
+    return zones
+
+
+Zones = Annotated[list[Zone], Field(max_length=MOST_POLYGONS), AfterValidator(_told_apart)]
+
+
 class Camera(Asked):
     """One camera. `source`: an address (rtsp, rtsps, http, https), a device (/dev/video0), a file, or `webrtc`."""
 
@@ -55,7 +65,7 @@ class Camera(Asked):
     loop: bool = Field(False, description="of a file: begin again at its end")
     pace: float = Field(1.0, gt=0, le=1000, description="of a file: how much faster than it was taken")
     rules: CameraRules | None = Field(None, description="instead of those for all cameras")
-    zones: list[Zone] = Field([], max_length=MOST_POLYGONS)
+    zones: Zones = []
     blackouts: list[Polygon] = Field([], max_length=MOST_POLYGONS, description="parts that nobody and nothing ever sees")
 
     @field_validator("name")

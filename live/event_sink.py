@@ -16,6 +16,7 @@ from aadc.live.mqtt import Mqtt
 from aadc.live.notify import Channel, Webhook
 from aadc.live.picture_feed import PictureFeed
 from aadc.live.retention import Limits
+from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
 from aadc.manifests.card import Card
 from aadc.manifests.files import reason
@@ -59,6 +60,10 @@ class EventSink:
         """One scored snippet of any camera."""
         for message in self._machines[scored.camera].push(scored):
             self._put(message)
+
+    def change_rules(self, camera: str, rules: EventRules) -> None:
+        """Go by other rules from now on; an open event goes on or ends by them."""
+        self._machines[camera].change_rules(rules)
 
     def saw(self, camera: str, second: float, boxes: Sequence[Box]) -> None:
         """What the detector saw in a frame: for clips, and for words about them."""

@@ -39,7 +39,7 @@ class EventMachine:
         self._run: dict[bool, list[ScoredSnippet]] = {True: [], False: []}  # in a row high enough to open an event
         self._step = 0.0  # seconds between snippets
         self._armed = True  # provisional scores that were refuted must fall before they may open another
-        self._cool_until = -math.inf
+        self._ended_s = -math.inf  # the last one, that was one
         self._told: deque[float] = deque()  # when the events of the last hour were opened
         self._count = 0
 
@@ -61,11 +61,25 @@ class EventMachine:
         elif last and one.final:
             self._step = one.second - last.second
         self._last[one.final] = one
-        if one.score < self.rules.open_at or one.second < self._cool_until:
+        if one.score < self.rules.open_at or self._cooling(one.second):
             run.clear()
         else:
             run.append(one)
         return messages + (self._push_final(one) if one.final else self._push_provisional(one))
+
+    def change_rules(self, rules: EventRules) -> None:
+        """Go by other rules from the next snippet on. What was told stays told; what is undecided (whether a row of snippets
+        opens an event, whether one that is quiet is over) is judged by the new ones."""
+        self.rules = rules
+        for run in self._run.values():
+            low = max((place for place, one in enumerate(run) if one.score < rules.open_at), default=-1)
+            del run[: low + 1]
+        course = self._course
+        if course is not None and not course.resting:
+            loud = max((place for place, one in enumerate(course.quiet) if one.score >= rules.close_at), default=-1)
+            if loud >= 0:
+                course.take(course.quiet[: loud + 1])
+                del course.quiet[: loud + 1]
 
     def stop(self, ending: Ending = Ending.stopped) -> list[EventMessage]:
         """End what is going on: the program stops, or the camera has been away for so long that nothing is known of it."""
@@ -172,6 +186,9 @@ class EventMachine:
             self._told.popleft()
         return len(self._told) >= self.rules.most_an_hour
 
+    def _cooling(self, second: float) -> bool:
+        return bool(self.rules.cool_down_s) and second < self._ended_s + self.rules.cool_down_s
+
     def _end(self, ending: Ending) -> EventMessage:
         course = self._course
         assert course is not None
@@ -180,9 +197,9 @@ class EventMachine:
         course.ending = ending
         if ending is Ending.retracted:
             course.state = State.retracted
-        elif self.rules.cool_down_s and ending is not Ending.cut:
-            self._cool_until = course.end_s + self.rules.cool_down_s
-            self._run[True] = [one for one in self._run[True] if one.second >= self._cool_until]
+        elif ending is not Ending.cut:
+            self._ended_s = course.end_s
+            self._run[True] = [one for one in self._run[True] if not self._cooling(one.second)]
         self._course = None
         self._run[False].clear()
         return self._message(course, Kind.end)

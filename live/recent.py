@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aadc.live.clips import Box
-from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.live.settings import InForce
 
 MOST_SCORES = 150
 
@@ -15,8 +15,8 @@ MOST_SCORES = 150
 class Recent:
     """Of one camera. A snippet's final score takes the place of its provisional one."""
 
-    def __init__(self, rules: EventRules):
-        self._rules = rules
+    def __init__(self, in_force: InForce):
+        self.in_force = in_force
         self._scores: deque[tuple[tuple[int, int], list]] = deque(maxlen=MOST_SCORES)
         self._boxes: Sequence[Box] = ()
         self._shape: tuple[int, int] | None = None
@@ -40,8 +40,8 @@ class Recent:
             "scores": [value for _, value in self._scores],
             "boxes": [[*map(float, box[:4]), box.name, box.confidence] for box in self._boxes],
             "shape": self._shape,
-            "open_at": self._rules.open_at,
-            "close_at": self._rules.close_at,
+            "open_at": self.in_force.rules.open_at,
+            "close_at": self.in_force.rules.close_at,
         }
 
 

@@ -14,6 +14,7 @@ from aadc.live.config import LiveConfig, read_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
+from aadc.live.settings import Settings, file_settings
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
@@ -106,9 +107,22 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
     kept = trial.kept if trial else lambda message: None
     sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure, kept)
-    recent = {name: Recent(config.rules_of(camera)) for name, camera in cameras.items()}
+    settings = Settings(config.data, file_settings(config))
+    recent = {name: Recent(settings.in_force(name)) for name in cameras}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}
     told, looked = 0.0, dict.fromkeys(cameras, 0)
+
+    def go_by_settings() -> None:
+        if not settings.news():
+            return
+        if settings.problem:
+            say(f"{settings.problem}; what counted before goes on", err=True)
+        for name in cameras:
+            in_force = settings.in_force(name)
+            if in_force != recent[name].in_force:
+                say(f"{name}: goes by other settings from now on")
+            recent[name].in_force = in_force
+            sink.change_rules(name, in_force.rules)
 
     def alive() -> None:
         nonlocal told
@@ -116,6 +130,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
         if time.monotonic() - told < TELLS_EVERY_S:
             return
         told = time.monotonic()
+        go_by_settings()
         status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
         for name, (frames, view) in slots.items():
             if name in cameras:

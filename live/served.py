@@ -16,7 +16,8 @@ class CameraSource(Protocol):
 
     def recent(self, camera: str) -> dict[str, Any]:
         """What is drawn over its live picture: `at_ms` now and `scores` [UTC in ms, score, final] of the last minute or so,
-        `open_at`, `close_at`, `boxes` [left, top, right, bottom, name, score] as shares of a picture of `shape` (H, W)."""
+        `open_at`, `close_at`, `boxes` [left, top, right, bottom, name, score] as shares of a picture of `shape` (H, W),
+        `zones`; of the camera `state`, `error`, `wrong`; `silent_s` without a sign of life of what scores (None: never one)."""
 
     def health(self) -> list[dict[str, Any]]:
         """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never)."""

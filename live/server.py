@@ -24,6 +24,8 @@ from aadc.live.front.house import House
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
 from aadc.live.served import CameraSource, EventSource
+from aadc.live.settings import Settings
+from aadc.live.settings_api import settings_routes
 from aadc.live.signalling import Connections
 from aadc.live.status import status_routes
 from aadc.live.whep import whep_routes
@@ -42,11 +44,14 @@ _PAGE_FILES = {
     "parts.js": "text/javascript",
     "publish.js": "text/javascript",
     "review.js": "text/javascript",
+    "rules.js": "text/javascript",
     "session.js": "text/javascript",
     "style.css": "text/css",
     "tiles.js": "text/javascript",
+    "trouble.js": "text/javascript",
     "watch.js": "text/javascript",
     "watch_page.js": "text/javascript",
+    "zones.js": "text/javascript",
 }
 _ASK_RIGHTS_S = 2.0
 _log = logging.getLogger(__name__)
@@ -123,8 +128,10 @@ def create_app(
     events: EventSource | None = None,
     front: "Callable[[House], App] | None" = None,
     while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    rules: Settings | None = None,
 ) -> Starlette:
-    """The application. `front`: makes the dashboard, under `/ui`, for who is logged in; `while_serving`: runs beside."""
+    """The application. `front`: makes the dashboard, under `/ui`, for who is logged in; `while_serving`: runs beside; `rules`:
+    what administrators may change."""
     guard = Guard(access, settings.secure, settings.origins, lambda camera: camera in cameras.names())
     media = Media(settings.media(), lambda peer, why: connections.ended(peer, why))
     connections = Connections(media, guard, frozenset(settings.far_origins))
@@ -156,6 +163,7 @@ def create_app(
         *whip_routes(connections),
         *whep_routes(connections, media, guard),
         *event_routes(guard, events),
+        *settings_routes(guard, rules),
     ]
     if shown is not None:
         routes.append(Mount("/ui", Front(shown, guard)))
@@ -214,6 +222,7 @@ def serve(
     events: EventSource | None = None,
     front: "Callable[[House], App] | None" = None,
     while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    rules: Settings | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. At the first start, print the administrator's password: it is not kept.
 
@@ -251,7 +260,7 @@ def serve(
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         config = uvicorn.Config(
-            create_app(settings, access, cameras, events, front, while_serving),
+            create_app(settings, access, cameras, events, front, while_serving, rules),
             proxy_headers=settings.behind_proxy,
             forwarded_allow_ips="127.0.0.1,::1",
             server_header=False,

@@ -19,6 +19,7 @@ from aadc.live.data_folder import DataFolder
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
+from aadc.live.settings import Settings, file_settings
 from aadc.live.web_job import web_job
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
@@ -81,6 +82,8 @@ class Watch:
             UserError: the models cannot be loaded, or another one is at work in the data folder.
         """
         DataFolder(self._config.data)
+        for note in Settings(self._config.data, file_settings(self._config)).notes():
+            self._say(f"note: {note}")
         with _alone(self._config.data), self._signals():
             try:
                 while not self._stop and not self._all_ended():
@@ -164,13 +167,13 @@ class Watch:
         """The server: it also takes what peers send, into the slots of their cameras."""
         sent = [camera for camera in self._config.cameras if camera.enabled and camera.kind == "webrtc"]
         peers = {camera.name: self._capture_job(camera, *self._clock, self._began_ns) for camera in sent}
-        job = web_job(self._config, self.slots, peers, self._served)
-        descriptors = [slot.descriptor for pair in self.slots.values() for slot in pair] + [self._served.descriptor]
+        job = web_job(self._config, self.slots, peers, self._served, self._scored)
+        shared = [*(slot for pair in self.slots.values() for slot in pair), self._served, self._scored]
         return Child(
             "web",
             "aadc.live.web",
             lambda: job.model_dump(mode="json"),
-            descriptors,
+            [slot.descriptor for slot in shared],
             lambda: self._served.beaten_ns,
             WEB_HANGS_S,
             WEB_READY_S,

@@ -14,6 +14,7 @@ from aadc.live.front.house import dashboard
 from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
+from aadc.live.settings import FileCamera, Settings
 from aadc.live.store import STORE, Store
 from aadc.live.web_job import WebJob
 from aadc.manifests.files import make_folder
@@ -29,10 +30,14 @@ class SlotCameras:
         data: Path,
         events: KeptEvents,
         frames: Mapping[str, FrameSlot] | None = None,
+        scorer: FrameSlot | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self._names = names
         self._views = views
         self._frames = frames or {}
+        self._scorer = scorer
+        self._settings = settings
         self._status = data / "status.json"
         self._events = events
 
@@ -42,19 +47,32 @@ class SlotCameras:
 
     def state(self, camera: str) -> dict[str, Any]:
         """State and counters; `scoring` where it is scored."""
-        view = self._views.get(camera)
-        status = status_of(view) if view is not None else CameraStatus()
-        return {**status.model_dump(mode="json"), "scoring": self._scoring(camera)}
+        return {
+            **self._camera(camera).model_dump(mode="json"),
+            "scoring": self._scoring(camera) | {"silent_s": self._silent_s()},
+        }
 
     def recent(self, camera: str) -> dict[str, Any]:
         """Scores of the last minute, thresholds, boxes: what scoring told into the slot it reads from."""
-        frames = self._frames.get(camera)
+        frames, status = self._frames.get(camera), self._camera(camera)
         nothing: dict[str, Any] = {"scores": [], "boxes": [], "open_at": None, "close_at": None, "shape": None}
-        return nothing | (frames.told() if frames is not None else {}) | {"at_ms": time.time_ns() // 10**6}
+        well = {"state": status.state, "error": status.error, "wrong": sorted(status.wrong), "silent_s": self._silent_s()}
+        zones = self._settings.in_force(camera).zones if self._settings is not None else []
+        shown = {"zones": [zone.model_dump(mode="json") for zone in zones], "at_ms": time.time_ns() // 10**6}
+        return nothing | (frames.told() if frames is not None else {}) | well | shown
 
     def health(self) -> list[dict[str, Any]]:
         """What the store knows of the parts of the system."""
         return self._events.health()
+
+    def _camera(self, camera: str) -> CameraStatus:
+        view = self._views.get(camera)
+        return status_of(view) if view is not None else CameraStatus()
+
+    def _silent_s(self) -> float | None:
+        """For how long there was no sign of life of the process that scores; None before the first."""
+        beaten_ns = 0 if self._scorer is None else self._scorer.beaten_ns
+        return round((time.monotonic_ns() - beaten_ns) / 1e9, 1) if beaten_ns else None
 
     def _scoring(self, camera: str) -> dict[str, Any]:
         try:
@@ -99,5 +117,9 @@ def main() -> None:
     make_folder(job.data)
     Store(job.data / STORE).close()  # there is one, whoever starts first
     events = KeptEvents(job.data)
-    cameras = SlotCameras(job.cameras, views, job.data, events, frames)
-    serve(settings_of(job), cameras, events, front=dashboard, while_serving=beat)
+    scorer = FrameSlot(job.scorer) if job.scorer >= 0 else None
+    rules = Settings(
+        job.data, job.file.model_copy(update={"cameras": dict.fromkeys(job.cameras, FileCamera()) | job.file.cameras})
+    )
+    cameras = SlotCameras(job.cameras, views, job.data, events, frames, scorer, rules)
+    serve(settings_of(job), cameras, events, dashboard, beat, rules)

@@ -1,4 +1,4 @@
-"""The dashboard's script, which Streamlit runs for each person who looks: cameras, one of them live, review, health, settings.
+"""The dashboard's script, which Streamlit runs for each person who looks: cameras, live, review, health, rules, settings.
 
 No picture passes through here: pages get addresses, and the browser fetches video, pictures and clips from the server, which
 asks who may see them. Names, words and classes are data of components that put them in as text. What a person decides goes to
@@ -50,6 +50,8 @@ def main() -> None:
         st.Page(lambda: health(home, user), title="Health", url_path="health"),
         st.Page(lambda: settings(home, user), title="Settings", url_path="settings"),
     ]
+    if user.role.covers(Role.ADMINISTRATOR):
+        pages.insert(-1, st.Page(lambda: rules(home, user), title="Rules", url_path="rules"))
     st.navigation(pages, position="top").run()
 
 
@@ -171,26 +173,27 @@ def health(home: House, user: User) -> None:
     refreshed(home, user, refresh)
 
 
+def rules(home: House, user: User) -> None:
+    """For an administrator: when scores become events, and the zones of cameras."""
+    component("rules")(data={"cameras": seen(home, user), "every": user.cameras is None}, key="rules")
+
+
 def settings(home: House, user: User) -> None:
     """One's own account; for an administrator people, tokens, sessions, the log of who did what."""
     component("account")(data={"name": user.name, "role": user.role.value, "cameras": seen(home, user)}, key="account")
     if not user.role.covers(Role.ADMINISTRATOR):
         return
     st.subheader("Who did what")
-    st.dataframe(
-        [
-            {
-                "when": _when(entry.utc_ns),
-                "who": entry.who,
-                "from": entry.address,
-                "what": entry.what,
-                "camera": entry.camera,
-                "subject": entry.subject,
-            }
-            for entry in home.access.log(limit=200)
-        ],
-        hide_index=True,
-    )
+
+    def refresh() -> None:
+        log = home.access.log(limit=200)
+        told = []
+        for one in log:
+            first = {"when": _when(one.utc_ns), "who": one.who, "from": one.address, "what": one.what}
+            told.append(first | {"camera": one.camera, "subject": one.subject})
+        st.dataframe(told, hide_index=True)
+
+    refreshed(home, user, refresh)
 
 
 def _row(state: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ _SETTINGS = {
     "client.showErrorDetails": "none",
     "logger.level": "warning",
     "runner.magicEnabled": False,
-    "theme.primaryColor": "#1f6feb",
+    "theme.light.primaryColor": "#1f6feb",  # of both, or Streamlit would be light where all else is dark
+    "theme.dark.primaryColor": "#4c8dff",
     "server.fileWatcherType": "none",
 }
 

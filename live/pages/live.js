@@ -2,10 +2,13 @@
 
 import { curve, draw, make, root } from "/pages/parts.js";
 import { me } from "/pages/session.js";
+import { trouble } from "/pages/trouble.js";
 import { watch } from "/pages/watch.js";
 
 const EVERY = 500;
+const PATIENCE = 4000; // for an answer
 const SECONDS = 60;
+const BOXES = 5; // seconds; older boxes are not where they are drawn
 
 export function render(component, kept) {
   const { camera } = component.data;
@@ -16,28 +19,44 @@ export function render(component, kept) {
   const picture = make("div");
   const boxes = draw("svg", { class: "boxes", viewBox: "0 0 1600 900", "aria-hidden": "true" });
   const state = make("p", { class: "state", role: "status" }, "Connecting …");
+  const matter = make("p", { class: "matter", role: "alert", hidden: true });
   const chart = make("div");
   const legend = make("div", { class: "legend faint" });
-  place.replaceChildren(make("div", { class: "stage" }, picture, boxes), state, chart, legend);
+  place.replaceChildren(make("div", { class: "stage" }, picture, boxes), state, matter, chart, legend);
   let stop = () => {};
   let over = false;
-  me().then((person) => {
-    if (over) return;
-    if (!person) return (state.textContent = "You are logged out.");
-    stop = watch(picture, camera, { csrf: person.csrf }, (what, words) => {
-      state.dataset.state = { live: "online", pictures: "online", error: "offline" }[what] ?? "connecting";
-      state.textContent = words;
-    });
-  });
-  const timer = setInterval(async () => {
-    if (document.hidden || over) return;
-    const answer = await fetch(`/api/cameras/${encodeURIComponent(camera)}/recent`).catch(() => null);
-    if (over) return;
-    if (!answer?.ok) {
-      legend.textContent = "Scores do not come just now; trying again.";
-      return;
+  (async () => {
+    for (;;) {
+      const person = await me().catch(() => undefined);
+      if (over) return;
+      if (person === null) return (state.textContent = "You are logged out.");
+      if (person) {
+        stop = watch(picture, camera, { csrf: person.csrf }, (what, words) => {
+          state.dataset.state = { live: "online", pictures: "online", error: "offline" }[what] ?? "connecting";
+          state.textContent = words;
+        });
+        return;
+      }
+      state.textContent = "The server does not answer. Trying again …";
+      await new Promise((done) => setTimeout(done, 1000));
     }
-    show(await answer.json());
+  })();
+  let asking = false;
+  const timer = setInterval(async () => {
+    if (document.hidden || over || asking) return;
+    asking = true;
+    const address = `/api/cameras/${encodeURIComponent(camera)}/recent`;
+    const told = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) })
+      .then((answer) => (answer.ok ? answer.json() : answer.status < 500 ? { refused: answer.status } : null))
+      .catch(() => null);
+    asking = false;
+    if (over) return;
+    if (told?.refused) return say(told.refused === 401 ? "You are logged out." : "This camera is not to be seen.");
+    const newest = told?.scores.at(-1);
+    const age = newest ? (told.at_ms - newest[0]) / 1000 : 0;
+    say(trouble(told, age));
+    if (told) show(told, age);
+    else boxes.replaceChildren();
   }, EVERY);
   kept.leave = () => {
     over = true;
@@ -46,7 +65,12 @@ export function render(component, kept) {
     kept.camera = null;
   };
 
-  function show({ at_ms, scores, boxes: found, open_at, close_at, shape }) {
+  function say(words) {
+    if (matter.textContent !== words) matter.textContent = words; // read out once
+    matter.hidden = !words;
+  }
+
+  function show({ at_ms, scores, boxes: found, open_at, close_at, shape, zones }, age) {
     const points = scores.map(([ms, score, final]) => [(ms - at_ms) / 1000, score, !final]).filter(([at]) => at >= -SECONDS);
     const bars = [open_at, close_at].filter((bar) => typeof bar === "number");
     const newest = points.at(-1);
@@ -61,10 +85,18 @@ export function render(component, kept) {
     const [height, width] = shape ?? [9, 16];
     const wide = Math.min(1600, (900 * width) / height);
     const high = (wide * height) / width;
+    const across = (share) => (1600 - wide) / 2 + share * wide;
+    const down = (share) => (900 - high) / 2 + share * high;
     boxes.replaceChildren(
-      ...(found ?? []).flatMap(([left, top, right, bottom, label, score]) => {
-        const x = (1600 - wide) / 2 + left * wide;
-        const y = (900 - high) / 2 + top * high;
+      ...(zones ?? []).flatMap(({ name, polygon }) => {
+        const [x, y] = polygon.reduce((low, one) => (one[1] > low[1] || (one[1] === low[1] && one[0] < low[0]) ? one : low)); // names of boxes are at their top
+        return [
+          draw("polygon", { class: "zone", points: polygon.map(([x, y]) => `${across(x)},${down(y)}`).join(" ") }),
+          draw("text", { class: "zone", x: across(x), y: down(y) - letters / 3, "text-anchor": x > 0.5 ? "end" : "start", "font-size": letters }, name),
+        ];
+      }),
+      ...(age > BOXES ? [] : (found ?? [])).flatMap(([left, top, right, bottom, label, score]) => {
+        const [x, y] = [across(left), down(top)];
         return [
           draw("rect", { x, y, width: (right - left) * wide, height: (bottom - top) * high }),
           draw("text", { x, y: Math.max(y - letters / 3, letters), "font-size": letters }, `${label} ${score.toFixed(2)}`),

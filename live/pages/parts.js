@@ -64,13 +64,13 @@ export function curve({ points, bars = [], from, to, span = null, title }) {
 }
 
 // Ask the server for a change; gives its answer, or throws its words.
-export async function ask(address, method, body) {
+export async function ask(address, method, body, more = {}) {
   const { me, reason, rights } = await import("/pages/session.js");
   const person = await me();
   if (!person) throw new Error("you are logged out");
   const answer = await fetch(address, {
     method,
-    headers: { "Content-Type": "application/json", ...rights(person) },
+    headers: { "Content-Type": "application/json", ...rights(person), ...more },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!answer.ok) throw new Error(await reason(answer));

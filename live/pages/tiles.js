@@ -1,8 +1,10 @@
 // Every camera as a tile: a picture a second while the page is seen, its state, whether scoring keeps up, its last event.
 
 import { ago, make, root } from "/pages/parts.js";
+import { trouble } from "/pages/trouble.js";
 
 const EVERY = 1000;
+const SILENT = 6000; // without news from the server, which come every 1.5 s
 
 export function render(component, kept) {
   const { data } = component;
@@ -10,12 +12,18 @@ export function render(component, kept) {
   kept.tiles ??= new Map();
   if (!kept.grid) {
     kept.grid = make("div", { class: "tiles" });
-    place.replaceChildren(kept.grid);
+    const matter = make("p", { class: "matter", role: "alert", hidden: true });
+    place.replaceChildren(matter, kept.grid);
     const timer = setInterval(() => {
+      const words = performance.now() - kept.told > SILENT ? trouble(null) : "";
+      if (matter.textContent !== words) matter.textContent = words;
+      matter.hidden = !words;
+      kept.grid.classList.toggle("stale", Boolean(words));
       if (!document.hidden) for (const tile of kept.tiles.values()) tile.refresh();
     }, EVERY);
     kept.leave = () => clearInterval(timer);
   }
+  kept.told = performance.now();
   const names = new Set(data.cameras.map((camera) => camera.name));
   for (const [name, tile] of kept.tiles) {
     if (!names.has(name)) {
@@ -69,7 +77,9 @@ function made(name) {
       const { real_time, dropped } = now.scoring ?? {};
       if (typeof real_time === "number") words.push(`real-time factor ${real_time.toFixed(2)}`);
       if (dropped) words.push(`${dropped} dropped`);
-      if (now.error) words.push(now.error);
+      const ails = now.scoring ? trouble({ ...now, silent_s: now.scoring.silent_s ?? null, wrong: Object.keys(now.wrong ?? {}) }) : "";
+      if (ails) words.push(ails);
+      else if (now.error) words.push(now.error);
       facts.textContent = words.join(" · ");
       last.textContent = event ? `last: ${event.category}, ${ago(event.start_ns / 1e6, at)}` : "no event yet";
     },

@@ -21,6 +21,7 @@ from aadc.live.access import Access, Role, Use, csrf_token
 from aadc.live.guard import Needs, route
 from aadc.live.served import FixedCameras
 from aadc.live.server import ServerSettings, create_app, serve
+from aadc.live.settings import FileCamera, FileSettings, Settings
 from aadc.manifests.errors import UserError
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -52,6 +53,8 @@ MAY = {
     ("/api/cameras/{camera}/recent", "GET"): "viewer",
     ("/api/cameras/{camera}/snapshot.jpg", "GET"): "viewer or watch",
     ("/api/cameras/{camera}/mjpeg", "GET"): "viewer or watch",
+    **{("/api/settings", method): "administrator" for method in ("GET", "PATCH", "DELETE")},
+    **{("/api/cameras/{camera}/settings", method): "administrator" for method in ("GET", "PATCH", "DELETE")},
     ("/api/connections", "GET"): "administrator",
     ("/api/connections/{peer}", "DELETE"): "administrator",
     ("/metrics", "GET"): "administrator or metrics",
@@ -92,7 +95,9 @@ class House:
 
     def __init__(self, access: Access, events: MadeEvents, folder: Path) -> None:
         self.access = access
-        self.app = create_app(ServerSettings(folder), access, FixedCameras(CAMERAS), events)
+        file = FileSettings(cameras=dict.fromkeys(CAMERAS, FileCamera()))
+        self.rules = Settings(folder, file)
+        self.app = create_app(ServerSettings(folder), access, FixedCameras(CAMERAS), events, rules=self.rules)
         self.http = TestClient(self.app, "http://127.0.0.1:8765", follow_redirects=False, client=("10.9.8.7", 4000))
 
     def session(self, name: str) -> dict[str, str]:
@@ -179,7 +184,8 @@ def test_a_camera_one_may_not_see_is_not_there(house):
         assert unseen.status_code == absent.status_code == 404, (path, method)
         assert unseen.content == absent.content
         if "{peer}" not in path and method != "POST":
-            assert house.ask(method, path_for(path, CAMERAS[1], "e1"), headers).status_code in (200, 204, 404, 503)
+            more = {"json": {}} if method == "PATCH" else {}
+            assert house.ask(method, path_for(path, CAMERAS[1], "e1"), headers, **more).status_code in (200, 204, 404, 503)
         if " or " in needed:
             other = house.token(Use(needed.split()[-1]), CAMERAS[1])
             assert house.ask(method, path_for(path, "door"), other).status_code == 404
@@ -278,6 +284,48 @@ def test_what_is_done_is_in_the_log(house):
     ]
 
 
+def test_changed_settings_are_in_the_log_with_old_and_new(house):
+    """Who, when, from where, which camera, which value, from what to what; what was refused is not there."""
+    admin = house.session("administrator")
+    there = f"/api/cameras/{quote(CAMERAS[1])}/settings"
+    zone = {"name": "gate <b>", "polygon": [[0.1, 0.1], [0.5, 0.1], [0.5, 0.6]]}
+    first = house.ask("GET", there, admin)
+    assert first.json()["rules"]["open_at"] == 0.5 and first.json()["changed"] == {}
+    changed = house.ask(
+        "PATCH", there, {**admin, "If-Match": first.headers["etag"]}, json={"rules": {"open_at": 0.8}, "zones": [zone]}
+    )
+    assert changed.status_code == 200 and changed.json()["changed"]["open_at"]["who"] == "administrator"
+    assert house.rules.in_force(CAMERAS[1]).rules.open_at == 0.8 and house.rules.in_force("door").rules.open_at == 0.5
+    late = house.ask("PATCH", there, {**admin, "If-Match": first.headers["etag"]}, json={"rules": {"open_at": 0.9}})
+    wrong = house.ask(
+        "PATCH", there, admin, json={"rules": {"open_at": 3, "close_at": "x"}, "zones": [zone, zone], "blackouts": 1}
+    )
+    assert late.status_code == 412 and wrong.status_code == 422
+    assert all(word in wrong.json()["title"] for word in ("open_at", "close_at", "two zones", "blackouts"))
+    assert house.ask("PATCH", "/api/settings", admin, json={"rules": {"cool_down_s": 9}}).json()["rules"]["cool_down_s"] == 9
+    assert house.ask("DELETE", there, admin).json()["changed"] == {}
+    assert house.rules.in_force(CAMERAS[1]).rules.cool_down_s == 9
+    done = [entry for entry in reversed(house.access.log()) if entry.what.startswith("changed")]
+    assert {(entry.who, entry.address) for entry in done} == {("administrator", "10.9.8.7")}
+    assert [(entry.what, entry.camera, entry.subject) for entry in done] == [
+        ("changed: open_at", CAMERAS[1], "0.5 -> 0.8"),
+        ("changed: zone gate <b>", CAMERAS[1], "nothing -> 0.1,0.1 0.5,0.1 0.5,0.6"),
+        ("changed: cool_down_s", "", "0 -> 9"),
+        ("changed: open_at", CAMERAS[1], "0.8 -> 0.5"),
+        ("changed: zone gate <b>", CAMERAS[1], "0.1,0.1 0.5,0.1 0.5,0.6 -> nothing"),
+    ]
+    times = [entry.utc_ns for entry in done]
+    assert times == sorted(times)
+
+
+def test_who_sees_some_cameras_does_not_set_what_holds_for_all(house):
+    headers = house.session("narrow")
+    house.access.set_rights("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
+    for method in ("GET", "PATCH", "DELETE"):
+        assert house.ask(method, "/api/settings", headers, json={"rules": {"open_at": 0.9}}).status_code == 404
+    assert house.rules.in_force("door").rules.open_at == 0.5
+
+
 def test_clips_come_in_parts(house):
     viewer = house.session("viewer")
     whole = house.ask("GET", "/clips/e0.mp4", viewer)
@@ -321,7 +369,21 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = ["name", "role", "password", "cameras", "use", "camera", "label", "decision", "category", "old", "new"]
+FIELDS = [
+    "name",
+    "role",
+    "password",
+    "cameras",
+    "use",
+    "camera",
+    "label",
+    "decision",
+    "category",
+    "old",
+    "new",
+    "rules",
+    "zones",
+]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

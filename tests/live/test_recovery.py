@@ -1,0 +1,161 @@
+"""Any process killed while somebody looks: the live page says what is the matter, and shows picture and scores again by itself.
+And rules that are changed meanwhile: what scores goes by them without a restart."""
+
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+sync_api = pytest.importorskip("playwright.sync_api")
+from rtsp import clock_video, wait_until  # noqa: E402
+from test_watch import Watching  # noqa: E402
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+
+
+class Live:
+    """All processes, their server, and an administrator's client."""
+
+    def __init__(self, folder: Path, run: Path) -> None:
+        self.folder = folder
+        clock_video(folder / "a.mp4", seconds=4)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        text = (
+            f'run = "{run}"\nsnippet_s = 0.4\n[rules]\nopen_at = 0.01\nclose_at = 0.0\n'
+            f"[web]\nport = {self.url.rpartition(':')[2]}\n"
+            '[[camera]]\nname = "door"\nsource = "a.mp4"\nloop = true\n'
+        )
+        self.watching = Watching(folder, text)
+
+    def ready(self) -> None:
+        wait_until(lambda: "password " in self.watching.log.read_text() and self.watching.scored("door") > 3, 90)
+        self.password = self.watching.log.read_text().partition("password ")[2].split()[0]
+        self.admin = httpx.Client(base_url=self.url, timeout=20)
+        wait_until(lambda: self.get("/health") is not None, 60)
+        assert self.admin.post("/login", data={"name": "admin", "password": self.password}).status_code == 303
+        self.admin.headers["X-CSRF-Token"] = self.get("/api/me")["csrf"]
+
+    def get(self, path: str):
+        try:
+            answer = self.admin.get(path)
+        except httpx.HTTPError:
+            return None
+        return answer.json() if answer.status_code == 200 else None
+
+    def pid(self, what: str) -> int:
+        status = self.watching.status
+        if what == "media":
+            web = status["web"]["pid"]
+            children = Path(f"/proc/{web}/task/{web}/children").read_text().split()
+            (media,) = [one for one in children if b"aadc.live.media" in Path(f"/proc/{one}/cmdline").read_bytes()]
+            return int(media)
+        return status["cameras"][what]["pid"] if what in status["cameras"] else status[what]["pid"]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, trained):
+    started = Live(tmp_path_factory.mktemp("recovery"), trained[1].path)
+    try:
+        started.ready()
+        yield started
+    finally:
+        started.watching.end()
+
+
+@pytest.fixture(scope="module")
+def page(live):
+    """The live page, open all the time."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page(base_url=live.url)
+        page.goto("/login")
+        page.fill("input[name=name]", "admin")
+        page.fill("input[name=password]", live.password)
+        page.click("button")
+        page.wait_for_url("**/ui/**")
+        page.goto("/ui/live?camera=door")
+        well(page)
+        yield page
+        browser.close()
+
+
+def pictures(page) -> int:
+    """How many were painted, of those that came over WebRTC."""
+    video = page.locator(".front video")
+    return video.first.evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames") if video.count() else 0
+
+
+def until(page, what, seconds: float) -> None:
+    for _ in range(int(seconds * 10)):
+        if what():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"it did not become so; the page says: {page.locator('.front').all_inner_texts()}")
+
+
+def well(page) -> None:
+    """A moving picture, a score that is not old, and nothing said to be the matter."""
+    legend = page.locator(".front .legend span").first
+    before = pictures(page)
+    until(page, lambda: "Live" in page.locator(".front .state").inner_text(), 90)
+    until(page, lambda: pictures(page) not in (0, before), 30)
+    until(page, lambda: legend.count() and " s old" in legend.inner_text(), 30)
+    until(page, lambda: float(legend.inner_text().split(", ")[1].split()[0]) < 4, 30)
+    until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "killed,part,words",
+    [
+        ("score", "matter", "Scoring stopped"),
+        ("door", "matter", "The camera is"),
+        ("media", "state", "Connecting"),
+        ("web", "matter", "The server does not answer"),
+    ],
+)
+def test_a_killed_process_is_told_of_and_comes_back_by_itself(live, page, killed, part, words):
+    before, loaded = live.pid(killed), page.evaluate("performance.timeOrigin")
+    os.kill(before, signal.SIGKILL)
+    until(page, lambda: words in page.locator(f".front .{part}").inner_text(), 15)
+    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, before), 60)
+    well(page)
+    assert page.evaluate("performance.timeOrigin") == loaded, "nobody loaded the page anew"
+
+
+def test_rules_changed_on_the_way_count_within_seconds_and_lose_no_event(live):
+    """The open event goes on under rules that allow it, and closes by those that do not; the scoring process is the same."""
+    scorer = live.pid("score")
+    wait_until(lambda: any(event["ending"] is None for event in live.get("/api/events")), 30)
+    (going_on,) = [event for event in live.get("/api/events") if event["ending"] is None]
+
+    def change(**rules):
+        answer = live.admin.patch("/api/cameras/door/settings", json={"rules": rules})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["rules"]
+
+    change(open_at=1.0)
+    took = wait_until(lambda: live.get("/api/cameras/door/recent")["open_at"] == 1.0, 10)
+    scored = live.watching.scored("door")
+    wait_until(lambda: live.watching.scored("door") > scored + 5, 20)
+    assert live.get(f"/api/events/{going_on['id']}")["ending"] is None, "it may go on"
+    change(close_at=1.0, close_after_s=0.4, merge_gap_s=0)
+    wait_until(lambda: live.get(f"/api/events/{going_on['id']}")["ending"] == "quiet", 20)
+    assert took < 5 and live.pid("score") == scorer
+    assert not [event for event in live.get("/api/events") if event["ending"] is None], "and nothing opens any more"
+    with sqlite3.connect(live.folder / "live" / "events.sqlite") as db:
+        (count,) = db.execute("SELECT count(*) FROM events WHERE id = ?", (going_on["id"],)).fetchone()
+    assert count == 1
+    assert live.admin.delete("/api/cameras/door/settings").json()["changed"] == {}
+    wait_until(lambda: live.get("/api/cameras/door/recent")["open_at"] == 0.01, 10)
+    wait_until(lambda: any(event["ending"] is None for event in live.get("/api/events")), 30)
