@@ -71,6 +71,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     from aadc.extract.run_folder import RunFolder
     from aadc.head.checkpoint import load_head
     from aadc.live.engine import Engine, machine_holds
+    from aadc.live.event_pictures import ClipUsed
     from aadc.live.event_sink import EventSink
     from aadc.live.recent import Recent, boxes_of
 
@@ -84,7 +85,8 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
-    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure)
+    clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
+    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure, clip)
     recent = {name: Recent(config.rules_of(camera)) for name, camera in cameras.items()}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}
     told, looked = 0.0, dict.fromkeys(cameras, 0)
@@ -106,7 +108,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
             if frame.number != looked[name]:
                 looked[name] = frame.number
                 boxes = boxes_of(rows, names)
-                sink.saw(name, frame.second, boxes)
+                sink.saw(name, frame.second, boxes, rows)
                 recent[name].saw(boxes, frame.rgb.shape[:2])
 
     alive()

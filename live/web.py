@@ -15,6 +15,7 @@ from aadc.live.job import read_job
 from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
 from aadc.live.store import STORE, Store
+from aadc.live.text_tower import TextTower
 from aadc.live.web_job import WebJob
 from aadc.manifests.files import make_folder
 
@@ -98,6 +99,6 @@ def main() -> None:
 
     make_folder(job.data)
     Store(job.data / STORE).close()  # there is one, whoever starts first
-    events = KeptEvents(job.data)
+    events = KeptEvents(job.data, None if job.run is None else TextTower(job.run))
     cameras = SlotCameras(job.cameras, views, job.data, events, frames)
     serve(settings_of(job), cameras, events, front=dashboard, while_serving=beat)

@@ -13,7 +13,8 @@ from aadc.manifests.records import Record
 class WebJob(Record):
     """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
     the slots with what is shown and what is scored; `jobs`: of the cameras that peers send (`CaptureJob`s); `status`:
-    descriptor of a slot whose beat says that this process lives. The rest: see `ServerSettings`."""
+    descriptor of a slot whose beat says that this process lives; `run`: folder of the run that scores. The rest: see
+    `ServerSettings`."""
 
     data: Path
     cameras: list[str]
@@ -21,6 +22,7 @@ class WebJob(Record):
     frames: dict[str, int] = {}
     jobs: dict[str, dict[str, Any]] = {}
     status: int = -1
+    run: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8765
     certificate: Path | None = None
@@ -34,7 +36,11 @@ class WebJob(Record):
 
 
 def web_job(
-    config: LiveConfig, slots: Mapping[str, tuple[FrameSlot, FrameSlot]], peers: Mapping[str, CaptureJob], status: FrameSlot
+    config: LiveConfig,
+    slots: Mapping[str, tuple[FrameSlot, FrameSlot]],
+    peers: Mapping[str, CaptureJob],
+    status: FrameSlot,
+    run: Path | None = None,
 ) -> WebJob:
     """The job for a file of cameras.
 
@@ -42,6 +48,7 @@ def web_job(
         slots: of the enabled cameras: frames to be scored, and what is shown.
         peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
         status: says that the process lives.
+        run: the run that scores: whose CLIP words are looked for with, and whose classes are exported.
     """
     return WebJob(
         data=config.data.resolve(),
@@ -50,5 +57,6 @@ def web_job(
         frames={camera: frames.descriptor for camera, (frames, _) in slots.items()},
         jobs={camera: job.model_dump() for camera, job in peers.items()},
         status=status.descriptor,
+        run=run,
         **config.web.model_dump(exclude={"enabled"}),
     )

@@ -8,9 +8,11 @@ import pytest
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.reading import Vocabulary
 from aadc.live.clips import Box
+from aadc.live.event import Kind
 from aadc.live.reader import Reader
 from aadc.live.store import Store
 from aadc.live.words import EventWords, composed, facts_of
+from aadc.live.words_due import asking
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -59,8 +61,9 @@ def test_a_models_words_are_kept_where_they_are_true(tmp_path, vocabulary):
     words = EventWords(store, vocabulary, Model(good, lie, lie, OSError("away"), lie, good), told.append)
     for number in range(1, 5):
         for message in messages(number):
-            store.put(message, *composed(an_event(number))).result()
-        words.ask(an_event(number), [])
+            also = [asking(an_event(number).id, facts_of(an_event(number)))] if message.kind is Kind.end else []
+            store.put(message, *composed(an_event(number)), also).result()
+        words.describe_one()
     words.close()
     store.close()
     reader = Reader(tmp_path / "events.sqlite")
