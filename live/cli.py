@@ -193,26 +193,17 @@ def export(
     import shlex
 
     from aadc.extract.run_choice import choose_run
-    from aadc.live import export as exporting
+    from aadc.live.export import export_decided
     from aadc.live.reader import Reader
-    from aadc.live.store import STORE, Store
-    from aadc.manifests.errors import UserError
+    from aadc.live.store import STORE
     from aadc.manifests.manifest import read_manifest
 
-    reader = Reader(data / STORE)
+    Reader(data / STORE).close()
     folder = choose_run(run)
-    card = folder.manifest().card
-    rate = fps or exporting.frame_rate(folder)
-    if rate is None:
-        raise UserError("the head does not know how fast the videos were that it was trained on: say it with --fps")
-    chosen = normal or next(entry.name for entry in card.classes if entry.kind == "normal")
     before = read_manifest(add) if add else None
-    done = exporting.export(data, reader.events(most=10**9), card, out, chosen, rate, test_share, before)
+    done = export_decided(data, folder, out, "command line", None, normal, fps, test_share, before)
     for event, why in done.left_out:
         say(f"left out: {event}: {why}")
-    store = Store(data / STORE)
-    store.log("command line", f"exported {done.confirmed + done.dismissed} events").result(30)
-    store.close()
     more = f", {done.before} videos of {add}" if add else ""
     say(f"{done.confirmed} confirmed and {done.dismissed} dismissed events{more}: {done.manifest}")
     say(f"for Label Studio: {done.tasks}")

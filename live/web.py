@@ -81,6 +81,7 @@ def settings_of(job: WebJob) -> ServerSettings:
         take_over=job.take_over,
         views=job.views,
         jobs=job.jobs,
+        run=job.run,
     )
 
 
