@@ -110,14 +110,15 @@ def live(home: House, user: User) -> None:
 def review(home: House, user: User) -> None:
     """Events: newest first, filtered; one of them open with clip, curve, words; confirm, dismiss, rename, undo by one key."""
     names = seen(home, user)
-    first, second, third, fourth = st.columns([2, 2, 2, 3], vertical_alignment="bottom")
+    first, second, third = st.columns(3)
     decision = first.selectbox("Show", list(_DECISIONS))
     chosen = second.multiselect("Cameras", names, placeholder="all")
     category = third.text_input("Class", placeholder="any", max_chars=100).strip() or None
-    looked_in = fourth.segmented_control("Search", ["words", "pictures"], default="words", key="looked_in") or "words"
+    first, second, third = st.columns([2, 1, 3], vertical_alignment="bottom")
+    since = first.segmented_control("When", ["any time", "today", "last hour"], default="any time")
+    looked_in = second.segmented_control("Search in", ["words", "pictures"], default="words") or "words"
     asks = {"words": "words of the descriptions", "pictures": "what it looks like, as: a person lying on the floor"}
-    words = fourth.text_input("Search for", placeholder=asks[looked_in], max_chars=200, label_visibility="collapsed").strip()
-    since = st.segmented_control("When", ["any time", "today", "last hour"], default="any time", label_visibility="collapsed")
+    words = third.text_input("Search for", placeholder=asks[looked_in], max_chars=200).strip()
     more = st.session_state.setdefault("more", _FEWEST)
     page = component("review")
     like = bool(words) and looked_in == "pictures"
@@ -135,19 +136,23 @@ def review(home: House, user: User) -> None:
         key = (words, *(asked[name] for name in ("cameras", "limit", "category", "decision")), since)
         kept = st.session_state.get("looked")
         if kept is None or kept[0] != key or time.monotonic() - kept[1] > _LOOKS_AGAIN_S:
-            kept = st.session_state["looked"] = (key, time.monotonic(), home.events.like(words, **asked))
+            with st.spinner("Looking through pictures; the first time CLIP is loaded, which takes some seconds"):
+                try:
+                    alike = home.events.like(words, **asked)
+                except UserError as error:
+                    alike = LikeWords([], str(error))
+            kept = st.session_state["looked"] = (key, time.monotonic(), alike)
         return kept[2]
 
     def refresh() -> None:
+        told = st.empty()  # there in any case, or what follows would be another one
         try:
-            events, note = found()
-        except UserError as error:
-            events, note = [], str(error)
+            with told:
+                events, note = found()
         except Exception as error:  # the store is being made anew, or its disk is away: say so, and try again by itself
             st.warning(f"Events cannot be read just now ({type(error).__name__}); trying again.")
             return
-        if note:
-            st.info(_text(note))
+        told.info(_text(note)) if note else told.empty()
         st.session_state["found"] = len(events)
         data = {
             "events": events,
@@ -155,7 +160,7 @@ def review(home: House, user: User) -> None:
             "may_export": user.role.covers(Role.ADMINISTRATOR),
             "filtered": bool(chosen or category or words or _since_ns(since)) or decision not in ("to review", "all"),
             "to_review": decision == "to review",
-            "like": like,
+            "search": [looked_in, words] if words else None,
         }
         page(data=data, key="review")
 

@@ -6,6 +6,8 @@ const KEYS = "c confirm · d dismiss · r rename · u undo · j, k next, previou
 
 export function render(component, kept) {
   const { data } = component;
+  const search = JSON.stringify(data.search);
+  if (kept.data && data.search && search !== JSON.stringify(kept.data.search)) kept.open = null; // the best of what was found is looked at
   kept.data = data;
   if (!kept.list) begin(root(component), kept);
   const events = data.events;
@@ -94,7 +96,8 @@ function say(kept, words) {
 }
 
 function showList(kept) {
-  const { events, filtered, to_review, like } = kept.data;
+  const { events, filtered, to_review, search } = kept.data;
+  const like = search?.[0] === "pictures";
   kept.list.setAttribute("aria-label", like ? "events, those most like the words first" : "events, newest first");
   const key = JSON.stringify([like, events.map((event) => [event.id, event.similarity, event.verdict, event.label, event.description, event.clip, event.state, event.ending]), kept.open?.id]);
   if (kept.shownList === key) return;
