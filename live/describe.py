@@ -58,17 +58,13 @@ def _describe(job: DescribeJob, asked: Words, data: Path, secrets: tuple[str, ..
     from aadc.eval.describe.llm import DEFAULT, Llm
     from aadc.eval.describe.reading import vocabulary
     from aadc.extract.run_folder import RunFolder
-    from aadc.head.checkpoint import read_record
     from aadc.live.store import STORE, Store
     from aadc.live.words import EventWords
     from aadc.manifests.extras import needed
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     run = RunFolder(Path(job.run))
-    head = read_record(run.head)
-    if head is None:
-        raise UserError(f"{run.head}: there is no head; run aadc-train-head")
-    names = run.record().models.get("detector", {}).get("class_names", {})
+    card, names = run.manifest().card, run.record().models.get("detector", {}).get("class_names", {})
     llm: LanguageModel
     if asked.url is not None:
         with needed("words.url", "words"):
@@ -84,7 +80,7 @@ def _describe(job: DescribeJob, asked: Words, data: Path, secrets: tuple[str, ..
         say(hide_credentials(f"words: {what}", secrets), err=True)
 
     store, back_off = Store(data / STORE), BackOff()
-    words = EventWords(store, vocabulary(head.card, names.values() if isinstance(names, dict) else ()), llm, told)
+    words = EventWords(store, vocabulary(card, names.values() if isinstance(names, dict) else ()), llm, told)
     while True:
         status.beat()
         done = words.describe_one()

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field
 
+from aadc.extract.run_folder import RunFolder
 from aadc.live.event_pictures import ClipUsed
 from aadc.live.job import read_job
 from aadc.manifests.errors import UserError
@@ -29,7 +30,7 @@ MOST_REMEMBERED = 256  # words, some 2 KB each
 MOST_WAITING = 8
 ANSWERS_WITHIN_S = 90.0  # a big CLIP on a slow disk
 _IDLE_S = 300
-_NICE = 10
+_NICE = 5  # somebody waits for it
 _LATER = "pictures cannot be looked through just now"
 
 
@@ -174,14 +175,13 @@ class _Tower:
     """The text tower itself."""
 
     def __init__(self, run: Path) -> None:
-        from aadc.eval.moments import embedded_words  # heavy: torch
-        from aadc.extract.run_folder import RunFolder
-        from aadc.head.text_tower import load_tower
-
         made_with = RunFolder(run).record().models.get("clip", {})
         source = made_with.get("source")
         if not isinstance(source, str):
             raise UserError(f"{run}: does not say which CLIP made its features; run aadc-extract again")
+        from aadc.eval.moments import embedded_words  # heavy: torch
+        from aadc.head.text_tower import load_tower
+
         self._clip = load_tower({"source": source, "weights": ""}, None)  # each picture says of which weights it is
         self._embed = embedded_words
 
