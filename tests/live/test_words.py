@@ -271,9 +271,9 @@ def until(what, seconds=120):
 def test_a_server_that_tells_the_truth_lies_hangs_is_away_and_a_process_that_is_killed(house, chat):
     """One after the other, as the process goes through what is due; words are all that each of it costs."""
     lie = "A unicorn fell from 00:05 to 00:09 with 3 persons."
-    chat.says = [GOOD, lie, "<script>alert(1)</script>", None, None, 503, lie, GOOD, None]
+    chat.says = [GOOD, lie, "<script>alert(1)</script>", None, lie, 503, lie, GOOD, None]
     asked = [told_of(house.store, number) for number in range(1, 5)]
-    at = f'[words]\nurl = "http://anna:{SECRET}@127.0.0.1:{chat.server_port}/v1"\ntimeout_s = 0.5\n'
+    at = f'[words]\nurl = "http://anna:{SECRET}@127.0.0.1:{chat.server_port}/v1"\ntimeout_s = 4\n'
     house.begin(at)
     until(lambda: not due_in(house.store.path))
     words = house.words()
@@ -287,7 +287,7 @@ def test_a_server_that_tells_the_truth_lies_hangs_is_away_and_a_process_that_is_
     house.process.kill()
     house.process.wait()
     chat.asked, last = 0, told_of(house.store, 5)
-    house.begin(at.replace("0.5", "60"))
+    house.begin(at.replace("timeout_s = 4", "timeout_s = 60"))
     until(lambda: chat.asked == 1)
     house.process.kill()
     house.process.wait()
