@@ -118,7 +118,7 @@ def review(home: House, user: User) -> None:
     since = first.segmented_control("When", ["any time", "today", "last hour"], default="any time")
     looked_in = second.segmented_control("Search in", ["words", "pictures"], default="words") or "words"
     asks = {"words": "words of the descriptions", "pictures": "what it looks like, as: a person lying on the floor"}
-    words = third.text_input("Search for", placeholder=asks[looked_in], max_chars=200).strip()
+    words = third.text_input("Search for", placeholder=asks[looked_in], max_chars=200, key="search").strip()
     more = st.session_state.setdefault("more", _FEWEST)
     page = component("review")
     like = bool(words) and looked_in == "pictures"
