@@ -1,7 +1,7 @@
 """Looking for words: the moments of a run that CLIP finds most like them.
 
-A snippet is as similar as the most similar thing in it, the whole frame or one of its boxes. These are CLIP's own
-embeddings, not the head's: the head learns to tell its classes apart and forgets about the rest (`docs/decisions.md`).
+What is compared, and how, is `likeness`. These are CLIP's own embeddings, not the head's: the head learns to tell its classes
+apart and forgets about the rest (`docs/decisions.md`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from aadc.eval.likeness import likeness
 from aadc.eval.sheets import write_rows
 from aadc.eval.spans import clock
 from aadc.eval.tables import text
@@ -46,15 +47,7 @@ def best_moments(
     Raises:
         UserError: there are no words or too many, or features that are not finite.
     """
-    words = words.strip()
-    if not words:
-        raise UserError('there are no words to look for; for example aadc-find "a person lying on the floor"')
-    tokens = clip.tokenizer([words])
-    if _cut(clip, words, tokens):
-        raise UserError(f"more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
-    with torch.inference_mode():
-        text_C = clip.model.encode_text(tokens)[0].numpy()
-    text_C /= np.linalg.norm(text_C)
+    text_C = embedded_words(clip, words)
     moments, every = [], []
     for _, features in shards.read_videos(shards.keys, FIELDS):
         similarity, thing = similarities(features, text_C)
@@ -77,6 +70,23 @@ def best_moments(
     ]
 
 
+def embedded_words(clip: Clip, words: str) -> np.ndarray:
+    """CLIP's embedding of some words, float32 (C,) of length 1.
+
+    Raises:
+        UserError: there are none, or more than CLIP reads.
+    """
+    words = words.strip()
+    if not words:
+        raise UserError('there are no words to look for; for example aadc-find "a person lying on the floor"')
+    tokens = clip.tokenizer([words])
+    if _cut(clip, words, tokens):
+        raise UserError(f"more words than CLIP reads ({tokens.shape[1]} tokens at most); say it shorter")
+    with torch.inference_mode():
+        text_C = clip.model.encode_text(tokens)[0].numpy()
+    return text_C / np.linalg.norm(text_C)
+
+
 def _cut(clip: Clip, words: str, tokens: torch.Tensor) -> bool:
     """Whether a tokenizer left out words in silence: given more room, it fills it with something else than padding."""
     room = tokens.shape[1]
@@ -85,12 +95,9 @@ def _cut(clip: Clip, words: str, tokens: torch.Tensor) -> bool:
 
 
 def similarities(features: VideoFeatures, text_C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Highest cosine of each snippet (T,), and what has it: 0 the whole frame, n > 0 its box n - 1."""
-    things = np.concatenate([features.scene[:, None], features.crop], axis=1).astype(np.float32)
-    length = np.maximum(np.linalg.norm(things, axis=-1), 1e-9)
-    cosine = things @ text_C / length
-    cosine[np.arange(things.shape[1]) > features.count[:, None]] = -1
-    return cosine.max(1), cosine.argmax(1)
+    """Highest cosine of each snippet (T,), and what has it, as `likeness`."""
+    things_TNC = np.concatenate([features.scene[:, None], features.crop], axis=1)
+    return likeness(things_TNC, features.count, text_C)
 
 
 def _peaks(similarity: np.ndarray, time_s: np.ndarray) -> list[int]:

@@ -58,7 +58,8 @@ def take_over(other: RunFolder, manifest: Manifest, root: Path, run: RunFolder) 
         entry, mtime_ns = found
         make_folder(run.parts)
         with new_shard(part, theirs.header) as shard:
-            shard.copy(entry.path, row.key, row.split, row.labels, of=entry.video, video=row.video, mtime_ns=mtime_ns)
+            now = {"video": row.video, "mtime_ns": mtime_ns}
+            shard.copy(entry.path, row.key, row.split, row.labels, now, of=entry.video)
         taken += 1
     return taken
 

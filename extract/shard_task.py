@@ -195,7 +195,7 @@ def _publish(task: ShardTask, header: ShardHeader, fresh: Stats) -> None:
             for row in task.rows:
                 if row.key in sources:
                     touched = {"mtime_ns": task.touched[row.video]} if row.video in task.touched else {}
-                    shard.copy(sources[row.key], row.key, row.split, row.labels, **touched)
+                    shard.copy(sources[row.key], row.key, row.split, row.labels, touched)
     else:
         _remove(path)
     stats = read_stats([path.with_suffix(".json"), *(part.with_suffix(".json") for part in parts)])

@@ -95,13 +95,21 @@ class ShardWriter:
         if key in self._videos:
             del self._videos[key]
 
-    def copy(self, source: Path, key: str, split: str, labels: Sequence[str], of: str | None = None, **other: object) -> None:
+    def copy(
+        self,
+        source: Path,
+        key: str,
+        split: str,
+        labels: Sequence[str],
+        other: Mapping[str, object] | None = None,
+        of: str | None = None,
+    ) -> None:
         """Take the video `key` over from another shard file, with the split and labels (and `other` attributes) it has now.
         `of`: what the video is called there, where that is something else."""
         self._reserve(source.stat().st_size)
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key if of is None else key_of(of)], self._videos, name=key)
-        self._videos[key].attrs.update(split=split, labels=labels_json(labels), **other)
+        self._videos[key].attrs.update(split=split, labels=labels_json(labels), **(other or {}))
 
 
 @contextmanager

@@ -128,15 +128,39 @@ def events(
     _list(data, camera, top, None, decision)
 
 
-@app.command(short_help="Events with these words.", epilog='Example:  aadc-live find "person fall"')
+@app.command(
+    short_help="Events with these words.",
+    epilog='Examples:  aadc-live find "person fall"     aadc-live find "a person lying on the floor" --pictures',
+)
 def find(
     words: Annotated[str, typer.Argument(help="All of them must be in description, class or camera.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="What looks like them to CLIP, instead.")] = False,
     camera: Camera = None,
     top: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    run: Annotated[Path | None, typer.Option(help="With --pictures: run whose CLIP reads [default: the latest].")] = None,
     data: Data = Path("live"),
 ) -> None:
-    """Look for events by the words of their descriptions."""
-    _list(data, camera, top, words, None)
+    """Look for events by the words of their descriptions, or by what their pictures look like."""
+    if not pictures:
+        _list(data, camera, top, words, None)
+        return
+    from functools import partial
+
+    from aadc.extract.run_choice import choose_run
+    from aadc.live.kept_events import KeptEvents
+    from aadc.live.listing import likeness_table
+    from aadc.live.text_tower import embedded
+
+    KeptEvents(data).close()  # before CLIP is loaded
+    kept = KeptEvents(data, partial(embedded, choose_run(run).path))
+    found = kept.like(words, frozenset(camera) if camera else None, top)
+    kept.close()
+    for line in likeness_table(found.events):
+        say(line)
+    if not found.events:
+        say("no events with pictures")
+    if found.note:
+        say(found.note, err=True)
 
 
 @app.command(short_help="All about one event.", epilog="Example:  aadc-live show 3f2a9c")
@@ -189,26 +213,17 @@ def export(
     import shlex
 
     from aadc.extract.run_choice import choose_run
-    from aadc.live import export as exporting
+    from aadc.live.export import export_decided
     from aadc.live.reader import Reader
-    from aadc.live.store import STORE, Store
-    from aadc.manifests.errors import UserError
+    from aadc.live.store import STORE
     from aadc.manifests.manifest import read_manifest
 
-    reader = Reader(data / STORE)
+    Reader(data / STORE).close()
     folder = choose_run(run)
-    card = folder.manifest().card
-    rate = fps or exporting.frame_rate(folder)
-    if rate is None:
-        raise UserError("the head does not know how fast the videos were that it was trained on: say it with --fps")
-    chosen = normal or next(entry.name for entry in card.classes if entry.kind == "normal")
     before = read_manifest(add) if add else None
-    done = exporting.export(data, reader.events(most=10**9), card, out, chosen, rate, test_share, before)
+    done = export_decided(data, folder, out, "command line", None, normal, fps, test_share, before)
     for event, why in done.left_out:
         say(f"left out: {event}: {why}")
-    store = Store(data / STORE)
-    store.log("command line", f"exported {done.confirmed + done.dismissed} events").result(30)
-    store.close()
     more = f", {done.before} videos of {add}" if add else ""
     say(f"{done.confirmed} confirmed and {done.dismissed} dismissed events{more}: {done.manifest}")
     say(f"for Label Studio: {done.tasks}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
 from aadc.live.rules import EventRules
@@ -22,6 +22,7 @@ from aadc.manifests.errors import UserError
 from aadc.manifests.records import MOST_BYTES, Record, problems_of
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
+NO_LLM = "none"  # words composed from the facts
 WEBRTC = "webrtc"  # a peer sends the pictures (WHIP)
 MOST_CAMERAS, MOST_POLYGONS, MOST_CORNERS = 1000, 100, 1000
 
@@ -135,6 +136,34 @@ class Notices(Asked):
         return url
 
 
+class Words(Asked):
+    """The language model that describes events after their end; none unless one asks for it."""
+
+    llm: str | None = Field(
+        None, min_length=1, max_length=1000, description="name, folder or GGUF file of a model, smollm2, or none"
+    )
+    url: SecretStr | None = Field(None, description="OpenAI-compatible address of one, as http://127.0.0.1:8080/v1")
+    timeout_s: float = Field(60.0, gt=0, le=600, description="most seconds for an answer")
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _scheme(url.get_secret_value()) not in ("http", "https"):
+            raise ValueError("not an http or https address")
+        return url
+
+    @model_validator(mode="after")
+    def _one_model(self) -> "Words":
+        if self.llm == NO_LLM and self.url is not None:
+            raise ValueError(f"llm = {NO_LLM!r} and url exclude each other: leave one of them out")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is a model at all."""
+        return self.url is not None or self.llm not in (None, NO_LLM)
+
+
 class Web(Asked):
     """The server with the dashboard. On this machine alone, unless another `host` is given."""
 
@@ -169,6 +198,7 @@ class LiveConfig(Asked):
     rules: CameraRules = CameraRules()
     retention: Retention = Retention()
     notices: Notices = Notices()
+    words: Words = Words()
     web: Web = Web()
     cameras: list[Camera] = Field(alias="camera", min_length=1, max_length=MOST_CAMERAS)
 
@@ -179,7 +209,7 @@ class LiveConfig(Asked):
     @property
     def secrets(self) -> list[str]:
         """Words that must not be seen anywhere."""
-        urls = [url.get_secret_value() for url in (self.notices.webhook, self.notices.mqtt) if url is not None]
+        urls = [url.get_secret_value() for url in (self.notices.webhook, self.notices.mqtt, self.words.url) if url is not None]
         return [word for camera in self.cameras for word in camera.secrets] + [word for url in urls for word in secrets_of(url)]
 
 
@@ -303,9 +333,11 @@ def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
         return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})
 
     pem = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.web, name)) is not None}
+    llm = {"llm": str(folder / config.words.llm)} if config.words.llm and os.path.exists(folder / config.words.llm) else {}
     changed = {
         "data": folder / config.data,
         "web": config.web.model_copy(update=pem),
+        "words": config.words.model_copy(update=llm),
         "cameras": [placed(camera) for camera in config.cameras],
     }
     return config.model_copy(update=changed | ({} if config.run is None else {"run": folder / config.run}))

@@ -41,7 +41,8 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
             raise RefusedError(404, "there is no such event")
         return event
 
-    async def list_events(request: Request) -> Response:
+    def chosen(request: Request) -> tuple[frozenset[str] | None, str, str | None]:
+        """Of which cameras, with which words, decided how."""
         who: Who = request.state.who
         asked = request.query_params
         cameras = who.cameras
@@ -50,17 +51,28 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
         decision = asked.get("decision")
         if decision is not None and decision not in DECISIONS:
             raise RefusedError(400, f"decision must be one of {', '.join(DECISIONS)}")
-        words = text_of(asked.get("words", ""), 200, "words") or None
+        return cameras, text_of(asked.get("words", ""), 200, "words"), decision
+
+    async def list_events(request: Request) -> Response:
+        cameras, words, decision = chosen(request)
+        asked = request.query_params
         found = await run_in_threadpool(
             source().newest,
             cameras,
             asked.get("before"),
             _number(asked.get("limit"), 50, _MOST),
-            words,
+            words or None,
             asked.get("category"),
             decision,
         )
         return JSONResponse(found)
+
+    async def like(request: Request) -> Response:
+        cameras, words, decision = chosen(request)
+        asked = request.query_params
+        limit = _number(asked.get("limit"), 50, _MOST)
+        found = await run_in_threadpool(source().like, words, cameras, limit, asked.get("category"), decision)
+        return JSONResponse(found._asdict())
 
     async def one_event(request: Request) -> Response:
         event = await seen(request)
@@ -132,6 +144,7 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
     return [
         route("/api/events", list_events, _VIEWER),
         route("/api/events/changes", changes, _VIEWER),
+        route("/api/events/like", like, _VIEWER),
         route("/api/events/{event}", one_event, _VIEWER),
         route("/api/events/{event}/decision", decide, _REVIEWER, ["POST"]),
         route("/clips/{event}.mp4", clip, _VIEWER),

@@ -9,6 +9,7 @@ from aadc.live.camera_state import CameraStatus
 from aadc.live.clips import Box
 from aadc.live.config import LiveConfig, Notices
 from aadc.live.event import Ending, EventMessage, Kind, State
+from aadc.live.event_pictures import ClipUsed, EventPictures
 from aadc.live.events import EventMachine
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.keeping import Keeping
@@ -40,20 +41,22 @@ class EventSink:
         views: Mapping[str, FrameSlot] | None = None,
         sure: Callable[[np.ndarray], float] | None = None,
         kept: Callable[[EventMessage], None] = lambda message: None,
+        clip: ClipUsed | None = None,
     ):
         """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`; `kept` hears, on the store's thread, of each
-        message once it is on the disk."""
+        message once it is on the disk; `clip`: whose embeddings `saw` is given."""
         self._sure, self._kept = sure, kept
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
         channels = _channels(config.notices, cameras)
-        self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True))
+        self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True), config.words.asked)
         self._feed = PictureFeed(views or {}, self._keeping)
         self.store = self._keeping.store
         self.problem = ""
         kinds = [card.kind(name) for name in card.names]
         asked = {camera.name: config.rules_of(camera) for camera in config.cameras}
         self._machines = {name: EventMachine(asked[name], card.names, kinds) for name in cameras}
+        self._pictures = {} if clip is None else {name: EventPictures(clip) for name in cameras}
         self._heard: dict[str, CameraStatus] = {}
 
     def take(self, scored: ScoredSnippet) -> None:
@@ -65,9 +68,11 @@ class EventSink:
         """Go by other rules from now on; an open event goes on or ends by them."""
         self._machines[camera].change_rules(rules)
 
-    def saw(self, camera: str, second: float, boxes: Sequence[Box]) -> None:
-        """What the detector saw in a frame: for clips, and for words about them."""
+    def saw(self, camera: str, second: float, boxes: Sequence[Box], rows: Mapping[str, np.ndarray] | None = None) -> None:
+        """What the detector saw in a frame: for clips, and for words about them. `rows`: its features, for `EventPictures`."""
         self._keeping.see_boxes(camera, second, boxes)
+        if rows is not None and camera in self._pictures:
+            self._pictures[camera].saw(second, rows)
 
     def heard(self, camera: str, status: CameraStatus) -> None:
         """How a camera is now: what is new about it is kept. A picture that is frozen, covered or jumps is news about the
@@ -100,7 +105,8 @@ class EventSink:
             scores = np.array([score for _, score in message.after.curve])
             probability = min(max(float(self._sure(scores)), 0.0), 1.0)
             message = message._replace(after=message.after.model_copy(update={"probability": probability}))
-        future = self._keeping.take(message)
+        pictures = self._pictures.get(message.after.camera)
+        future = self._keeping.take(message, pictures.jobs(message) if pictures is not None else ())
         future.add_done_callback(lambda done: self._kept(message) if done.exception() is None else None)
         self._keep(future)
         if message.kind in _TOLD:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,8 @@ from pydantic import Field
 
 from aadc.extract.run_folder import RunFolder
 from aadc.live.clip_file import retime
-from aadc.live.reader import KeptEvent
+from aadc.live.reader import KeptEvent, Reader
+from aadc.live.store import STORE, Store
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason, replace_file
@@ -93,6 +94,42 @@ def export(
     write_manifest([*old, *rows], card.model_copy(update={"videos": VIDEOS}), out / MANIFEST)
     replace_file(out / LABEL_STUDIO, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
     return Exported(out / MANIFEST, out / LABEL_STUDIO, verdicts["confirmed"], verdicts["dismissed"], len(old), left_out)
+
+
+def export_decided(
+    data: Path,
+    run: RunFolder,
+    out: Path,
+    who: str,
+    cameras: Collection[str] | None = None,
+    normal: str | None = None,
+    fps: float | None = None,
+    test_share: float = 0.3,
+    before: Manifest | None = None,
+) -> Exported:
+    """`export` of all that was decided, with the classes and the frame rate of a run; that it was done is logged.
+
+    Args:
+        who: does it, for the log; cameras: of these alone, None for all.
+        normal: None for the card's first normal class; fps: None for what the head knows.
+    Raises:
+        UserError: as `export`, and where the head does not know the frame rate.
+    """
+    reader = Reader(data / STORE)
+    try:
+        events = reader.events(cameras, most=10**9)
+    finally:
+        reader.close()
+    card = run.manifest().card
+    rate = fps or frame_rate(run)
+    if rate is None:
+        raise UserError("the head does not know how fast the videos were that it was trained on: say it with --fps")
+    chosen = normal or next(entry.name for entry in card.classes if entry.kind == "normal")
+    done = export(data, events, card, out, chosen, rate, test_share, before)
+    store = Store(data / STORE)
+    store.log(who, f"exported {done.confirmed + done.dismissed} events").result(30)
+    store.close()
+    return done
 
 
 def split_of(camera: str, start_ns: int, test_share: float) -> Literal["train", "test"]:

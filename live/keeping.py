@@ -9,8 +9,9 @@ from aadc.live.data_folder import DataFolder
 from aadc.live.event import Event, EventMessage, Kind, State
 from aadc.live.notify import Channel, Notifier
 from aadc.live.retention import Cleaner, Limits
-from aadc.live.store import STORE, Store
-from aadc.live.words import EventWords, composed
+from aadc.live.store import STORE, Job, Store
+from aadc.live.words import composed, facts_of
+from aadc.live.words_due import asking
 
 
 class Keeping:
@@ -23,19 +24,21 @@ class Keeping:
         limits: Limits | None = None,
         channels: Mapping[str, Channel] | None = None,
         told: Callable[[str], None] = lambda _: None,
+        words: bool = False,
     ) -> None:
         """Open the folder. What a killed process left behind is ended, completed or removed.
 
         Args:
             channels: those who are told of events, by name (`notify.Webhook`, `mqtt.Mqtt`).
             told: hears what is wrong with them.
+            words: events are to be described by a language model, too (`words_due`).
         Raises:
             UserError: the folder cannot be used, or its disk may be missing.
         """
         limits, channels = limits or Limits(), channels or {}
         self.folder = DataFolder(path)
         self.store = Store(path / STORE, list(channels))
-        self.words: EventWords | None = None  # set where a language model is there
+        self._words = words
         self.composed = ""  # what the last event that ended was described by
         self._cleaner = Cleaner(self.folder, self.store, limits)  # first, for on a full disk nothing can be written before
         self.interrupted: list[EventMessage] = self.store.end_interrupted().result()
@@ -61,28 +64,24 @@ class Keeping:
         """What the detector saw in a frame."""
         self._recorders[camera].add_boxes(second, boxes)
 
-    def take(self, message: EventMessage) -> Future:
-        """What became of an event. The future is done once that is on the disk."""
+    def take(self, message: EventMessage, also: Sequence[Job] = ()) -> Future:
+        """What became of an event, and what is kept together with that. The future is done once that is on the disk."""
         event = message.after
         recorder = self._recorders.get(event.camera)
         if recorder is not None:
             recorder.tell(message)
         if message.kind is not Kind.end or event.state is State.retracted:
-            return self.store.put(message)
+            return self.store.put(message, also=also)
         boxes = recorder.boxes(event.start_s, event.end_s) if recorder else []
         before_s = recorder.before_s(event) if recorder else 0.0
         self.composed, how = composed(event, boxes, before_s)
-        kept = self.store.put(message, self.composed, how)
-        if self.words is not None:
-            self.words.ask(event, boxes, before_s)
-        return kept
+        due = [asking(event.id, facts_of(event, boxes, before_s))] if self._words else []
+        return self.store.put(message, self.composed, how, [*also, *due])
 
     def close(self) -> None:
-        """Finish clips, words and writes."""
+        """Finish clips and writes."""
         for recorder in self._recorders.values():
             recorder.close()
-        if self.words is not None:
-            self.words.close()
         self._cleaner.close()
         for notifier in self._notifiers:
             notifier.close()

@@ -1,11 +1,15 @@
 """Events as plain values, for whoever shows them: each a dict with `id` and `camera`."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aadc.live.event_pictures import likeliest
 from aadc.live.reader import KeptEvent, Reader
+from aadc.live.served import LikeWords
 from aadc.live.store import STORE, Store
+from aadc.live.text_tower import EmbeddedWords
 from aadc.manifests.errors import UserError
 
 _WAIT_S = 10.0
@@ -14,9 +18,10 @@ _WAIT_S = 10.0
 class KeptEvents:
     """The events of a data folder, to look at and to decide over, from any thread and any process."""
 
-    def __init__(self, data: Path) -> None:
-        """`UserError` where there is no store of events."""
+    def __init__(self, data: Path, embed: Callable[[str], EmbeddedWords] | None = None) -> None:
+        """`embed`: embeds words for looking through pictures; `UserError` where there is no store of events."""
         self._data, self._reader, self._store = data, Reader(data / STORE), Store(data / STORE)
+        self._embed = embed
 
     def close(self) -> None:
         """Close the store."""
@@ -51,6 +56,34 @@ class KeptEvents:
             most=max(limit, 0),
         )
         return [self._plain(one) for one in found]
+
+    def like(
+        self,
+        words: str,
+        cameras: frozenset[str] | None,
+        limit: int,
+        category: str | None = None,
+        decision: str | None = None,
+        start_ns: int | None = None,
+    ) -> LikeWords:
+        """Events whose pictures look most like some words to CLIP, best first, chosen as by `newest`.
+
+        Raises:
+            UserError: there are no words, or more than CLIP reads, or no CLIP.
+        """
+        if self._embed is None:
+            raise UserError("pictures cannot be looked through here: there is no run whose CLIP reads words")
+        clip, text_C = self._embed(words)
+        pictures = self._reader.pictures(clip.weights, cameras, start_ns, category, decision)
+        best = likeliest(pictures, text_C, max(limit, 0))
+        similarity = dict(best)
+        found = self._reader.numbered([one.number for one in best])
+        others = self._reader.other_pictures(clip.weights, cameras)
+        note = ""
+        if others:
+            listed = ", ".join(f"{count} of {source}" for source, count in others)
+            note = f"Pictures of other CLIP models are not compared: {listed}; the words were read by {clip.source}."
+        return LikeWords([self._plain(one) | {"similarity": round(similarity[one.number], 4)} for one in found], note)
 
     def one(self, event: str) -> dict[str, Any] | None:
         """One event, with its curve; None where there is none."""

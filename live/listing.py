@@ -18,6 +18,12 @@ def table(events: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "  ".join(told) + (f"  {one['description']}" if one["description"] else "")
 
 
+def likeness_table(events: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The same behind how similar each is to the words, a cosine."""
+    for one, line in zip(events, table(events), strict=True):
+        yield f"{one['similarity']:.3f}  {line}"
+
+
 def details(one: dict[str, Any], clip: Path | None) -> Iterator[str]:
     """All that is known of an event."""
     yield f"event {one['id']}, camera {one['camera']}"

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +73,7 @@ class LogLine(NamedTuple):
     what: str
 
 
+_AT_ONCE = 500  # pictures, some 10 KB each
 _KEPT = "SELECT number, body, description, how, clip, verdict, label, changed FROM events"
 _DECIDED = "verdict, iif(label IS NULL, NULL, 'renamed'), iif(coalesce(label, verdict) IS NULL, 'open', NULL)"
 
@@ -124,21 +125,56 @@ class Reader:
             decision: confirmed, dismissed, renamed, or `open`: nothing of these.
             retracted: those that final scores did not bear out, too.
         """
-        asked = {
-            "number > ?": after,
-            "number < ?": before,
-            "camera IN (SELECT value FROM json_each(?))": None if cameras is None else json.dumps(sorted(cameras)),
-            "start_ns >= ?": start_ns,
-            "start_ns < ?": end_ns,
-            "category = ?": category,
-            f"? IN ({_DECIDED})": decision,
-            "number IN (SELECT rowid FROM words WHERE words MATCH ?)": _match(words) if words.strip() else None,
-            "state != ?": None if retracted else State.retracted.value,
-        }
-        asked = {sql: value for sql, value in asked.items() if value is not None}
-        if "" in asked.values():  # words without a letter
+        where = _where(cameras, words, after, before, start_ns, end_ns, category, decision, retracted)
+        if where is None:
             return []
-        return self._kept(f"{_KEPT} WHERE {' AND '.join(asked)} ORDER BY number DESC LIMIT ?", *asked.values(), most)
+        sql, values = where
+        return self._kept(f"{_KEPT} WHERE {sql} ORDER BY number DESC LIMIT ?", *values, most)
+
+    def pictures(
+        self,
+        weights: str,
+        cameras: Collection[str] | None = None,
+        start_ns: int | None = None,
+        category: str | None = None,
+        decision: str | None = None,
+        most: int = 20_000,
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """What the CLIP with these weights saw in events (`event_pictures`), of the newest first, as `events` chooses them:
+        number, width C, things."""
+        below, left = 2**62, most
+        while left > 0:
+            sql, values = _where(cameras, before=below, start_ns=start_ns, category=category, decision=decision) or ("0", [])
+            found = self._rows(
+                f"SELECT number, width, things FROM events JOIN pictures ON event = number WHERE {sql} AND weights = ? "
+                "ORDER BY number DESC LIMIT ?",
+                *values, weights, min(left, _AT_ONCE),
+            )  # fmt: skip
+            yield from found
+            if len(found) < min(left, _AT_ONCE):
+                return
+            below, left = found[-1][0], left - len(found)
+
+    def other_pictures(self, weights: str, cameras: Collection[str] | None = None) -> list[tuple[str, int]]:
+        """Of which other CLIPs there are pictures: source, in how many events."""
+        sql, values = _where(cameras) or ("0", [])
+        return self._rows(
+            f"SELECT source, count(*) FROM events JOIN pictures ON event = number WHERE {sql} AND weights != ? "
+            "GROUP BY source ORDER BY source",
+            *values, weights,
+        )  # fmt: skip
+
+    def numbered(self, numbers: Sequence[int]) -> list[KeptEvent]:
+        """The events of these numbers, in their order; those that are gone are left out."""
+        found = self._kept(f"{_KEPT} WHERE number IN (SELECT value FROM json_each(?))", json.dumps(list(numbers)))
+        known = {one.number: one for one in found}
+        return [known[number] for number in numbers if number in known]
+
+    def words_due(self) -> list[tuple[int, str, str, int]]:
+        """The event that a language model is to describe next (`words_due`): number, id, facts, how often that was begun."""
+        return self._rows(
+            "SELECT number, id, facts, begun FROM events JOIN words_due ON event = number ORDER BY tries, number LIMIT 1"
+        )
 
     def changed(self, after: int, most: int = 100) -> list[KeptEvent]:
         """Events that changed since change `after`, by their last change."""
@@ -186,6 +222,35 @@ class Reader:
         plain = [one.encode(errors="replace").decode() if isinstance(one, str) else one for one in values]
         with self._lock:
             return self._db.execute(sql, plain).fetchall()
+
+
+def _where(
+    cameras: Collection[str] | None = None,
+    words: str = "",
+    after: int = 0,
+    before: int | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    category: str | None = None,
+    decision: str | None = None,
+    retracted: bool = False,
+) -> tuple[str, list[object]] | None:
+    """Conditions as SQL, and their values; None where nothing can meet them. See `Reader.events`."""
+    asked = {
+        "number > ?": after,
+        "number < ?": before,
+        "camera IN (SELECT value FROM json_each(?))": None if cameras is None else json.dumps(sorted(cameras)),
+        "start_ns >= ?": start_ns,
+        "start_ns < ?": end_ns,
+        "category = ?": category,
+        f"? IN ({_DECIDED})": decision,
+        "number IN (SELECT rowid FROM words WHERE words MATCH ?)": _match(words) if words.strip() else None,
+        "state != ?": None if retracted else State.retracted.value,
+    }
+    asked = {sql: value for sql, value in asked.items() if value is not None}
+    if "" in asked.values():  # words without a letter
+        return None
+    return " AND ".join(asked), list(asked.values())
 
 
 def _match(words: str) -> str:

@@ -59,6 +59,23 @@ _STEPS = (
         number INTEGER PRIMARY KEY AUTOINCREMENT, utc_ns INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL
     ) STRICT;
     """,
+    # What CLIP sees in an event (`event_pictures`), and events that a language model is still to describe (`words_due`).
+    """
+    CREATE TABLE pictures (
+        event INTEGER PRIMARY KEY REFERENCES events (number) ON DELETE CASCADE,
+        source TEXT NOT NULL,
+        weights TEXT NOT NULL,
+        second REAL NOT NULL,
+        width INTEGER NOT NULL CHECK (width > 0),
+        things BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE words_due (
+        event INTEGER PRIMARY KEY REFERENCES events (number) ON DELETE CASCADE,
+        facts TEXT NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0,
+        begun INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    """,
 )
 VERSION = len(_STEPS)
 

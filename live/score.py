@@ -92,6 +92,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     from aadc.extract.run_folder import RunFolder
     from aadc.head.checkpoint import load_head
     from aadc.live.engine import Engine, machine_holds
+    from aadc.live.event_pictures import ClipUsed
     from aadc.live.event_sink import EventSink
     from aadc.live.recent import Recent, boxes_of
 
@@ -106,7 +107,9 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
     kept = trial.kept if trial else lambda message: None
-    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure, kept)
+    clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
+    views = {name: slots[name][1] for name in cameras}
+    sink = EventSink(config, head.card, sorted(cameras), views, head.sure, kept, clip)
     settings = Settings(config.data, file_settings(config))
     recent = {name: Recent(settings.in_force(name)) for name in cameras}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}
@@ -142,7 +145,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
             if frame.number != looked[name]:
                 looked[name] = frame.number
                 boxes = boxes_of(rows, names)
-                sink.saw(name, frame.second, boxes)
+                sink.saw(name, frame.second, boxes, rows)
                 recent[name].saw(boxes, frame.rgb.shape[:2])
 
     alive()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class CameraSource(Protocol):
@@ -23,6 +23,14 @@ class CameraSource(Protocol):
         """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never)."""
 
 
+class LikeWords(NamedTuple):
+    """Events that look like some words, best first, each with its `similarity`; and what there is to know of the search, in a
+    sentence, or nothing."""
+
+    events: list[dict[str, Any]]
+    note: str
+
+
 class EventSource(Protocol):
     """Events as the store keeps them, each a dict of plain values with `id` and `camera`. Called from several threads."""
 
@@ -38,6 +46,17 @@ class EventSource(Protocol):
     ) -> list[dict[str, Any]]:
         """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
         category, and were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all)."""
+
+    def like(
+        self,
+        words: str,
+        cameras: frozenset[str] | None,
+        limit: int,
+        category: str | None = None,
+        decision: str | None = None,
+        start_ns: int | None = None,
+    ) -> LikeWords:
+        """Those whose pictures look most like some words to CLIP, chosen as by `newest`. `UserError` where that cannot be."""
 
     def one(self, event: str) -> dict[str, Any] | None:
         """One event; None where there is none."""

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Mount
 from aadc.live.access import Access
 from aadc.live.accounts import account_routes
 from aadc.live.event_api import event_routes
+from aadc.live.export_api import export_routes
 from aadc.live.front.house import House
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
 from aadc.live.media import Media, MediaSettings
@@ -65,7 +66,8 @@ class ServerSettings:
     `certificate`, `key`: PEM files instead of our own. `behind_proxy`: a reverse proxy on this machine does TLS and says who
     asks (`X-Forwarded-For`, `X-Forwarded-Proto`). `names`: host names people use for it; `far_origins`: other sites' pages that
     may publish and watch with a token. `media_addresses` and what follows: see `MediaSettings`; the
-    addresses follow `host` where none are given. `log_days`: how long the access log is kept.
+    addresses follow `host` where none are given. `log_days`: how long the access log is kept; `run`: whose classes
+    count when decided events are exported.
     """
 
     data: Path
@@ -83,6 +85,7 @@ class ServerSettings:
     views: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     log_days: float = 365.0
+    run: Path | None = None
 
     @property
     def loopback(self) -> bool:
@@ -164,6 +167,7 @@ def create_app(
         *whep_routes(connections, media, guard),
         *event_routes(guard, events),
         *settings_routes(guard, rules),
+        *export_routes(guard, settings.data, settings.run),
     ]
     if shown is not None:
         routes.append(Mount("/ui", Front(shown, guard)))

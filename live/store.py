@@ -91,23 +91,25 @@ class Store:
 
     # Events
 
-    def put(self, message: EventMessage, description: str = "", how: str = "") -> Future:
+    def put(self, message: EventMessage, description: str = "", how: str = "", also: Sequence[Job] = ()) -> Future:
         """Keep what a message says, and give it to every channel. One that is kept already changes nothing.
 
         Args:
             description: of an event that ended, and `how` it was made.
+            also: what is kept together with it, or not at all.
         """
-        return self.write(lambda db: self._put(db, message, description, how))
+
+        def job(db: sqlite3.Connection) -> None:
+            if self._put(db, message, description, how):
+                for one in also:
+                    one(db)
+
+        return self.write(job)
 
     def describe(self, event: str, description: str, how: str) -> Future:
         """Replace an event's description."""
 
-        def job(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE events SET description = ?, how = ? WHERE id = ?", (description, how, event))
-            _index(db, event)
-            _touch(db, event)
-
-        return self.write(job)
+        return self.write(describing(event, description, how))
 
     def set_clip(self, event: str, clip: str | None) -> Future:
         """Where an event's clip lies below the data folder; None: it has none (any more)."""
@@ -214,7 +216,8 @@ class Store:
         rows = [(notice.number,) for notice in notices]
         return self.write(lambda db: db.executemany("DELETE FROM outbox WHERE number = ?", rows).rowcount)
 
-    def _put(self, db: sqlite3.Connection, message: EventMessage, description: str, how: str) -> None:
+    def _put(self, db: sqlite3.Connection, message: EventMessage, description: str, how: str) -> bool:
+        """Whether anything was new in it."""
         event = message.after
         known = db.execute("SELECT ending IS NULL FROM events WHERE id = ?", (event.id,)).fetchone()
         if known is None:
@@ -223,7 +226,7 @@ class Store:
                 return self._put(db, message, description, how)
             db.execute("INSERT INTO events (id, body) VALUES (?, ?)", (event.id, event.model_dump_json()))
         elif message.kind is Kind.new or not known[0]:
-            return None
+            return False
         else:
             db.execute("UPDATE events SET body = ? WHERE id = ?", (event.model_dump_json(), event.id))
         if description:
@@ -239,7 +242,7 @@ class Store:
         }
         for channel in self._channels:
             _notify(db, channel, event.id, message.kind, json.dumps(body))
-        return None
+        return True
 
     def _work(self) -> None:
         while True:
@@ -291,6 +294,17 @@ class Store:
             self._shred = False
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return outcomes
+
+
+def describing(event: str, description: str, how: str) -> Job:
+    """See `Store.describe`."""
+
+    def job(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE events SET description = ?, how = ? WHERE id = ?", (description, how, event))
+        _index(db, event)
+        _touch(db, event)
+
+    return job
 
 
 def _passes(error: sqlite3.Error) -> bool:

@@ -16,6 +16,7 @@ from aadc.live.child import Child
 from aadc.live.config import Camera, ReadConfig
 from aadc.live.credentials import hide_credentials
 from aadc.live.data_folder import DataFolder
+from aadc.live.describe import DescribeJob, hangs_s
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
@@ -26,7 +27,7 @@ from aadc.manifests.files import reason, replace_file
 from aadc.manifests.shown import say
 
 CAPTURE_HANGS_S, SCORE_HANGS_S, WEB_HANGS_S = 9.0, 60.0, 20.0
-CAPTURE_READY_S, SCORE_READY_S, WEB_READY_S = 30.0, 600.0, 120.0
+CAPTURE_READY_S, SCORE_READY_S, WEB_READY_S, WORDS_READY_S = 30.0, 600.0, 120.0, 1800.0
 ENDS_WITHIN_S = 4.0
 LOOKS_EVERY_S = 0.1
 STATUS, STATUS_EVERY_S = "status.json", 2.0
@@ -70,7 +71,10 @@ class Watch:
             SCORE_HANGS_S,
             SCORE_READY_S,
         )
+        self._run = run.path.resolve()
         self._web = self._web_child() if self._config.web.enabled else None
+        self._described = FrameSlot(most_pixels=1)
+        self._words = self._words_child(path) if self._config.words.asked else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
         self._status_at = self._behind_at = 0.0
@@ -113,6 +117,11 @@ class Watch:
                 self._say(capture.look_after())
         if self._web is not None:
             self._say(self._web.look_after())
+        if self._words is not None and not self._words.ended:
+            self._say(self._words.look_after())
+            if self._words.code == FATAL:
+                self._words.ended = True
+                self._say("words: no language model; events keep their composed words")
         self._tell()
 
     def _is_ready(self) -> bool:
@@ -160,6 +169,7 @@ class Watch:
             },
             "score": {**scored, "pid": self._score.pid, "restarts": self._score.restarts},
             "web": None if self._web is None else {"pid": self._web.pid, "restarts": self._web.restarts},
+            "words": None if self._words is None else {"pid": self._words.pid, "restarts": self._words.restarts},
         }
         replace_file(self._config.data / STATUS, self._hidden(json.dumps(record, indent=1, ensure_ascii=False)) + "\n")
 
@@ -167,7 +177,7 @@ class Watch:
         """The server: it also takes what peers send, into the slots of their cameras."""
         sent = [camera for camera in self._config.cameras if camera.enabled and camera.kind == "webrtc"]
         peers = {camera.name: self._capture_job(camera, *self._clock, self._began_ns) for camera in sent}
-        job = web_job(self._config, self.slots, peers, self._served, self._scored)
+        job = web_job(self._config, self.slots, peers, self._served, self._scored, self._run)
         shared = [*(slot for pair in self.slots.values() for slot in pair), self._served, self._scored]
         return Child(
             "web",
@@ -177,6 +187,19 @@ class Watch:
             lambda: self._served.beaten_ns,
             WEB_HANGS_S,
             WEB_READY_S,
+        )
+
+    def _words_child(self, path: Path) -> Child:
+        """The language model: whatever becomes of it, events have words."""
+        job = DescribeJob(config=str(path.resolve()), run=str(self._run), status=self._described.descriptor)
+        return Child(
+            "words",
+            "aadc.live.describe",
+            job.model_dump,
+            [self._described.descriptor],
+            lambda: self._described.beaten_ns,
+            hangs_s(self._config.words),
+            WORDS_READY_S,
         )
 
     def _capture(self, camera: Camera, snippet_s: float, middle: float, began_ns: int) -> Child:
@@ -199,14 +222,15 @@ class Watch:
     def _end(self) -> None:
         """Cameras first, then what scores: it gives what is due and ends its events."""
         deadline = time.monotonic() + ENDS_WITHIN_S
-        children = [*self._captures.values(), self._score, *([self._web] if self._web is not None else [])]
+        beside = [child for child in (self._web, self._words) if child is not None]
+        children = [*self._captures.values(), self._score, *beside]
         for child in children:
             child.ask_to_end()
         for child in children:
             child.end(deadline)
         with suppress(UserError):
             self._write_status({name: CameraStatus(state="offline") for name in self.slots}, self._scored.told())
-        for slot in (*(slot for pair in self.slots.values() for slot in pair), self._scored, self._served):
+        for slot in (*(slot for pair in self.slots.values() for slot in pair), self._scored, self._served, self._described):
             slot.close()
 
     @contextmanager

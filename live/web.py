@@ -16,6 +16,7 @@ from aadc.live.kept_events import KeptEvents
 from aadc.live.server import ServerSettings, serve
 from aadc.live.settings import FileCamera, Settings
 from aadc.live.store import STORE, Store
+from aadc.live.text_tower import TextTower
 from aadc.live.web_job import WebJob
 from aadc.manifests.files import make_folder
 
@@ -98,6 +99,7 @@ def settings_of(job: WebJob) -> ServerSettings:
         take_over=job.take_over,
         views=job.views,
         jobs=job.jobs,
+        run=job.run,
     )
 
 
@@ -116,7 +118,7 @@ def main() -> None:
 
     make_folder(job.data)
     Store(job.data / STORE).close()  # there is one, whoever starts first
-    events = KeptEvents(job.data)
+    events = KeptEvents(job.data, None if job.run is None else TextTower(job.run))
     scorer = FrameSlot(job.scorer) if job.scorer >= 0 else None
     rules = Settings(
         job.data, job.file.model_copy(update={"cameras": dict.fromkeys(job.cameras, FileCamera()) | job.file.cameras})

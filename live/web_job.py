@@ -15,7 +15,7 @@ class WebJob(Record):
     """What the web process is asked to do. `cameras`: names in order; `views`, `frames`: descriptors of
     the slots with what is shown and what is scored; `file`: what the file says of all that may be changed; `jobs`: of the
     cameras that peers send (`CaptureJob`s); `status`, `scorer`: descriptors of slots whose beats say that this process, and the
-    one that scores, live. The rest: see `ServerSettings`."""
+    one that scores, live; `run`: folder of the run that scores. The rest: see `ServerSettings`."""
 
     data: Path
     cameras: list[str]
@@ -25,6 +25,7 @@ class WebJob(Record):
     file: FileSettings = FileSettings()
     status: int = -1
     scorer: int = -1
+    run: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8765
     certificate: Path | None = None
@@ -43,6 +44,7 @@ def web_job(
     peers: Mapping[str, CaptureJob],
     status: FrameSlot,
     scorer: FrameSlot,
+    run: Path | None = None,
 ) -> WebJob:
     """The job for a file of cameras.
 
@@ -50,6 +52,7 @@ def web_job(
         slots: of the enabled cameras: frames to be scored, and what is shown.
         peers: how the pictures of those whose source is `webrtc` are taken; with the descriptors of their slots.
         status: says that the process lives; scorer: says so of the one that scores.
+        run: the run that scores: whose CLIP words are looked for with, and whose classes are exported.
     """
     return WebJob(
         data=config.data.resolve(),
@@ -60,5 +63,6 @@ def web_job(
         file=file_settings(config),
         status=status.descriptor,
         scorer=scorer.descriptor,
+        run=run,
         **config.web.model_dump(exclude={"enabled"}),
     )

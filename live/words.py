@@ -1,9 +1,6 @@
 """What happened in an event, in words: composed from the facts at once; a model's, once they are checked, in their place."""
 
-import queue
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from aadc.eval.describe import facts
 from aadc.eval.describe.compose import compose
@@ -11,9 +8,10 @@ from aadc.eval.describe.describer import How, LanguageModel, describe
 from aadc.eval.describe.reading import Vocabulary
 from aadc.live.clips import Box
 from aadc.live.event import Event
+from aadc.live.reader import Reader
 from aadc.live.store import Store
+from aadc.live.words_due import MOST_BEGUN, beginning, ending, facts_in, leaving
 
-_MOST_WAITING = 100
 Seen = Sequence[tuple[float, Sequence[Box]]]
 
 
@@ -41,10 +39,9 @@ def composed(event: Event, boxes: Seen = (), before_s: float = 5.0) -> tuple[str
 
 
 class EventWords:
-    """A language model that describes events after their end, one at a time, on a thread of its own.
+    """A language model that describes events after their end, one at a time: those that the store says are due.
 
-    What it says is kept only if the checker finds nothing wrong with it; the composed sentence stays otherwise, and also while
-    more events wait than it can do.
+    What it says is kept only if the checker finds nothing wrong with it; the composed sentence stays otherwise.
     """
 
     def __init__(
@@ -52,27 +49,32 @@ class EventWords:
     ) -> None:
         """`told` hears why the model could not be asked."""
         self._store, self._vocabulary, self._llm, self._told = store, vocabulary, llm, told
-        self._waiting: queue.Queue[tuple[str, facts.Facts] | None] = queue.Queue(_MOST_WAITING)
-        self._thread = threading.Thread(target=self._work, name="words", daemon=True)
-        self._thread.start()
-
-    def ask(self, event: Event, boxes: Seen = (), before_s: float = 5.0) -> None:
-        """Have an event described that is in the store."""
-        with suppress(queue.Full):
-            self._waiting.put_nowait((event.id, facts_of(event, boxes, before_s)))
+        self._reader = Reader(store.path)
 
     def close(self) -> None:
-        """Describe what waits, and end."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Close what it reads from."""
+        self._reader.close()
 
-    def _work(self) -> None:
-        while (one := self._waiting.get()) is not None:
-            event, known = one
-            try:
-                (found,) = describe([known], [None], self._vocabulary, self._llm)
-            except Exception as error:  # a server that is away, a model without memory: the next event may go well
-                self._told(f"event {event}: {error}")
-                continue
-            if found.how is not How.composed:
-                self._store.describe(event, found.text, found.how.value)
+    def describe_one(self) -> bool | None:
+        """Describe the event that is due next. True: that is done, whatever came of it; False: the model could not be asked,
+        which another time may go well; None: nothing is due."""
+        due = self._reader.words_due()
+        if not due:
+            return None
+        number, event, told, begun = due[0]
+        known = facts_in(told)
+        if known is None or begun >= MOST_BEGUN:
+            why = "its facts cannot be read" if known is None else f"it ended this process {begun} times"
+            self._told(f"event {event}: {why}; its composed words stay")
+            self._store.write(ending(number, event)).result()
+            return True
+        self._store.write(beginning(number)).result()
+        try:
+            (found,) = describe([known], [None], self._vocabulary, self._llm)
+        except Exception as error:  # a server that is away, a model without memory: the next event may go well
+            self._told(f"event {event}: {error}")
+            self._store.write(leaving(number)).result()
+            return False
+        words = ("", "") if found.how is How.composed else (found.text, found.how.value)
+        self._store.write(ending(number, event, *words)).result()
+        return True

@@ -14,11 +14,14 @@ import streamlit as st
 
 from aadc.live.front.house import PAGES, House, house
 from aadc.live.rights import Role, User
+from aadc.live.served import LikeWords
+from aadc.manifests.errors import UserError
 
 REFRESH_S = 1.5
 _CSS = (PAGES / "front.css").read_text(encoding="utf-8")
 _DECISIONS = {"to review": "open", "confirmed": "confirmed", "dismissed": "dismissed", "renamed": "renamed", "all": None}
 _FEWEST, _MOST = 25, 200
+_LOOKS_AGAIN_S = 15.0  # through pictures: that takes longer than a list
 
 
 def component(name: str) -> Callable[..., Any]:
@@ -109,36 +112,57 @@ def live(home: House, user: User) -> None:
 def review(home: House, user: User) -> None:
     """Events: newest first, filtered; one of them open with clip, curve, words; confirm, dismiss, rename, undo by one key."""
     names = seen(home, user)
-    first, second, third, fourth = st.columns([2, 2, 2, 3], vertical_alignment="bottom")
+    first, second, third = st.columns(3)
     decision = first.selectbox("Show", list(_DECISIONS))
     chosen = second.multiselect("Cameras", names, placeholder="all")
     category = third.text_input("Class", placeholder="any", max_chars=100).strip() or None
-    words = fourth.text_input("Words", placeholder="search in descriptions", max_chars=200).strip() or None
-    since = st.segmented_control("When", ["any time", "today", "last hour"], default="any time", label_visibility="collapsed")
+    first, second, third = st.columns([2, 1, 3], vertical_alignment="bottom")
+    since = first.segmented_control("When", ["any time", "today", "last hour"], default="any time")
+    looked_in = second.segmented_control("Search in", ["words", "pictures"], default="words") or "words"
+    asks = {"words": "words of the descriptions", "pictures": "what it looks like, as: a person lying on the floor"}
+    words = third.text_input("Search for", placeholder=asks[looked_in], max_chars=200, key="search").strip()
     more = st.session_state.setdefault("more", _FEWEST)
     page = component("review")
+    like = bool(words) and looked_in == "pictures"
+
+    def found() -> LikeWords:
+        asked = {
+            "cameras": (frozenset(chosen) & frozenset(names)) if chosen else user.cameras,
+            "limit": more,
+            "category": category,
+            "decision": _DECISIONS[decision],
+            "start_ns": _since_ns(since),
+        }
+        if not like:
+            return LikeWords(newest(home, user, words=words or None, **asked), "")
+        key = (words, *(asked[name] for name in ("cameras", "limit", "category", "decision")), since)
+        kept = st.session_state.get("looked")
+        if kept is None or kept[0] != key or time.monotonic() - kept[1] > _LOOKS_AGAIN_S:
+            with st.spinner("Looking through pictures; the first time CLIP is loaded, which takes some seconds"):
+                try:
+                    alike = home.events.like(words, **asked)
+                except UserError as error:
+                    alike = LikeWords([], str(error))
+            kept = st.session_state["looked"] = (key, time.monotonic(), alike)
+        return kept[2]
 
     def refresh() -> None:
+        told = st.empty()  # there in any case, or what follows would be another one
         try:
-            found = newest(
-                home,
-                user,
-                cameras=frozenset(chosen) if chosen else user.cameras,
-                limit=more,
-                words=words,
-                category=category,
-                decision=_DECISIONS[decision],
-                start_ns=_since_ns(since),
-            )
+            with told:
+                events, note = found()
         except Exception as error:  # the store is being made anew, or its disk is away: say so, and try again by itself
             st.warning(f"Events cannot be read just now ({type(error).__name__}); trying again.")
             return
-        st.session_state["found"] = len(found)
+        told.info(_text(note)) if note else told.empty()
+        st.session_state["found"] = len(events)
         data = {
-            "events": found,
+            "events": events,
             "may_decide": user.role.covers(Role.REVIEWER),
+            "may_export": user.role.covers(Role.ADMINISTRATOR),
             "filtered": bool(chosen or category or words or _since_ns(since)) or decision not in ("to review", "all"),
             "to_review": decision == "to review",
+            "search": [looked_in, words] if words else None,
         }
         page(data=data, key="review")
 

@@ -6,6 +6,8 @@ const KEYS = "c confirm · d dismiss · r rename · u undo · j, k next, previou
 
 export function render(component, kept) {
   const { data } = component;
+  const search = JSON.stringify(data.search);
+  if (kept.data && data.search && search !== JSON.stringify(kept.data.search)) kept.open = null; // the best of what was found is looked at
   kept.data = data;
   if (!kept.list) begin(root(component), kept);
   const events = data.events;
@@ -14,14 +16,16 @@ export function render(component, kept) {
   else kept.open = events.find((event) => event.id === kept.open?.id) ?? events[0] ?? null;
   showList(kept);
   showOne(kept);
+  kept.away.hidden = !data.may_export;
 }
 
 function begin(place, kept) {
-  kept.list = make("div", { class: "list", role: "list", "aria-label": "events, newest first" });
+  kept.list = make("div", { class: "list", role: "list", "aria-label": "events" });
   kept.one = make("div", { class: "one" });
   kept.undo = null;
   kept.curves = new Map();
-  place.replaceChildren(make("div", { class: "review" }, kept.list, kept.one));
+  kept.away = takeAway();
+  place.replaceChildren(make("div", { class: "review" }, kept.list, kept.one), kept.away);
   const deeds = { c: "confirmed", d: "dismissed", r: "renamed", u: "undo", j: 1, k: -1 };
   const onKey = (event) => {
     const typing = event.composedPath().some((one) => one.matches?.("input, textarea, select, [contenteditable=true]"));
@@ -92,8 +96,10 @@ function say(kept, words) {
 }
 
 function showList(kept) {
-  const { events, filtered, to_review } = kept.data;
-  const key = JSON.stringify([events.map((event) => [event.id, event.verdict, event.label, event.description, event.clip, event.state, event.ending]), kept.open?.id]);
+  const { events, filtered, to_review, search } = kept.data;
+  const like = search?.[0] === "pictures";
+  kept.list.setAttribute("aria-label", like ? "events, those most like the words first" : "events, newest first");
+  const key = JSON.stringify([like, events.map((event) => [event.id, event.similarity, event.verdict, event.label, event.description, event.clip, event.state, event.ending]), kept.open?.id]);
   if (kept.shownList === key) return;
   kept.shownList = key;
   kept.cards ??= new Map();
@@ -104,7 +110,7 @@ function showList(kept) {
   });
   kept.cards = new Map(cards.map((card) => [card.dataset.id, card]));
   const empty = to_review ? "Nothing waits for review. New events will appear here by themselves." : "No event yet. It will appear here by itself.";
-  const none = filtered ? "Nothing like that. Change what is shown above." : empty;
+  const none = like ? "No event with a picture to compare. Change what is shown above." : filtered ? "Nothing like that. Change what is shown above." : empty;
   kept.list.replaceChildren(...(cards.length ? cards : [make("div", { class: "none" }, none)]));
 }
 
@@ -127,6 +133,7 @@ function fillCard(card, event, current, choose) {
     make("b", {}, event.category),
     make("span", { class: "faint" }, `${event.camera} · ${clock(event.start_ns / 1e6)}`),
     make("span", { class: "faint verdict", "data-verdict": event.verdict ?? "" }, state(event)),
+    event.similarity === undefined ? null : make("span", { class: "faint" }, `similarity ${event.similarity.toFixed(3)}`),
   );
   card.replaceChildren(still, words);
 }
@@ -224,4 +231,38 @@ function renameForm(kept, value) {
     }
   });
   return make("div", { class: "deeds" }, input, make("button", { onclick: done }, "Rename"));
+}
+
+// Decided events as files: the manifest with its clips, or lists of them alone. An administrator's.
+function takeAway() {
+  const told = make("p", { class: "faint", role: "status" });
+  const files = { "All with clips (zip)": "zip", "Label Studio (JSON)": "label_studio", "Manifest (CSV)": "csv" };
+  const buttons = Object.entries(files).map(([words, what]) => make("button", { onclick: () => take(what) }, words));
+  const take = async (what) => {
+    for (const button of buttons) button.disabled = true;
+    told.textContent = "Clips are written anew; with many of them that takes minutes …";
+    try {
+      told.textContent = await download("/api/export", { what });
+    } catch (error) {
+      told.textContent = `Nothing exported: ${error.message}.`;
+    }
+    for (const button of buttons) button.disabled = false;
+  };
+  return make("details", { class: "away" }, make("summary", {}, "Export decided events"), make("p", { class: "faint" }, "Confirmed and dismissed events, to train on or to label further. Kept in the access log."),
+    make("div", { class: "deeds" }, ...buttons), told);
+}
+
+// Save what the server makes; gives a sentence about it.
+async function download(address, asked) {
+  const { me, reason, rights } = await import("/pages/session.js");
+  const person = await me();
+  if (!person) throw new Error("you are logged out");
+  const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", ...rights(person) }, body: JSON.stringify(asked) });
+  if (!answer.ok) throw new Error(await reason(answer));
+  const name = /filename="?([\w.]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "export";
+  const link = make("a", { href: URL.createObjectURL(await answer.blob()), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  const left = Number(answer.headers.get("X-AADC-Left-Out"));
+  return `${name}: ${answer.headers.get("X-AADC-Events")} events${left ? `, ${left} left out since their clips are gone or their class is not the run's` : ""}.`;
 }

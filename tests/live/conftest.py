@@ -7,8 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "eval" / "describe"))
 from calls import call
 from rtsp import RtspServer
+from tiny_models import tiny_llama  # noqa: F401
 
 from aadc.eval.video import Models, open_models
 from aadc.extract.cli import main as extract_main

@@ -9,34 +9,49 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 sync_api = pytest.importorskip("playwright.sync_api")
-from made_events import messages  # noqa: E402
+import numpy as np  # noqa: E402
+from made_events import an_event, messages  # noqa: E402
 from web_server import Server  # noqa: E402
 
+from aadc.live.event_pictures import keeping  # noqa: E402
 from aadc.live.reader import Reader  # noqa: E402
 from aadc.live.store import STORE, Store  # noqa: E402
+from aadc.live.text_tower import embedded  # noqa: E402
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
 
 HOSTILE = "yard <img src=x onerror=alert(1)>"
+SEEN = ["a bag on the floor", "two persons fight", "a car in the snow"]
 WORDS = "A fight at 00:02. </div><script>alert(2)</script> **bold** $x$ [a](javascript:alert(3))"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def run(tmp_path_factory):
+    """A run as far as it says which CLIP it was."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "run.json").write_text('{"models": {"clip": {"source": "miniature", "weights": ""}}}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, run):
     folder = tmp_path_factory.mktemp("live")
     store = Store(folder / STORE)
     for number, camera in enumerate(["door", HOSTILE, "door"]):
         *_, end = [store.put(message, WORDS, "composed") for message in messages(number, camera)]
         end.result(30)
+    for number, camera in enumerate(["door", HOSTILE, "door"]):  # what CLIP saw, as if it were the words themselves
+        things = embedded(run, SEEN[number]).text[None].astype(np.float16)
+        store.write(keeping(an_event(number, camera).id, embedded(run, "a").clip, 1.0, things)).result(30)
     store.set_health("disk <b>", False, "only 0.2 GB *left* <b>").result(30)
     store.close()
     return folder
 
 
 @pytest.fixture(scope="module")
-def server(data):
-    started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE]})
+def server(data, run):
+    started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE], "run": str(run)})
     yield started
     assert started.stop() == 0
     assert "Traceback" not in started.said()
@@ -134,13 +149,53 @@ def test_a_viewer_sees_his_cameras_alone_and_decides_nothing(page, server, data)
     assert page.locator(".card").count() == 1 and HOSTILE in page.locator(".card").inner_text()
     page.keyboard.press("d")
     waited(page, lambda: "does not decide" in page.locator(".one").inner_text())
-    assert set(verdicts(data).values()) == {None}
+    assert set(verdicts(data).values()) == {None} and not page.get_by_text("Export decided events").is_visible()
     page.goto("/ui/live?camera=door")
     page.get_by_text("Scores").or_(page.locator(".legend")).first.wait_for()
     assert "door" not in page.locator("[data-testid=stSelectbox]").inner_text()
     page.goto("/ui/settings")
     page.get_by_text("You are eve, viewer").wait_for()
     assert page.get_by_text("Who did what").count() == 0 and page.get_by_text("Tokens of devices").count() == 0
+
+
+def test_pictures_are_looked_through_in_words_each_persons_own(page, server):
+    """The likest first, and looked at; a switch goes back to words; what somebody may not see is not found."""
+    log_in(page, "admin", server.password)
+    page.goto("/ui/review")
+    cards = page.locator(".card")
+    cards.first.wait_for()
+    page.get_by_text("pictures", exact=True).click()
+
+    def looked_for(words):
+        page.get_by_label("Search for").fill(words)
+        page.keyboard.press("Enter")
+
+    for number, camera in ((1, HOSTILE), (0, "door")):
+        looked_for(SEEN[number])
+        best = an_event(number, camera).id
+        until = page.locator(f'.card[data-id="{best}"]:first-child', has_text="similarity 1.000")
+        until.wait_for(timeout=90_000)  # CLIP is loaded first
+        waited(page, lambda here=until: here.get_attribute("aria-current") == "true")
+        assert cards.count() == 3
+    looked_for("word " * 40)  # 200 characters are what the field takes; CLIP reads fewer
+    looked_for('" OR 1=1 <script>alert(1)</script>')
+    waited(page, lambda: cards.count() == 3)
+    page.get_by_text("words", exact=True).click()
+    waited(page, lambda: "Nothing like that" in page.locator(".list").inner_text())
+    asked = {"name": "otto", "password": "a long password", "role": "viewer", "cameras": ["door"]}
+    assert server.admin.post("/api/users", json=asked).status_code == 201
+    other = server.client("otto", "a long password")
+    found = other.get("/api/events/like", params={"words": SEEN[1]}).json()
+    assert {one["camera"] for one in found["events"]} == {"door"} and len(found["events"]) == 2 and not found["note"]
+    other.close()
+
+
+def test_what_cannot_be_exported_is_said_on_the_page(page, server):
+    log_in(page, "admin", server.password)
+    page.goto("/ui/review")
+    page.get_by_text("Export decided events").click()
+    page.get_by_text("All with clips (zip)").click()
+    waited(page, lambda: "Nothing exported" in page.locator(".away").inner_text())
 
 
 def test_a_session_that_is_ended_sees_nothing_more(page, server):

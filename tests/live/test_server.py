@@ -60,6 +60,8 @@ MAY = {
     ("/metrics", "GET"): "administrator or metrics",
     ("/api/events", "GET"): "viewer",
     ("/api/events/changes", "GET"): "viewer",
+    ("/api/events/like", "GET"): "viewer",
+    ("/api/export", "POST"): "administrator",
     ("/api/events/{event}", "GET"): "viewer",
     ("/api/events/{event}/decision", "POST"): "reviewer",
     ("/clips/{event}.mp4", "GET"): "viewer",
@@ -198,6 +200,9 @@ def test_lists_hold_only_what_one_may_see(house):
     assert [one["id"] for one in house.ask("GET", "/api/events", narrow).json()] == ["e1"]
     assert [one["id"] for one in house.ask("GET", "/api/events?camera=door", narrow).json()] == []
     assert [one["id"] for one in house.ask("GET", "/api/events?camera=door", wide).json()] == ["e2", "e0"]
+    for who, camera, ids in ((narrow, "", ["e1"]), (narrow, "&camera=door", []), (wide, "&camera=door", ["e2", "e0"])):
+        found = house.ask("GET", f"/api/events/like?words=a{camera}", who).json()
+        assert [one["id"] for one in found["events"]] == ids
 
 
 CHANGES = [(path, method) for (path, method), who in MAY.items() if method not in ("GET", "HEAD", "OPTIONS") and who != "all"]

@@ -10,12 +10,16 @@ import time
 from concurrent.futures import wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aadc.live import schema
 from aadc.live.event import Ending, EventMessage, Kind, State
+from aadc.live.event_pictures import ClipUsed, keeping
 from aadc.live.reader import Reader
 from aadc.live.store import Store
+from aadc.live.words import facts_of
+from aadc.live.words_due import asking
 from aadc.manifests.errors import UserError
 
 HERE = Path(__file__).parent
@@ -318,18 +322,39 @@ def test_an_older_file_is_brought_up_to_date_whole_or_not_at_all(tmp_path, monke
     old = Store(path)
     put(old, *messages(0))
     old.close()
+    known = schema.VERSION
     steps = (*schema._STEPS, "CREATE TABLE more (a); INSERT INTO more SELECT id FROM events", "CREATE TABLE nonsense (")
     monkeypatch.setattr(schema, "_STEPS", steps)
-    monkeypatch.setattr(schema, "VERSION", 3)
+    monkeypatch.setattr(schema, "VERSION", known + 2)
     with pytest.raises(UserError, match="cannot be used"):
         Store(path)
     db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone() == (2,) and db.execute("SELECT a FROM more").fetchall() == [
+    assert db.execute("PRAGMA user_version").fetchone() == (known + 1,) and db.execute("SELECT a FROM more").fetchall() == [
         (an_event(0).id,)
     ]
     db.close()
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", known + 1)
     Store(path).close()
+
+
+def test_a_file_of_the_first_version_keeps_its_events_and_gets_what_is_new(tmp_path, monkeypatch):
+    path = tmp_path / "events.sqlite"
+    with monkeypatch.context() as before:
+        before.setattr(schema, "_STEPS", schema._STEPS[:1])
+        before.setattr(schema, "VERSION", 1)
+        old = Store(path)
+        put(old, *messages(0))
+        old.close()
+    store = Store(path)
+    *_, last = messages(1)
+    keep = keeping(last.after.id, ClipUsed("some", "w"), 1.0, np.ones((2, 3), np.float16))
+    store.put(last, "Words.", "composed", [keep, asking(last.after.id, facts_of(last.after))]).result(30)
+    store.close()
+    reader = Reader(path)
+    assert [one.event.id for one in reader.events()] == [an_event(1).id, an_event(0).id]
+    assert [(number, width) for number, width, _ in reader.pictures("w")] == [(2, 3)]
+    assert [event for _, event, _, _ in reader.words_due()] == [an_event(1).id]
+    reader.close()
 
 
 def test_two_that_start_at_once_make_one_store(tmp_path):

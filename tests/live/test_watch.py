@@ -172,6 +172,10 @@ def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):
     assert live.scored("a") >= 30 and live.status["cameras"]["a"]["error"] == ""
     with sqlite3.connect(tmp_path / "live" / "events.sqlite") as db:
         (count,) = db.execute("SELECT count(*) FROM events WHERE ending IS NOT NULL").fetchone()
+        pictures = db.execute("SELECT weights, width, length(things) FROM events JOIN pictures ON event = number").fetchall()
+    clip = run.record().models["clip"]
+    assert len(pictures) == count and {weights for weights, *_ in pictures} == {clip["weights"]}
+    assert all(size and size % (2 * width) == 0 and size <= 6 * 2 * width for _, width, size in pictures)
     assert count >= 1 and " begins (" in live.log.read_text()
 
 
@@ -181,6 +185,19 @@ def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):
     assert live.process.wait(60) == 1  # a traceback of the driver here; `run_command` makes it one sentence and exit status 2
     told = live.log.read_text()
     assert told.count("a window of 3 snippets") == 1 and "scoring could not start" in told
+
+
+def test_a_language_model_that_is_not_there_keeps_nobody_from_anything(tmp_path, watching, trained):
+    text = (
+        f'run = "{trained[1].path}"\n[words]\nllm = "{tmp_path / "nothere.gguf"}"\n'
+        '[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
+    )
+    live = watching(tmp_path, text)
+    wait_until(lambda: "events keep their composed words" in live.log.read_text(), 120)
+    wait_until(lambda: live.status["score"].get("cameras"), 90)
+    assert live.log.read_text().count("no such GGUF file") == 1 and live.status["words"]["restarts"] == 0
+    live.process.send_signal(signal.SIGTERM)
+    assert live.process.wait(10) == 0
 
 
 def test_the_server_is_beside_and_shows_what_is_scored(tmp_path, rtsp_server, watching, trained):
