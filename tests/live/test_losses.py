@@ -1,8 +1,6 @@
 """5 % of the packets lost, one in 500 spoiled, both ways: how many key pictures it takes until the picture is right again."""
 
 import asyncio
-import random
-import re
 import sys
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSession
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.mediastreams import VideoStreamTrack
 from aiortc.rtp import RtpPacket
+from lossy_way import LossyWay, through_a_lossy_way, without_candidates
 from web_peers import until
 
 from aadc.live import strip_clock, whole_pictures
@@ -58,54 +57,6 @@ class Waves(VideoStreamTrack):
         return frame
 
 
-class Relay:
-    """A UDP path that loses and spoils packets both ways; what makes the connection (ICE, DTLS) passes."""
-
-    def __init__(self, seed: int) -> None:
-        self.loss = self.spoiled = 0.0
-        self.lost = 0
-        self._random = random.Random(seed)
-
-    async def start(self, port: int) -> int:
-        """Stand before a port; gives the port to send to instead."""
-        loop, relay = asyncio.get_running_loop(), self
-
-        class Side(asyncio.DatagramProtocol):
-            def __init__(self, to):
-                self.to = to
-
-            def datagram_received(self, data, address):
-                if self.to == relay.send_far:
-                    relay.client = address
-                if (kept := relay.after_the_way(data)) is not None:
-                    self.to(kept)
-
-        self.far, _ = await loop.create_datagram_endpoint(lambda: Side(self.send_near), remote_addr=("127.0.0.1", port))
-        self.near, _ = await loop.create_datagram_endpoint(lambda: Side(self.send_far), local_addr=("127.0.0.1", 0))
-        return self.near.get_extra_info("sockname")[1]
-
-    def send_far(self, data: bytes) -> None:
-        self.far.sendto(data)
-
-    def send_near(self, data: bytes) -> None:
-        self.near.sendto(data, self.client)
-
-    def after_the_way(self, data: bytes) -> bytes | None:
-        if not 128 <= data[0] < 192:  # RTP and RTCP (RFC 7983)
-            return data
-        if self._random.random() < self.loss:
-            self.lost += 1
-            return None
-        if self._random.random() < self.spoiled:
-            at = self._random.randrange(12, len(data))
-            return data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]
-        return data
-
-    def stop(self) -> None:
-        self.near.close()
-        self.far.close()
-
-
 class Seen(InMemory):
     """Notes of each picture its number and how far it is from the one that was sent (mean over all pixels, of 255)."""
 
@@ -120,17 +71,14 @@ class Seen(InMemory):
         self.all.append((number, off))
 
 
-async def publish(peers: Peers, relay: Relay, track: Waves) -> RTCPeerConnection:
+async def publish(peers: Peers, track: Waves) -> tuple[RTCPeerConnection, LossyWay]:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(track, "sendonly")
     await connection.setLocalDescription(await connection.createOffer())
-    offer = connection.localDescription.sdp
-    offer = "".join(line for line in offer.splitlines(True) if not line.startswith("a=candidate"))
-    _, answer = await peers.publish("door", offer)
-    port = int(re.search(r"a=candidate:\S+ 1 udp \d+ 127.0.0.1 (\d+)", answer).group(1))
-    answer = answer.replace(f"127.0.0.1 {port} ", f"127.0.0.1 {await relay.start(port)} ")
+    _, answer = await peers.publish("door", without_candidates(connection.localDescription.sdp))
+    way, answer = through_a_lossy_way(answer, seed=1)
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    return connection
+    return connection, way
 
 
 @pytest.fixture
@@ -160,20 +108,20 @@ def test_the_picture_is_right_again_within_two_key_pictures(keys, monkeypatch, s
         monkeypatch.setattr(RTCRtpSender, "_retransmit", never)
 
     async def run():
-        track, relay, seen = Waves(), Relay(seed=1), Seen()
+        track, seen = Waves(), Seen()
         peers = Peers(seen)
-        connection = await publish(peers, relay, track)
+        connection, way = await publish(peers, track)
         await until(lambda: len(seen.all) > 20)
-        relay.loss, relay.spoiled = 0.05, 0.002
+        way.loss, way.spoiled = 0.05, 0.002
         begun = track.number
-        await until(lambda: track.number > begun + 120, 60)
-        relay.loss = relay.spoiled = 0.0
+        await until(lambda: track.number > begun + 100, 60)
+        way.loss = way.spoiled = 0.0
         clean_from, there = track.number + 1, len(seen.all)
-        await until(lambda: track.number > clean_from + 100, 60)
+        await until(lambda: track.number > clean_from + 70, 60)
         await connection.close()
         await peers.close()
-        relay.stop()
-        assert relay.lost >= 5
+        way.stop()
+        assert way.lost >= 5
         numbers = [number for number, _ in seen.all]
         assert max(off for _, off in seen.all) < 8, "a wrong picture was handed on"
         assert all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
