@@ -136,7 +136,7 @@ def test_the_picture_is_right_again_within_two_key_pictures(keys, monkeypatch, s
 
 
 def sent(kinds: list[tuple[bool, int]], vp8: bool, first: int) -> list[RtpPacket]:
-    """Packets of pictures, each (is it a key, of how many packets), sequence numbers from `first`; every picture's number in it."""
+    """Packets of pictures, each (is it a key, of how many packets), numbered from `first`; in each its picture's number."""
     packets = []
     for number, (key, parts) in enumerate(kinds):
         for part in range(parts):
