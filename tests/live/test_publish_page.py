@@ -197,8 +197,9 @@ def looked(page, count: int) -> list[tuple[int, int | None]]:
     for keys, row in page.evaluate(LOOK, count):
         number = number_on(np.repeat(np.array(row, np.uint8)[None, :, None], 3, 2))
         if number is not None:
+            cells = len(row) * (WIDTH // CELLS * CELLS) / WIDTH  # the browser may send a smaller picture
             bits = [number >> at & 1 for at in range(CELLS - 2)] + [number.bit_count() & 1, 1 - (number.bit_count() & 1)]
-            wanted = np.array(bits)[np.minimum(np.arange(len(row)) * CELLS // (WIDTH // CELLS * CELLS), CELLS - 1)] > 0
+            wanted = np.array(bits)[np.minimum(np.arange(len(row)) * CELLS / cells, CELLS - 1).astype(int)] > 0
             off = np.where(wanted, np.maximum(0, 180 - np.array(row)), np.maximum(0, np.array(row) - 60)).mean()
             number = number if off < 8 else None
         seen.append((keys, number))
