@@ -51,6 +51,8 @@ class Camera(Asked):
     name: str = Field(min_length=1, max_length=100)
     source: SecretStr
     clip_url: SecretStr | None = Field(None, description="address of a finer stream, for clips alone")
+    certificate: Path | None = Field(None, description="of rtsps and https: PEM file of its certificate, or of who signed it")
+    certificate_name: str | None = Field(None, min_length=1, description="name in it, where it is not that of the address")
     enabled: bool = True
     loop: bool = Field(False, description="of a file: begin again at its end")
     pace: float = Field(1.0, gt=0, le=1000, description="of a file: how much faster than it was taken")
@@ -82,6 +84,12 @@ class Camera(Asked):
     def kind(self) -> Kind:
         """What sort of source this is."""
         return kind_of(self.source.get_secret_value())
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """What `open_source` is told of its certificate."""
+        told = {"certificate": self.certificate, "certificate_name": self.certificate_name}
+        return {key: str(value) for key, value in told.items() if value is not None}
 
     @property
     def shown_source(self) -> str:
@@ -288,6 +296,8 @@ def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
     """The same with paths that count from the file's own folder."""
 
     def placed(camera: Camera) -> Camera:
+        if camera.certificate is not None:
+            camera = camera.model_copy(update={"certificate": (folder / camera.certificate).resolve()})
         if camera.kind != "file":
             return camera
         return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})
