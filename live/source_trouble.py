@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import av
 
 from aadc.live.config import Kind
-from aadc.live.sources import READ_S, authorities
+from aadc.live.sources import authorities
 from aadc.manifests.files import reason
 
+_ASK_S = 1.0  # the process must give a sign of life meanwhile
 _PORTS = {"https": 443, "rtsps": 322}
 _DEVICE = {
     errno.ENOENT: "is not there; plug the camera in, and look for its number (ls /dev/video*)",
@@ -41,6 +42,8 @@ def source_trouble(
         return f"{source} {_DEVICE[number]}" if number in _DEVICE else f"{source}: {reason(error)}"
     if kind != "url":
         return reason(error)
+    if isinstance(error, (av.error.ExitError, TimeoutError)):
+        return "the camera does not answer, or sends no more"
     if source.partition(":")[0].lower() in _PORTS and (told := _certificate_trouble(source, certificate, certificate_name)):
         return told
     if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
@@ -49,11 +52,9 @@ def source_trouble(
         return "the camera has nothing at this path; look it up in its manual"
     if isinstance(error, av.error.HTTPError):
         return "the camera answers with an error; see whether a browser can show the address"
-    if isinstance(error, (av.error.ExitError, TimeoutError)):
-        return "the camera does not answer, or sends no more"
     if isinstance(error, av.error.ArgumentError):
         return (
-            "it sends or leads to something that is not read; there are MJPEG, MPEG-TS, MP4, FLV and Matroska over HTTP, and RTSP, "
+            "it sends or leads to something that is not read; RTSP is, and MJPEG, MPEG-TS, MP4, FLV, Matroska over HTTP, but "
             "no playlists (HLS, DASH)"
         )
     if isinstance(error, av.error.InvalidDataError):
@@ -75,15 +76,17 @@ def _certificate_trouble(source: str, certificate: str | None, name: str | None)
         except (OSError, ssl.SSLError):
             return f"{file} holds no certificate that can be read (PEM)"
         try:
-            with socket.create_connection((host, parts.port or _PORTS[parts.scheme.lower()]), READ_S) as plain:
-                with context.wrap_socket(plain, server_hostname=name or host):
-                    return ""
+            with (
+                socket.create_connection((host, parts.port or _PORTS[parts.scheme.lower()]), _ASK_S) as plain,
+                context.wrap_socket(plain, server_hostname=name or host),
+            ):
+                return ""
         except ssl.SSLCertVerificationError as error:
             if error.verify_code in (62, 64):  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, ..._IP_ADDRESS_MISMATCH
                 return "the camera's certificate is for another name; write the name that is in it as certificate_name"
             return (
-                f"the camera's certificate is not trusted ({error.verify_message}); if it is the right one, name its PEM file as "
-                "certificate"
+                f"the camera's certificate is not trusted ({error.verify_message}); if it is the right one, name its PEM file "
+                "as certificate"
             )
         except ssl.SSLError as error:
             return f"no TLS with this camera ({error.reason or 'it speaks something else'}); check address and port"

@@ -126,7 +126,7 @@ def multipart(request: BaseHTTPRequestHandler) -> None:
     request.send_response(200)
     request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
     request.end_headers()
-    for number, jpeg in enumerate(jpegs() * 100):
+    for jpeg in jpegs() * 100:
         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         request.wfile.write(head.encode() + jpeg + b"\r\n")
         time.sleep(0.04)
