@@ -27,6 +27,7 @@ from aadc.live.job import read_job, until_parent_goes
 from aadc.live.live_edge import LiveEdge
 from aadc.live.picture_health import PictureHealth
 from aadc.live.snippets import SnippetClock
+from aadc.live.source_trouble import source_trouble
 from aadc.live.sources import SOURCE_ERRORS, open_source
 from aadc.live.timeline import Moment, Timeline, UtcClock
 from aadc.manifests.files import reason
@@ -40,7 +41,8 @@ BEHIND_S = 1.0  # later than this, decoding leaves frames out
 
 class CaptureJob(Record):
     """What a capture process is asked to do. `began_ns`: monotonic time of second 0 of the stream; `frames` and `view`: file
-    descriptors of the two slots; `middle`: see `snippets.middle_of`; `secrets`: words that must not be shown."""
+    descriptors of the two slots; `middle`: see `snippets.middle_of`; `secrets`: words that must not be shown; `trust`: what
+    `open_source` is told of the camera's certificate."""
 
     name: str
     source: str
@@ -56,6 +58,7 @@ class CaptureJob(Record):
     frames: int = -1
     view: int = -1
     secrets: list[str] = []
+    trust: dict[str, str] = {}
     back_off: float = 1.0
 
 
@@ -113,7 +116,8 @@ class Capture:
             try:
                 self._read_once()
             except SOURCE_ERRORS as trouble:
-                error = hide_credentials(reason(trouble), [self.job.source, *self.job.secrets])
+                told = source_trouble(trouble, self.job.source, self.job.kind, **self.job.trust)
+                error = hide_credentials(told, [self.job.source, *self.job.secrets])
             if self._stop.is_set():
                 break
             if self.job.kind == "file" and error == "the stream ended":
@@ -133,7 +137,7 @@ class Capture:
         edge = LiveEdge()
         geometry: Geometry | None = None
         shape: tuple = ()
-        with open_source(self.job.source, self.job.kind) as (container, stream):
+        with open_source(self.job.source, self.job.kind, **self.job.trust) as (container, stream):
             self._counts["connects"] += 1
             codec = stream.codec_context
             codec.thread_type, codec.thread_count = (

@@ -61,7 +61,9 @@ class Camera(Asked):
 
     name: str = Field(min_length=1, max_length=100)
     source: SecretStr
-    clip_url: SecretStr | None = Field(None, description="address of a finer stream, for clips alone")
+    clip_url: SecretStr | None = Field(None, description="kept for a finer stream for clips; not read yet")
+    certificate: Path | None = Field(None, description="of rtsps and https: PEM file of its certificate, or of who signed it")
+    certificate_name: str | None = Field(None, min_length=1, description="name in it, where it is not that of the address")
     enabled: bool = True
     loop: bool = Field(False, description="of a file: begin again at its end")
     pace: float = Field(1.0, gt=0, le=1000, description="of a file: how much faster than it was taken")
@@ -93,6 +95,12 @@ class Camera(Asked):
     def kind(self) -> Kind:
         """What sort of source this is."""
         return kind_of(self.source.get_secret_value())
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """What `open_source` is told of its certificate."""
+        told = {"certificate": self.certificate, "certificate_name": self.certificate_name}
+        return {key: str(value) for key, value in told.items() if value is not None}
 
     @property
     def shown_source(self) -> str:
@@ -181,6 +189,17 @@ class Web(Asked):
     public_address: str | None = Field(None, description="what this machine is called from outside, behind NAT")
     take_over: bool = Field(False, description="a second publisher of a camera replaces the first")
 
+    @property
+    def address(self) -> str | None:
+        """What people's browsers call the server, for links in notices; None where there is none, or no name is known."""
+        if not self.enabled or (not self.names and self.host in ("0.0.0.0", "::")):
+            return None
+        bare = f"[{self.host}]" if ":" in self.host else self.host
+        if self.behind_proxy:
+            return f"https://{self.names[0]}" if self.names else None
+        scheme = "http" if bare in ("localhost", "[::1]") or bare.startswith("127.") else "https"
+        return f"{scheme}://{self.names[0] if self.names else bare}:{self.port}"
+
 
 class LiveConfig(Asked):
     """All of `cameras.toml`. `cameras` are its `[[camera]]` parts."""
@@ -259,6 +278,11 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Rea
         cautions.append(
             f"{path}: holds passwords, and others on this machine can read it; chmod 600 it, or write ${{NAME}} there"
         )
+    cautions += [
+        f"{path}: clip_url of {camera.name} is not read yet; clips are made of the stream that is scored"
+        for camera in config.cameras
+        if camera.clip_url is not None
+    ]
     return ReadConfig(config, tuple(dict.fromkeys(secrets)), tuple(cautions))
 
 
@@ -328,6 +352,8 @@ def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
     """The same with paths that count from the file's own folder."""
 
     def placed(camera: Camera) -> Camera:
+        if camera.certificate is not None:
+            camera = camera.model_copy(update={"certificate": (folder / camera.certificate).resolve()})
         if camera.kind != "file":
             return camera
         return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})

@@ -48,7 +48,7 @@ class EventSink:
         self._sure, self._kept = sure, kept
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
-        channels = _channels(config.notices, cameras)
+        channels = _channels(config.notices, cameras, config.web.address)
         self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True), config.words.asked)
         self._feed = PictureFeed(views or {}, self._keeping)
         self.store = self._keeping.store
@@ -123,11 +123,11 @@ class EventSink:
         self.problem = "" if error is None else reason(error)
 
 
-def _channels(notices: Notices, cameras: list[str]) -> dict[str, Channel]:
+def _channels(notices: Notices, cameras: list[str], address: str | None = None) -> dict[str, Channel]:
     """Those who are told of events, by name."""
     channels: dict[str, Channel] = {}
     if notices.webhook is not None:
-        channels["webhook"] = Webhook(notices.webhook.get_secret_value())
+        channels["webhook"] = Webhook(notices.webhook.get_secret_value(), address=address)
     if notices.mqtt is not None:
         channels["mqtt"] = Mqtt(notices.mqtt.get_secret_value(), notices.mqtt_topic, cameras)
     return channels

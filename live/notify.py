@@ -7,7 +7,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from aadc.live.credentials import hide_credentials, secrets_of
@@ -86,13 +86,15 @@ class Notifier:
 
 
 class Webhook:
-    """Notices as JSON, posted to an address: `type` (new, update, end), `before`, `after`, `description`.
+    """Notices as JSON, posted to an address: `type` (new, update, end), `before`, `after`, `description`, and
+    `clip_url` where the server's address is known: it opens for who is logged in, from some seconds after the event's end on.
 
     The header `Idempotency-Key` is the same however often a notice is sent.
     """
 
-    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
-        """`url`: user and password in it are sent as HTTP's basic authorisation."""
+    def __init__(self, url: str, timeout_s: float = 10.0, address: str | None = None) -> None:
+        """`url`: user and password in it are sent as HTTP's basic authorisation; `address`: of the server that shows clips."""
+        self._address = address
         parts = urlsplit(url)
         self._secrets, self._timeout_s = secrets_of(url), timeout_s
         self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -105,7 +107,7 @@ class Webhook:
     def send(self, notice: Notice) -> None:
         """Post it. Redirects are not followed: whoever is told is named in the configuration."""
         headers = self._headers | {"Idempotency-Key": f"{notice.event}-{notice.kind}-{notice.number}"}
-        request = urllib.request.Request(self._url, json.dumps(notice.body).encode(), headers, method="POST")
+        request = urllib.request.Request(self._url, json.dumps(self._body(notice)).encode(), headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout_s):
                 return
@@ -119,6 +121,10 @@ class Webhook:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _body(self, notice: Notice) -> dict[str, Any]:
+        link = {} if self._address is None else {"clip_url": f"{self._address}/clips/{notice.event}.mp4"}
+        return notice.body | link
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

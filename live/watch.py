@@ -216,7 +216,7 @@ class Watch:
             name=camera.name, source=camera.source.get_secret_value(), kind=camera.kind, loop=camera.loop, pace=camera.pace,
             blackouts=camera.blackouts, snippet_s=snippet_s, middle=middle, view_fps=self._config.view_fps,
             view_px=self._config.view_px, began_ns=began_ns, frames=frames.descriptor, view=view.descriptor,
-            secrets=list(self._secrets),
+            secrets=list(self._secrets), trust=camera.trust,
         )  # fmt: skip
 
     def _end(self) -> None:

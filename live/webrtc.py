@@ -21,7 +21,9 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aadc.live.broadcast import Broadcast, ViewerTrack
 from aadc.live.frames import Frames
 from aadc.live.offers import Way, checked, finished
+from aadc.live.whole_pictures import install
 
+install()
 _log = logging.getLogger(__name__)
 CONNECT_S = 10.0  # without a connection by then, it is given up
 SILENT_S = 10.0  # a publisher that sent nothing for so long may be replaced
