@@ -17,6 +17,7 @@ from aadc.live.notify import Channel, Webhook
 from aadc.live.picture_feed import PictureFeed
 from aadc.live.retention import Limits
 from aadc.live.scored import ScoredSnippet
+from aadc.live.start import Start
 from aadc.manifests.card import Card
 from aadc.manifests.files import reason
 from aadc.manifests.shown import say
@@ -38,8 +39,9 @@ class EventSink:
         cameras: list[str],
         views: Mapping[str, FrameSlot] | None = None,
         sure: Callable[[np.ndarray], float] | None = None,
+        start: Start | None = None,
     ):
-        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`."""
+        """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`; `start`: what seconds count from."""
         self._sure = sure
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
@@ -50,7 +52,7 @@ class EventSink:
         self.problem = ""
         kinds = [card.kind(name) for name in card.names]
         asked = {camera.name: config.rules_of(camera) for camera in config.cameras}
-        self._machines = {name: EventMachine(asked[name], card.names, kinds) for name in cameras}
+        self._machines = {name: EventMachine(asked[name], card.names, kinds, start) for name in cameras}
         self._heard: dict[str, CameraStatus] = {}
 
     def take(self, scored: ScoredSnippet) -> None:

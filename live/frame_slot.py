@@ -14,19 +14,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aadc.live.timeline import Clock
+
 _MAGIC = 0x41414443534C4F54
 _PAGE = 4096
 _WORDS = 64  # of a header, 8 bytes each
 _BUFFERS = 3
 _STATUS_BYTES = 2**16
 _START = _PAGE + _STATUS_BYTES  # of the first buffer
+_CLOCKS: tuple[Clock | None, ...] = (None, "camera", "arrival")
 MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoever writes
 
 
 class SlotFrame(NamedTuple):
     """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures written; `epoch` and
     `snippet` say for which snippet it stands, by capture's count; `second` is the stream's own time, `utc_ns` when it was taken
-    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it."""
+    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it;
+    `clock`: whose time it has, if that was said."""
 
     rgb: np.ndarray
     number: int
@@ -36,6 +40,7 @@ class SlotFrame(NamedTuple):
     utc_ns: int
     arrived_ns: int
     last: bool = False
+    clock: Clock | None = None
 
 
 class FrameSlot:
@@ -84,6 +89,7 @@ class FrameSlot:
         epoch: int = 0,
         snippet: int = 0,
         last: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         """Put a picture, uint8 (H, W, 3), in the place of the newest. `ValueError` if it is larger than the slot."""
         height, width = rgb.shape[:2]
@@ -94,6 +100,7 @@ class FrameSlot:
         head[0] = 0  # being written
         head[1:8] = [height, width, epoch, snippet, utc_ns, arrived_ns, int(last)]
         head[8:9].view(np.float64)[0] = second
+        head[9] = _CLOCKS.index(clock)
         np.copyto(pixels[: height * width * 3].reshape(height, width, 3), rgb)
         head[0] = number
         self._head[1] = number
@@ -110,11 +117,12 @@ class FrameSlot:
                 continue
             height, width, epoch, snippet, utc_ns, arrived_ns, last = (int(word) for word in head[1:8])
             second = float(head[8:9].view(np.float64)[0])
+            clock = _CLOCKS[int(head[9]) % len(_CLOCKS)]
             if height * width > self.most_pixels:
                 continue  # overwritten while it was read
             rgb = pixels[: height * width * 3].reshape(height, width, 3).copy()
             if int(head[0]) == number:
-                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last))
+                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), clock)
         return None  # the writer came round a hundred times; the next call may find it at rest
 
     def beat(self) -> None:

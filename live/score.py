@@ -12,6 +12,7 @@ from aadc.live.config import LiveConfig, read_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
+from aadc.live.start import Start
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
@@ -30,6 +31,7 @@ class ScoreJob(Record):
     snippet_s: float
     slots: dict[str, tuple[int, int]]
     status: int
+    start: Start = Start()
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event) -> None:
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
     say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
-    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure)
+    sink = EventSink(config, head.card, sorted(cameras), {name: slots[name][1] for name in cameras}, head.sure, job.start)
     recent = {name: Recent(config.rules_of(camera)) for name, camera in cameras.items()}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}
     told, looked = 0.0, dict.fromkeys(cameras, 0)

@@ -250,7 +250,7 @@ class Kept:
     def __init__(self):
         self.all, self.statuses = [], []
 
-    def write(self, rgb, second, utc_ns, arrived_ns, epoch=0, snippet=0, last=False):
+    def write(self, rgb, second, utc_ns, arrived_ns, epoch=0, snippet=0, last=False, clock=None):
         self.all.append((rgb.copy(), second, utc_ns, arrived_ns, epoch, snippet, last))
 
     def tell(self, status):
