@@ -196,7 +196,7 @@ class Soak:
                 if thread.ident:
                     thread.join()
             program.terminate()
-            code = program.wait(30)
+            code = program.wait(300)
             steady.kill()
             steady.wait()
         return self.report(last, code)

@@ -121,7 +121,7 @@ class Engine:
         """Figures, as plain values.
 
         `holds`: how many cameras this machine scores in time, as things went in the last minute; `age_s`: percentiles of a
-        frame's age, from its arrival until its score is known; by camera, counts since the start, and `real_time`: the share of
+        frame's age, from its arrival until its score is known, `round_s` of how long a round of scoring takes; by camera, counts since the start, and `real_time`: the share of
         what was due that was scored. Below 1 the machine does not keep up.
         """
         rate = self.pace.snippets_a_second()
@@ -137,7 +137,13 @@ class Engine:
                 "gated": self.gated[name],
                 "real_time": round(taken / due, 3) if due else 0.0,
             }
-        return {"holds": round(rate * self.snippet_s, 2), "age_s": self.pace.ages_s(), "error": self.error, "cameras": cameras}
+        return {
+            "holds": round(rate * self.snippet_s, 2),
+            "age_s": self.pace.ages_s(),
+            "round_s": self.pace.rounds_s(),
+            "error": self.error,
+            "cameras": cameras,
+        }
 
     def _features(self, frames: Mapping[str, SlotFrame]) -> dict[str, dict[str, np.ndarray]]:
         """Rows (one each) of all frames that could be computed, those that the gate lets pass from the last computed one."""

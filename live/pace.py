@@ -35,8 +35,18 @@ class Pace:
         now = time.monotonic()
         return sum(count for when, _, count in self._rounds if when > now - OVER_S) / max(1e-9, min(OVER_S, now - self._began))
 
+    def rounds_s(self) -> dict[str, float]:
+        """p50, p95 and p99 of how long a round took; seconds."""
+        now = time.monotonic()
+        rounds = [seconds for when, seconds, _ in self._rounds if when > now - OVER_S]
+        return _percentiles(rounds)
+
     def ages_s(self) -> dict[str, float]:
         """p50, p95 and p99 of the age of a frame as its score is known, from its arrival; seconds."""
         now = time.monotonic()
         ages = [age for when, age in self._ages if when > now - OVER_S]
-        return {f"p{share}": round(float(np.percentile(ages, share)), 4) for share in (50, 95, 99)} if ages else {}
+        return _percentiles(ages)
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    return {f"p{share}": round(float(np.percentile(values, share)), 4) for share in (50, 95, 99)} if values else {}
