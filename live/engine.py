@@ -121,8 +121,8 @@ class Engine:
         """Figures, as plain values.
 
         `holds`: how many cameras this machine scores in time, as things went in the last minute; `age_s`: percentiles of a
-        frame's age, from its arrival until its score is known; `round_s`: of how long a round of scoring takes; by camera, counts
-        since the start, and `real_time`: the share of what was due that was scored. Below 1 the machine does not keep up.
+        frame's age, from its arrival until its score is known; `round_s`: of how long a round of scoring takes; by camera,
+        counts since the start, and `real_time`: the share of what was due that was scored. Below 1 the machine is too slow.
         """
         rate = self.pace.snippets_a_second()
         cameras = {}
