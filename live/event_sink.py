@@ -22,6 +22,7 @@ from aadc.manifests.card import Card
 from aadc.manifests.files import reason
 from aadc.manifests.shown import say
 
+CLOCK_OFF_S = 2.0  # of a camera; more is told
 _TOLD = {Kind.new: "begins", Kind.end: "ended"}
 
 
@@ -78,6 +79,11 @@ class EventSink:
             self._keep(self.store.set_health(f"picture of {camera}", not wrong, wrong))
             if wrong:
                 self._keep(self.store.log(camera, f"the picture is {wrong}"))
+        off_s, was_s = status.camera_off_s or 0.0, before.camera_off_s or 0.0
+        off = abs(off_s) > CLOCK_OFF_S
+        if camera not in self._heard or off != (abs(was_s) > CLOCK_OFF_S):
+            told = f"its own clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} this machine's" if off else ""
+            self._keep(self.store.set_health(f"clock of {camera}", not off, told))
         if status.jumps > before.jumps:
             self._keep(self.store.log(camera, "the picture changed as a whole (lights, infrared, a push)"))
         self._heard[camera] = status

@@ -117,15 +117,15 @@ def test_killed_again_and_again_no_second_comes_twice(tmp_path, camera):
     views = []
     for turn in range(4):
         count = len(seen) + 12
-        wait_until(lambda: len(look()) >= count, 30)  # noqa: B023
-        wait_until(lambda: door.status and door.child.pid, 20)
+        wait_until(lambda: len(look()) >= count, 60)  # noqa: B023
+        wait_until(lambda: door.status and door.child.pid, 60)
         os.kill(door.child.pid, signal.SIGKILL)
         if turn % 2:  # and the next one before it has any picture
             restarts = door.child.restarts
-            wait_until(lambda: look() and door.child.restarts > restarts, 20)  # noqa: B023
-            wait_until(lambda: look() and door.view.told()["state"] == "connecting", 20)
+            wait_until(lambda: look() and door.child.restarts > restarts, 60)  # noqa: B023
+            wait_until(lambda: look() and door.view.told()["state"] == "connecting", 60)
             os.kill(door.child.pid, signal.SIGKILL)
-    wait_until(lambda: len(look()) >= 60, 30)
+    wait_until(lambda: len(look()) >= 60, 60)
     for frames in (seen, views):
         seconds = [frame.second for frame in frames]
         assert all(after > before for before, after in zip(seconds, seconds[1:], strict=False))
