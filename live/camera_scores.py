@@ -9,6 +9,7 @@ from aadc.head.checkpoint import LoadedHead
 from aadc.head.stream import MOST_CARRIED, StreamedScore, StreamScorer
 from aadc.live.frame_slot import SlotFrame
 from aadc.live.scored import ScoredSnippet
+from aadc.live.timeline import Clock
 from aadc.manifests.errors import UserError
 
 
@@ -16,6 +17,7 @@ class _Times(NamedTuple):
     second: float
     utc_ns: int
     arrived_ns: int
+    clock: Clock | None
 
 
 class CameraScores:
@@ -38,7 +40,7 @@ class CameraScores:
         """A frame of the camera, newer than the last one, and its features (one row each): the scores that it makes known."""
         found = self._bridge(frame)
         index = self._scorer.count
-        self._times[index] = _Times(frame.second, frame.utc_ns, frame.arrived_ns)
+        self._times[index] = _Times(frame.second, frame.utc_ns, frame.arrived_ns, frame.clock)
         try:
             streamed = self._scorer.push(detr_1D, vis_1C)
             self.scored += 1
@@ -76,6 +78,7 @@ class CameraScores:
                 last.second + share * (frame.second - last.second),
                 last.utc_ns + int(share * (frame.utc_ns - last.utc_ns)),
                 last.arrived_ns + int(share * (frame.arrived_ns - last.arrived_ns)),
+                frame.clock,
             )
         return self._told(self._scorer.missing(gap))
 
@@ -84,6 +87,8 @@ class CameraScores:
         for one in streamed:
             times = self._times.pop(one.index) if one.final else self._times[one.index]
             found.append(
-                ScoredSnippet(self.camera, one.epoch, one.index, *times, one.anomaly, one.classes, one.final, one.carried)
+                ScoredSnippet(
+                    self.camera, one.epoch, one.index, *times[:3], one.anomaly, one.classes, one.final, one.carried, times.clock
+                )
             )
         return found

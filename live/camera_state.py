@@ -44,6 +44,20 @@ class CameraStatus(Record):
     ended: bool = False
 
 
+def earlier(frames: FrameSlot, view: FrameSlot) -> CameraStatus:
+    """How far an earlier process of this camera came: what it said is a quarter of a second old, or only that it was about to
+    connect; what it put into the slots is what others may have seen."""
+    status = CameraStatus.model_validate(view.told())
+    seen = [frame for slot in (frames, view) if (frame := slot.read()) is not None]
+    return status.model_copy(
+        update={
+            "second": max([status.second, *(frame.second for frame in seen)]),
+            "epoch": max([status.epoch, *(frame.epoch for frame in seen)]),
+            "newest_ns": max([status.newest_ns, *(frame.arrived_ns for frame in seen)]),
+        }
+    )
+
+
 def status_of(slot: FrameSlot, now_ns: int | None = None) -> CameraStatus:
     """The state of the camera that fills this slot, now: one that says it is online and brings nothing is stalled, one whose
     process is silent is offline."""

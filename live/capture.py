@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from aadc.extract.geometry import Geometry
 from aadc.live.back_off import BackOff
 from aadc.live.blackouts import Blackouts
-from aadc.live.camera_state import CameraStatus, State, status_of
+from aadc.live.camera_state import CameraStatus, State, earlier
 from aadc.live.config import Kind
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
@@ -29,7 +29,7 @@ from aadc.live.picture_health import PictureHealth
 from aadc.live.snippets import SnippetClock
 from aadc.live.source_trouble import source_trouble
 from aadc.live.sources import SOURCE_ERRORS, open_source
-from aadc.live.timeline import Moment, Timeline, UtcClock
+from aadc.live.timeline import Clock, Moment, Timeline, UtcClock
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
 
@@ -69,7 +69,15 @@ class Slot(Protocol):
     def most_pixels(self) -> int: ...
 
     def write(
-        self, rgb: np.ndarray, second: float, utc_ns: int, arrived_ns: int, epoch: int = 0, snippet: int = 0, last: bool = False
+        self,
+        rgb: np.ndarray,
+        second: float,
+        utc_ns: int,
+        arrived_ns: int,
+        epoch: int = 0,
+        snippet: int = 0,
+        last: bool = False,
+        clock: Clock | None = None,
     ) -> None: ...
 
     def tell(self, status: dict) -> None: ...
@@ -208,19 +216,19 @@ class Capture:
                 self._counts["jumps"] += sum(news.kind == "jump" for news in self._health.look(small, second))
             if views:
                 self._viewed = second
-                self._view.write(small, second, utc_ns, arrived_ns)
+                self._view.write(small, second, utc_ns, arrived_ns, self._snippets.epoch)
         self._newest = picture, stream, moment, utc_ns, arrived_ns
         due = self._snippets.due(second, moment.breaks)
         if due is not None and (self.job.kind == "file" or self._health.fit(second)):
             full = self._painter.full(picture, stream, self._full)
-            self._frames.write(full, second, utc_ns, arrived_ns, due.epoch, due.snippet)
+            self._frames.write(full, second, utc_ns, arrived_ns, due.epoch, due.snippet, clock=moment.by)
 
     def _finish(self) -> None:
         """A file is at its end: its last snippet, and the word that there is no more."""
         if self._newest is not None and (due := self._snippets.at_the_end()) is not None:
             picture, stream, moment, utc_ns, arrived_ns = self._newest
             full = self._painter.full(picture, stream, self._full)
-            self._frames.write(full, moment.second, utc_ns, arrived_ns, due.epoch, due.snippet, last=True)
+            self._frames.write(full, moment.second, utc_ns, arrived_ns, due.epoch, due.snippet, last=True, clock=moment.by)
         self._newest = None
         self._status = self._status.model_copy(update={"ended": True})
         self._tell("offline", "the file has ended")
@@ -326,7 +334,7 @@ def main() -> None:
     job = read_job(CaptureJob)
     av.logging.set_level(None)  # FFmpeg's own words go to standard error, addresses and all
     frames, view = FrameSlot(job.frames), FrameSlot(job.view)
-    capture = Capture(job, frames, view, status_of(view))
+    capture = Capture(job, frames, view, earlier(frames, view))
     view.beat()
 
     signal.signal(signal.SIGTERM, lambda *_: _gone(capture))

@@ -125,9 +125,9 @@ class Engine:
         """Figures, as plain values.
 
         `holds`: how many cameras this machine scores in time, as things went in the last minute; `age_s`: percentiles of a
-        frame's age, from its arrival until its score is known; by camera, counts since the start, and `real_time`: the share of
-        what was due that was scored (below 1 the machine does not keep up), and `late_s`: `age_s` of that camera alone, over
-        the last five minutes.
+        frame's age, from its arrival until its score is known; `round_s`: of how long a round of scoring takes; by camera,
+        counts since the start, and `real_time`: the share of what was due that was scored (below 1 the machine does not keep
+        up), and `late_s`: `age_s` of that camera alone, over the last five minutes.
         """
         rate = self.pace.snippets_a_second()
         cameras = {}
@@ -143,7 +143,13 @@ class Engine:
                 "real_time": round(taken / due, 3) if due else 0.0,
                 "late_s": self._late[name].percentiles(),
             }
-        return {"holds": round(rate * self.snippet_s, 2), "age_s": self.pace.ages_s(), "error": self.error, "cameras": cameras}
+        return {
+            "holds": round(rate * self.snippet_s, 2),
+            "age_s": self.pace.ages_s(),
+            "round_s": self.pace.rounds_s(),
+            "error": self.error,
+            "cameras": cameras,
+        }
 
     def _features(self, frames: Mapping[str, SlotFrame]) -> dict[str, dict[str, np.ndarray]]:
         """Rows (one each) of all frames that could be computed, those that the gate lets pass from the last computed one."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from aadc.live.timeline import Clock
 from aadc.manifests.records import Record
 
 
@@ -51,6 +52,10 @@ class Event(Record):
     each counted by its score; `probability`: how sure it is that something happens at all (calibrated; None: not known).
     `curve`: (second, score), thinned where it is long. `swallowed`: of a digest, how many events are in it; `continues`: the
     one it was cut from.
+
+    `start`: of which start of the program the seconds are (`start.Start`); they strictly grow within it, so camera, start and
+    second name one moment. `arrived_ns`: when the first frame came in (UTC); `clock`: whose time its capture time is, the
+    `camera`'s own, or its `arrival`, since the camera told none that could be believed. Events of older versions have neither.
     """
 
     id: str = Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")
@@ -72,6 +77,9 @@ class Event(Record):
     swallowed: int = Field(0, ge=0)
     continues: str | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    start: str = ""
+    arrived_ns: int | None = None
+    clock: Clock | None = None
 
     @property
     def open(self) -> bool:

@@ -19,10 +19,12 @@ from aadc.live.picture_feed import PictureFeed
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.live.start import Start
 from aadc.manifests.card import Card
 from aadc.manifests.files import reason
 from aadc.manifests.shown import say
 
+CLOCK_OFF_S = 2.0  # of a camera; more is told
 _TOLD = {Kind.new: "begins", Kind.end: "ended"}
 
 
@@ -42,9 +44,10 @@ class EventSink:
         sure: Callable[[np.ndarray], float] | None = None,
         kept: Callable[[EventMessage], None] = lambda message: None,
         clip: ClipUsed | None = None,
+        start: Start | None = None,
     ):
         """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`; `kept` hears, on the store's thread, of each
-        message once it is on the disk; `clip`: whose embeddings `saw` is given."""
+        message once it is on the disk; `clip`: whose embeddings `saw` is given; `start`: what seconds count from."""
         self._sure, self._kept = sure, kept
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
@@ -55,7 +58,7 @@ class EventSink:
         self.problem = ""
         kinds = [card.kind(name) for name in card.names]
         asked = {camera.name: config.rules_of(camera) for camera in config.cameras}
-        self._machines = {name: EventMachine(asked[name], card.names, kinds) for name in cameras}
+        self._machines = {name: EventMachine(asked[name], card.names, kinds, start) for name in cameras}
         self._pictures = {} if clip is None else {name: EventPictures(clip) for name in cameras}
         self._heard: dict[str, CameraStatus] = {}
 
@@ -88,6 +91,11 @@ class EventSink:
             self._keep(self.store.set_health(f"picture of {camera}", not wrong, wrong))
             if wrong:
                 self._keep(self.store.log(camera, f"the picture is {wrong}"))
+        off_s, was_s = status.camera_off_s or 0.0, before.camera_off_s or 0.0
+        off = abs(off_s) > CLOCK_OFF_S
+        if camera not in self._heard or off != (abs(was_s) > CLOCK_OFF_S):
+            told = f"its own clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} this machine's" if off else ""
+            self._keep(self.store.set_health(f"clock of {camera}", not off, told))
         if status.jumps > before.jumps:
             self._keep(self.store.log(camera, "the picture changed as a whole (lights, infrared, a push)"))
         self._heard[camera] = status

@@ -13,6 +13,7 @@ import numpy as np
 from aadc.live.event import Ending, Event, EventMessage, Kind, State, event_id
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.live.start import Start
 
 HOUR_S = 3600.0
 TELL_EVERY_S = 5.0  # an open event is told anew so often, in seconds of the stream
@@ -26,9 +27,10 @@ class EventMachine:
     or comes from an earlier epoch is passed over. Of any hour there are at most `most_an_hour` events and one digest.
     """
 
-    def __init__(self, rules: EventRules, names: Sequence[str], kinds: Sequence[str]) -> None:
-        """`names`, `kinds` (normal or abnormal): of the C classes that snippets are scored against."""
-        self.rules = rules
+    def __init__(self, rules: EventRules, names: Sequence[str], kinds: Sequence[str], start: Start | None = None) -> None:
+        """`names`, `kinds` (normal or abnormal): of the C classes that snippets are scored against; `start`: what their seconds
+        count from."""
+        self.rules, self._start = rules, start or Start()
         self._abnormal = [place for place, kind in enumerate(kinds) if kind == "abnormal"]
         self._names = [names[place] for place in self._abnormal]
         if not self._abnormal:
@@ -178,7 +180,7 @@ class EventMachine:
             self._told.append(run[-1].second)
         self._count += 1
         new_id = event_id(run[-1].camera, run[-1].utc_ns, self._count)
-        self._course = _Course(new_id, run, state, self._abnormal, self._names, int(digest), continues)
+        self._course = _Course(new_id, run, state, self._abnormal, self._names, int(digest), continues, self._start)
         return self._message(self._course, Kind.new)
 
     def _too_many(self, second: float) -> bool:
@@ -226,9 +228,10 @@ class _Course:
         names: list[str],
         swallowed: int,
         continues: str | None,
+        start: Start,
     ) -> None:
         self.id, self.state, self.swallowed, self.continues = new_id, state, swallowed, continues
-        self._abnormal, self._names = abnormal, names
+        self._abnormal, self._names, self._start = abnormal, names, start
         self.opened = run[-1]
         self.confirmed: ScoredSnippet | None = run[-1] if state is State.confirmed else None
         self.event: Event | None = None  # as it was told last
@@ -297,6 +300,9 @@ class _Course:
             swallowed=self.swallowed,
             continues=self.continues,
             curve=tuple(self._curve),
+            start=self._start.id,
+            arrived_ns=self._start.arrived_ns(self.first.second, self.first.utc_ns, self.first.arrived_ns),
+            clock=self.first.clock,
         )
 
 

@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aadc.live.timeline import Clock
+
 _MAGIC = 0x41414443534C4F54
 _PAGE = 4096
 _WORDS = 64  # of a header, 8 bytes each
 _BUFFERS = 3
 _STATUS_BYTES = 2**16
 _START = _PAGE + _STATUS_BYTES  # of the first buffer
+_CLOCKS: tuple[Clock | None, ...] = (None, "camera", "arrival")
 MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoever writes
 
 
@@ -27,7 +30,7 @@ class SlotFrame(NamedTuple):
     """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures written; `epoch` and
     `snippet` say for which snippet it stands, by capture's count; `second` is the stream's own time, `utc_ns` when it was taken
     (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it;
-    `written_ns` when it was put into the slot (monotonic, nanoseconds)."""
+    `written_ns` when it was put into the slot (monotonic, nanoseconds); `clock`: whose time it has, if that was said."""
 
     rgb: np.ndarray
     number: int
@@ -38,6 +41,7 @@ class SlotFrame(NamedTuple):
     arrived_ns: int
     last: bool = False
     written_ns: int = 0
+    clock: Clock | None = None
 
 
 class FrameSlot:
@@ -86,6 +90,7 @@ class FrameSlot:
         epoch: int = 0,
         snippet: int = 0,
         last: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         """Put a picture, uint8 (H, W, 3), in the place of the newest. `ValueError` if it is larger than the slot."""
         height, width = rgb.shape[:2]
@@ -96,6 +101,7 @@ class FrameSlot:
         head[0] = 0  # being written
         head[1:8] = [height, width, epoch, snippet, utc_ns, arrived_ns, int(last)]
         head[8:9].view(np.float64)[0] = second
+        head[10] = _CLOCKS.index(clock)
         np.copyto(pixels[: height * width * 3].reshape(height, width, 3), rgb)
         head[9] = time.monotonic_ns()
         head[0] = number
@@ -113,11 +119,12 @@ class FrameSlot:
                 continue
             height, width, epoch, snippet, utc_ns, arrived_ns, last = (int(word) for word in head[1:8])
             second, written_ns = float(head[8:9].view(np.float64)[0]), int(head[9])
+            clock = _CLOCKS[int(head[10]) % len(_CLOCKS)]
             if height * width > self.most_pixels:
                 continue  # overwritten while it was read
             rgb = pixels[: height * width * 3].reshape(height, width, 3).copy()
             if int(head[0]) == number:
-                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), written_ns)
+                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), written_ns, clock)
         return None  # the writer came round a hundred times; the next call may find it at rest
 
     def beat(self) -> None:

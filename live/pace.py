@@ -28,7 +28,7 @@ class Ages:
         """p50, p95 and p99 (seconds); empty where there was none."""
         now = time.monotonic()
         ages = [age for when, age in self._ages if when > now - self._over_s]
-        return {f"p{share}": round(float(np.percentile(ages, share)), 4) for share in (50, 95, 99)} if ages else {}
+        return _percentiles(ages)
 
 
 class Pace:
@@ -58,6 +58,16 @@ class Pace:
         now = time.monotonic()
         return sum(count for when, _, count in self._rounds if when > now - OVER_S) / max(1e-9, min(OVER_S, now - self._began))
 
+    def rounds_s(self) -> dict[str, float]:
+        """p50, p95 and p99 of how long a round took; seconds."""
+        now = time.monotonic()
+        rounds = [seconds for when, seconds, _ in self._rounds if when > now - OVER_S]
+        return _percentiles(rounds)
+
     def ages_s(self) -> dict[str, float]:
         """p50, p95 and p99 of the age of a frame as its score is known, from its arrival; seconds."""
         return self._ages.percentiles()
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    return {f"p{share}": round(float(np.percentile(values, share)), 4) for share in (50, 95, 99)} if values else {}

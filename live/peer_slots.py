@@ -7,7 +7,7 @@ from typing import Any, cast
 import av
 
 from aadc.extract.geometry import Geometry
-from aadc.live.camera_state import CameraStatus, status_of
+from aadc.live.camera_state import CameraStatus, earlier
 from aadc.live.capture import Capture, CaptureJob
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.frames import Picture
@@ -76,8 +76,9 @@ class Slots:
     def __init__(self, views: Mapping[str, int], jobs: Mapping[str, CaptureJob]) -> None:
         self._views = {camera: FrameSlot(descriptor) for camera, descriptor in views.items()}
         self._peers = {
-            camera: PeerCapture(job, FrameSlot(job.frames), self._views[camera], status_of(self._views[camera]))
+            camera: PeerCapture(job, frames, self._views[camera], earlier(frames, self._views[camera]))
             for camera, job in jobs.items()
+            for frames in [FrameSlot(job.frames)]
         }
 
     def takes(self, camera: str) -> bool:

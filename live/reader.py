@@ -184,6 +184,10 @@ class Reader:
         """Those that are going on, or were when the program was killed."""
         return self._kept(f"{_KEPT} WHERE ending IS NULL ORDER BY number")
 
+    def numbers(self) -> dict[str, int]:
+        """Of every event, by its id: in which order they were kept."""
+        return dict(self._rows("SELECT id, number FROM events"))
+
     def event(self, event: str) -> KeptEvent | None:
         """The event with this id, or the only one whose id begins or ends so."""
         if found := self._kept(f"{_KEPT} WHERE id = ?", event):

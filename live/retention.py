@@ -13,11 +13,13 @@ from aadc.live.clips import CLIPS, remove_clip
 from aadc.live.data_folder import DataFolder
 from aadc.live.reader import Reader
 from aadc.live.store import Store
+from aadc.live.timeline import WALL_OFF_NS
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 
 GB = 10**9
 HEALTH = "cleaner"
+BELIEVED_AFTER_NS = 86400 * 10**9
 _WAIT_S = 30.0  # for the store
 
 
@@ -55,17 +57,20 @@ def clean(folder: DataFolder, store: Store, limits: Limits, now_ns: int, free: C
     reader = Reader(store.path)
     try:
         open_ones = {one.event.id for one in reader.open_events()}
+        numbers = reader.numbers()
     finally:
         reader.close()
+    # Oldest first, in the order in which events were kept: the clock may have been set back meanwhile.
     clips = sorted(
-        (path for path in (folder.path / CLIPS).glob("*/*/*.mp4") if path.stem not in open_ones), key=lambda path: path.stem
+        (path for path in (folder.path / CLIPS).glob("*/*/*.mp4") if path.stem not in open_ones),
+        key=lambda path: (numbers.get(path.stem, 0), path.stem),
     )
     sizes = {path: sum(one.stat().st_size for one in path.parent.glob(f"{path.stem}.*")) for path in clips}
     total, removed, written = sum(sizes.values()), 0, list[Future]()
 
-    def remove_oldest() -> None:
+    def remove(path: Path) -> None:
         nonlocal total, removed
-        path = clips.pop(0)
+        clips.remove(path)
         remove_clip(folder.path, path.relative_to(folder.path))
         written.append(store.set_clip(path.stem, None))
         total, removed = total - sizes[path], removed + 1
@@ -73,12 +78,12 @@ def clean(folder: DataFolder, store: Store, limits: Limits, now_ns: int, free: C
     before_ns = None if limits.days is None else now_ns - round(limits.days * 86400e9)
     if before_ns is not None:
         before = f"{datetime.fromtimestamp(max(before_ns, 0) // 10**9, UTC):%Y%m%dT%H%M%SZ}"  # as ids begin
-        while clips and clips[0].stem < before:
-            remove_oldest()
+        for path in [path for path in clips if path.stem < before]:
+            remove(path)
     while clips and limits.gigabytes is not None and total > limits.gigabytes * GB:
-        remove_oldest()
+        remove(clips[0])
     while clips and left(folder.path) < limits.free_gigabytes * GB:
-        remove_oldest()
+        remove(clips[0])
     # The store comes last: while the disk is full it cannot write.
     events = store.forget_older(before_ns).result(_WAIT_S) if before_ns is not None else 0
     wait(written, _WAIT_S)
@@ -86,6 +91,33 @@ def clean(folder: DataFolder, store: Store, limits: Limits, now_ns: int, free: C
     short = space < limits.free_gigabytes * GB
     problem = f"only {space / GB:.2f} GB are free, and no clip is left that could go" if short else ""
     return Cleaned(removed, events, total, space, problem)
+
+
+class AgeClock:
+    """By what clock things are found too old: one that was set forward is believed once it has stayed so for a day. A clock set
+    wrong and right again removes nothing, and a day more is no harm; one that was set back is followed at once.
+
+    Args:
+        monotonic_ns, wall_ns: the two clocks, for whoever has others.
+    """
+
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self._monotonic_ns, self._wall_ns = monotonic_ns, wall_ns
+        self._anchor = monotonic_ns(), wall_ns()
+        self._ahead_since: int | None = None
+
+    def now_ns(self) -> int:
+        """UTC, nanoseconds; to be asked every few minutes."""
+        now_ns, wall_ns = self._monotonic_ns(), self._wall_ns()
+        then_ns, said_ns = self._anchor
+        expected_ns = said_ns + now_ns - then_ns
+        if wall_ns - expected_ns <= WALL_OFF_NS:
+            self._anchor, self._ahead_since = (now_ns, wall_ns), None
+        elif self._ahead_since is None:
+            self._ahead_since = now_ns
+        elif now_ns - self._ahead_since >= BELIEVED_AFTER_NS:
+            self._anchor, self._ahead_since = (now_ns, wall_ns), None
+        return self._anchor[1] + now_ns - self._anchor[0]
 
 
 class Cleaner:
@@ -96,7 +128,7 @@ class Cleaner:
 
     def __init__(self, folder: DataFolder, store: Store, limits: Limits, every_s: float = 60.0) -> None:
         self._folder, self._store, self._limits, self._every_s = folder, store, limits, every_s
-        self._problem = ""
+        self._problem, self._clock = "", AgeClock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="cleaner", daemon=True)
         self._thread.start()
@@ -113,7 +145,7 @@ class Cleaner:
     def _work(self) -> None:
         while True:
             try:
-                done = clean(self._folder, self._store, self._limits, time.time_ns())
+                done = clean(self._folder, self._store, self._limits, self._clock.now_ns())
                 self._problem = done.problem
                 told = done.problem or f"clips take {done.bytes / GB:.2f} GB, {done.free / GB:.2f} GB are free"
             except Exception as error:  # whatever it is, it tries again: a cleaner that died fills the disk

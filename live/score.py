@@ -15,6 +15,7 @@ from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
 from aadc.live.settings import Settings, file_settings
+from aadc.live.start import Start
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.records import Record
@@ -38,6 +39,7 @@ class ScoreJob(Record):
     snippet_s: float
     slots: dict[str, tuple[int, int]]
     status: int
+    start: Start = Start()
 
 
 class Trial(Protocol):
@@ -109,7 +111,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     kept = trial.kept if trial else lambda message: None
     clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
     views = {name: slots[name][1] for name in cameras}
-    sink = EventSink(config, head.card, sorted(cameras), views, head.sure, kept, clip)
+    sink = EventSink(config, head.card, sorted(cameras), views, head.sure, kept, clip, job.start)
     settings = Settings(config.data, file_settings(config))
     recent = {name: Recent(settings.in_force(name)) for name in cameras}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}

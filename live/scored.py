@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aadc.live.timeline import Clock
+
 
 class ScoredSnippet(NamedTuple):
     """One snippet of a camera.
@@ -12,7 +14,7 @@ class ScoredSnippet(NamedTuple):
     stream's own time of its frame (seconds, never backwards, over all epochs), `utc_ns` when it was captured (UTC,
     nanoseconds), `arrived_ns` when it came in (monotonic clock, nanoseconds). `score` in [0, 1] (eq. 4), `classes` float32
     (C,) a distribution (eq. 10). `final` is False for the provisional score, which knows nothing of what comes after.
-    `carried`: no frame came in time, the last one stands for it.
+    `carried`: no frame came in time, the last one stands for it. `clock`: whose time `second` and `utc_ns` are.
     """
 
     camera: str
@@ -25,3 +27,4 @@ class ScoredSnippet(NamedTuple):
     classes: np.ndarray
     final: bool
     carried: bool = False
+    clock: Clock | None = None

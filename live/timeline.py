@@ -13,6 +13,7 @@ CALM_S = 0.5  # closer than this nothing is corrected: jitter of the network
 FOLLOWS = 0.002  # beyond it the camera's clock is led back, by at most this share of the time that goes by …
 RETURNS = 0.1  # … or by this, where frames would be from the future: the first ones were late
 LEAST_S = 1e-6
+Clock = Literal["camera", "arrival"]  # whose time a frame has
 WALL_OFF_NS = 2_000_000_000
 
 
@@ -21,7 +22,7 @@ class Moment(NamedTuple):
     another count, so that what comes before and after does not belong together."""
 
     second: float
-    by: Literal["camera", "arrival"]
+    by: Clock
     breaks: bool = False
 
 
@@ -70,7 +71,7 @@ class Timeline:
         self._doubted_since, self._previous = None, stated_s
         return self._moment(stated_s + self._offset, "camera", breaks)
 
-    def _moment(self, second: float, by: Literal["camera", "arrival"], breaks: bool) -> Moment:
+    def _moment(self, second: float, by: Clock, breaks: bool) -> Moment:
         self.last = max(second, self.last + LEAST_S)
         return Moment(self.last, by, breaks)
 

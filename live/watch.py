@@ -21,6 +21,7 @@ from aadc.live.frame_slot import FrameSlot
 from aadc.live.run_clock import run_clock
 from aadc.live.score import FATAL, ScoreJob
 from aadc.live.settings import Settings, file_settings
+from aadc.live.start import Start
 from aadc.live.web_job import web_job
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
@@ -47,7 +48,8 @@ class Watch:
         self._config, self._secrets = read.config, read.secrets
         run = choose_run(self._config.run)
         clock = run_clock(self._config, run)
-        began_ns = time.monotonic_ns()
+        start = Start.now()
+        began_ns = start.began_ns
         self.slots = {camera.name: (FrameSlot(), FrameSlot()) for camera in self._config.cameras if camera.enabled}
         self._captures = {
             camera.name: self._capture(camera, clock.snippet_s, clock.middle, began_ns)
@@ -59,7 +61,7 @@ class Watch:
         job = ScoreJob(
             config=str(path.resolve()), run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
             slots={name: (frames.descriptor, view.descriptor) for name, (frames, view) in self.slots.items()},
-            status=self._scored.descriptor,
+            status=self._scored.descriptor, start=start,
         )  # fmt: skip
         descriptors = [slot.descriptor for pair in self.slots.values() for slot in pair] + [self._scored.descriptor]
         self._score = Child(

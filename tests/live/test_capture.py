@@ -99,6 +99,41 @@ def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):
     assert door.log == [] and door.child.restarts == 0, "all by the same process"
 
 
+def test_killed_again_and_again_no_second_comes_twice(tmp_path, camera):
+    """Eight times the pace: what was last told of the stream is two seconds old when the process is killed. Some die before
+    their first picture."""
+    clock_video(tmp_path / "a.mp4", seconds=3)
+    door = camera(str(tmp_path / "a.mp4"), kind="file", loop=True, pace=8.0)
+    seen = []
+
+    def look():
+        assert door.status
+        for slot, found in ((door.frames, seen), (door.view, views)):
+            frame = slot.read(after=found[-1].number if found else 0)
+            if frame is not None:
+                found.append(frame._replace(rgb=None))
+        return seen
+
+    views = []
+    for turn in range(4):
+        count = len(seen) + 12
+        wait_until(lambda: len(look()) >= count, 60)  # noqa: B023
+        wait_until(lambda: door.status and door.child.pid, 60)
+        os.kill(door.child.pid, signal.SIGKILL)
+        if turn % 2:  # and the next one before it has any picture
+            restarts = door.child.restarts
+            wait_until(lambda: look() and door.child.restarts > restarts, 60)  # noqa: B023
+            wait_until(lambda: look() and door.view.told()["state"] == "connecting", 60)
+            os.kill(door.child.pid, signal.SIGKILL)
+    wait_until(lambda: len(look()) >= 60, 60)
+    for frames in (seen, views):
+        seconds = [frame.second for frame in frames]
+        assert all(after > before for before, after in zip(seconds, seconds[1:], strict=False))
+    places = [(frame.epoch, frame.snippet) for frame in seen]
+    assert places == sorted(set(places)), "nor a snippet of an epoch"
+    assert len({epoch for epoch, _ in places}) >= 5 and door.child.restarts >= 6
+
+
 def test_a_process_that_hangs_is_killed_and_replaced(rtsp_server, camera):
     """Row 5: whatever C code does, 10 s later there is a picture again. Time goes on as if nothing was."""
     clock_video(rtsp_server.folder / "a.mp4")
@@ -250,7 +285,7 @@ class Kept:
     def __init__(self):
         self.all, self.statuses = [], []
 
-    def write(self, rgb, second, utc_ns, arrived_ns, epoch=0, snippet=0, last=False):
+    def write(self, rgb, second, utc_ns, arrived_ns, epoch=0, snippet=0, last=False, clock=None):
         self.all.append((rgb.copy(), second, utc_ns, arrived_ns, epoch, snippet, last))
 
     def tell(self, status):

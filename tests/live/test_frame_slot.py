@@ -47,9 +47,9 @@ def test_only_the_newest_is_there_and_only_once():
     slot = FrameSlot(most_pixels=100)
     assert slot.read() is None
     for number in range(1, 6):
-        slot.write(np.full((5, 4, 3), number, np.uint8), 0.5, 7, 8, 9, 10, last=number == 5)
+        slot.write(np.full((5, 4, 3), number, np.uint8), 0.5, 7, 8, 9, 10, last=number == 5, clock="arrival")
     frame = slot.read()
-    assert frame.number == 5 and (frame.rgb == 5).all() and frame[2:] == (9, 10, 0.5, 7, 8, True)
+    assert frame.number == 5 and (frame.rgb == 5).all() and frame[2:] == (9, 10, 0.5, 7, 8, True, "arrival")
     assert slot.read(after=5) is None
     slot.write(np.rot90(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)), 0, 0, 0)
     assert (slot.read().rgb == np.rot90(np.arange(60).reshape(4, 5, 3))).all()

@@ -12,7 +12,7 @@ import pytest
 from aadc.live.clips import Recorder, clip_path
 from aadc.live.data_folder import MARKER, DataFolder
 from aadc.live.reader import Reader
-from aadc.live.retention import GB, Cleaner, Limits, clean
+from aadc.live.retention import GB, AgeClock, Cleaner, Limits, clean
 from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 
@@ -63,6 +63,53 @@ def test_by_gigabytes_the_oldest_clips_go_and_events_stay(house):
     assert (done.clips, done.events, done.bytes, done.problem) == (6, 0, 3000, "")
     assert clips_of(reader) == [7, 8, 9, 10] and len(reader.events()) == 10
     assert clean(folder, store, KEEP._replace(gigabytes=3500 / GB), NOON_NS).clips == 0
+
+
+def test_a_clock_that_was_set_back_does_not_make_new_clips_the_oldest(house):
+    """Row 10. The last two events bear times of two years before all others."""
+    folder, store, reader = house
+    for number in (10, 11):
+        told = messages(number, start_ns=NOON_NS - 700 * DAY_NS + number * DAY_NS, camera="yard")
+        for message in told:
+            store.put(message).result()
+        clip = folder.path / clip_path(told[0].after)
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        clip.write_bytes(b"x" * 1000)
+        store.set_clip(told[0].after.id, str(clip_path(told[0].after))).result()
+    done = clean(folder, store, KEEP._replace(gigabytes=3500 / GB), NOON_NS)
+    assert done.bytes == 3000 and clips_of(reader) == [9, 10, 11, 12], "the one that is open (10), and the three kept last"
+
+
+def test_a_clock_set_forward_makes_nothing_too_old_unless_it_stays_so(house):
+    """Row 10: an hour and sixty years; minutes go by in between, as the cleaner asks."""
+    folder, store, reader = house
+    clock = {"monotonic": 5 * 10**9, "off": 0}
+    ages = AgeClock(lambda: clock["monotonic"], lambda: NOON_NS + 9 * DAY_NS + clock["monotonic"] + clock["off"])
+    minute_ns, limit = 60 * 10**9, KEEP._replace(days=10.0)
+
+    def minutes(count):
+        told = []
+        for _ in range(count):
+            clock["monotonic"] += minute_ns
+            told.append(ages.now_ns())
+        return told
+
+    told = minutes(60)
+    assert told[-1] == NOON_NS + 9 * DAY_NS + clock["monotonic"]
+    for off_ns in (3600 * 10**9, 60 * 365 * DAY_NS):
+        clock["off"] = off_ns
+        told += minutes(600)
+        assert told[-1] == NOON_NS + 9 * DAY_NS + clock["monotonic"], "as if nothing was"
+        assert clean(folder, store, limit, told[-1]).events == 0 and len(reader.events()) == 10
+        clock["off"] = 0
+        told += minutes(10)
+    assert all(after - before == minute_ns for before, after in zip(told, told[1:], strict=False))
+    clock["off"] = -3600 * 10**9
+    assert minutes(1)[0] == NOON_NS + 9 * DAY_NS + clock["monotonic"] - 3600 * 10**9, "set back: things are younger"
+    clock["off"] = 30 * DAY_NS
+    assert minutes(24 * 60)[-1] < NOON_NS + 11 * DAY_NS
+    assert minutes(2)[-1] == NOON_NS + 9 * DAY_NS + clock["monotonic"] + clock["off"], "and so it is"
+    assert clean(folder, store, limit, ages.now_ns()).events == 9
 
 
 def test_by_what_is_free_and_what_is_told_where_nothing_helps(house):
