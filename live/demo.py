@@ -65,7 +65,7 @@ def serving(folder: Path) -> Iterator[str]:
     Raises:
         UserError: it is not installed, or does not start.
     """
-    with needed("the demo's RTSP server", "test"):
+    with needed("the demo's RTSP server", "live"):
         import aio_rtsp_toolkit  # noqa: F401  asked for here, where a sentence can be said
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
