@@ -24,6 +24,7 @@ app = command_app(
 )
 
 MOST_REMARKS = 50
+MOST_MISSING = 10
 
 Out = Annotated[
     Path | None, typer.Option(help="CSV to write, its class card beside it as .toml [default: manifests/NAME.csv].")
@@ -153,7 +154,7 @@ def demo(
             bar.update(task, completed=done, total=total, rate=f"{done / (time.monotonic() - began):.1f} videos/s,")
 
         path = write_demo(seed, out, train, test, progress)
-    _tell(path, [])
+    _tell(path, ["drawn scenes: --models miniature --stride 5 takes the shipped models, which know them and nothing else"])
 
 
 @app.command(epilog="\b\nExample:\n  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
@@ -171,7 +172,7 @@ def check(
 
     listed = read_manifest(manifest)
     missing = missing_videos(listed, video_root(listed, videos)) if videos or listed.card.videos else []
-    said = [f"{len(missing)} of {len(listed.rows)} videos cannot be read:{listing(missing)}"] if missing else []
+    said = [f"{len(missing)} of {len(listed.rows)} videos cannot be read:{listing(missing, MOST_MISSING)}"] if missing else []
     _tell(manifest, said, videos)
     if missing:
         raise typer.Exit(1)
@@ -185,7 +186,7 @@ def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> 
     if given:
         return parse_normal(given, classes)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UserError(f"which classes are normal? Say so with --normal, for example --normal {shlex.quote(classes[0])}")
+        raise UserError(f"which classes are normal? Say so with --normal, commas between them; there are {', '.join(classes)}")
     console = Console(stderr=True, markup=False, highlight=False)
     return ask_normal(classes, console.input, console.print)
 
