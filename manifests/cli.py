@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = command_app(
     no_args_is_help=True,
-    epilog="\b\nExample:\n  aadc-manifest folder my-videos --out manifests/mine.csv\n  aadc-extract manifests/mine.csv",
+    epilog="\b\nExample:  aadc-manifest folder my-videos --out manifests/mine.csv\n          aadc-extract manifests/mine.csv",
 )
 
 MOST_REMARKS = 50
@@ -40,7 +40,7 @@ def about() -> None:
     """
 
 
-@app.command(epilog="\b\nExample:\n  aadc-manifest ucf\n  aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(epilog="\b\nExample:  aadc-manifest ucf\n          aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
 def ucf(lists: Lists = None, out: Out = None) -> None:
     """UCF-Crime: 1,610 videos to train, 290 to test, 13 anomalies."""
     from aadc.manifests.official import build_ucf, shipped
@@ -49,7 +49,7 @@ def ucf(lists: Lists = None, out: Out = None) -> None:
     _write(built.rows, built.card, out or Path("manifests/ucf.csv"), built.notes)
 
 
-@app.command(epilog="\b\nExample:\n  aadc-manifest xd\n  aadc-extract manifests/xd.csv --videos /data/XD-Violence/videos")
+@app.command(epilog="\b\nExample:  aadc-manifest xd\n          aadc-extract manifests/xd.csv --videos /data/XD-Violence/videos")
 def xd(lists: Lists = None, out: Out = None) -> None:
     """XD-Violence: 3,954 videos to train, 800 to test, 6 anomalies."""
     from aadc.manifests.official import build_xd, shipped
@@ -59,8 +59,8 @@ def xd(lists: Lists = None, out: Out = None) -> None:
 
 
 @app.command(
-    epilog="\b\nExamples:\n  aadc-manifest folder /data/gym\n"
-    "  aadc-manifest folder /data/gym --normal walking,squat --test-share 0.2"
+    epilog="\b\nExample:  aadc-manifest folder /data/gym\n"
+    "          aadc-manifest folder /data/gym --normal walking,squat --test-share 0.2"
 )
 def folder(
     videos: Annotated[Path, typer.Argument(help="Folder that holds a folder of clips for each class: class/clip.mp4.")],
@@ -124,7 +124,7 @@ def folder(
     _write(rows, card, out, notes, before)
 
 
-@app.command(epilog="\b\nExample:\n  aadc-manifest demo --out demo\n  aadc-extract demo/demo.csv --models miniature --stride 5")
+@app.command(epilog="\b\nExample:  aadc-manifest demo --out demo\n          aadc-extract demo/demo.csv --models miniature --stride 5")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
@@ -157,7 +157,7 @@ def demo(
     _tell(path, ["drawn scenes: --models miniature --stride 5 takes the shipped models, which know them and nothing else"])
 
 
-@app.command(epilog="\b\nExample:\n  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(epilog="\b\nExample:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
 def check(
     manifest: Annotated[Path, typer.Argument(help="The CSV; its class card lies beside it.")],
     videos: Annotated[Path | None, typer.Option(help="Look for the videos below this folder.")] = None,
