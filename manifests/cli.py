@@ -40,7 +40,9 @@ def about() -> None:
     """
 
 
-@app.command(epilog="\b\nExample:  aadc-manifest ucf\n          aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(
+    epilog="\b\nExample:  aadc-manifest ucf\n          aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos"
+)
 def ucf(lists: Lists = None, out: Out = None) -> None:
     """UCF-Crime: 1,610 videos to train, 290 to test, 13 anomalies."""
     from aadc.manifests.official import build_ucf, shipped
@@ -124,7 +126,9 @@ def folder(
     _write(rows, card, out, notes, before)
 
 
-@app.command(epilog="\b\nExample:  aadc-manifest demo --out demo\n          aadc-extract demo/demo.csv --models miniature --stride 5")
+@app.command(
+    epilog="\b\nExample:  aadc-manifest demo --out demo\n          aadc-extract demo/demo.csv --models miniature --stride 5"
+)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
@@ -157,7 +161,7 @@ def demo(
     _tell(path, ["drawn scenes: --models miniature --stride 5 takes the shipped models, which know them and nothing else"])
 
 
-@app.command(epilog="\b\nExample:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(epilog="\b\nExample:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes")
 def check(
     manifest: Annotated[Path, typer.Argument(help="The CSV; its class card lies beside it.")],
     videos: Annotated[Path | None, typer.Option(help="Look for the videos below this folder.")] = None,
