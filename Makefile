@@ -1,4 +1,5 @@
-# Everything a newcomer needs: `make demo` and `make test`. Each makes its own environment in .venv first.
+# Everything a newcomer needs: `make demo` and `make live-demo`, `make test` for who changes something. The first makes an environment
+# in .venv, with what all commands need; tests and linters add theirs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -11,14 +12,19 @@ TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
+	@echo "installing into $(VENV), once: minutes, during which nothing is said, and some gigabytes (README)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 ifneq ($(TORCH_INDEX),)
 	@{ $(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
 		$(BIN)/python -c "import torchvision" && echo "torch and torchvision without CUDA"; } 2>/dev/null || { \
-		echo "no torch and torchvision of one kind from $(TORCH_INDEX): they come from where all else comes from"; \
-		$(BIN)/pip uninstall --quiet --yes torch torchvision; }
+		echo "PyTorch without CUDA cannot be had from $(TORCH_INDEX) here: the usual one comes instead, gigabytes larger"; \
+		$(BIN)/pip uninstall --quiet --yes torch torchvision 2>/dev/null; }
 endif
+	$(BIN)/pip install --quiet --editable '.[all]'
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 
@@ -35,6 +41,8 @@ demo: $(VENV)/.installed
 	$(BIN)/aadc-train-head --run runs/$(DEMO) --seed $(SEED)
 	$(BIN)/aadc-describe --run runs/$(DEMO)
 	$(BIN)/aadc-eval --metric all --report --run runs/$(DEMO)
+	@echo
+	@echo "The page is runs/$(DEMO)/eval/report.html. \`make live-demo\` shows two of these scenes as cameras, with a dashboard."
 	@echo
 	@echo "That was made up. With your own videos, in folders by class (my-videos/squat/a.mp4, my-videos/fall/b.mp4 ...):"
 	@echo
@@ -54,19 +62,19 @@ live-demo: $(VENV)/.installed
 	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo
 	$(BIN)/aadc-live demo --run runs/$(DEMO) --scenes $(DEMO)
 
-test: $(VENV)/.words
+test: $(VENV)/.tested $(VENV)/.words
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Every codec, length of GOP, container and stride; `make test` runs a selection.
-test-decode: $(VENV)/.installed
+test-decode: $(VENV)/.tested
 	AADC_DECODE_ALL=1 $(BIN)/python -m pytest tests/extract/test_decode_matrix.py
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/decode.py

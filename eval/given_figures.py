@@ -121,6 +121,7 @@ def evaluate(
         f"protocol {rules.name}: {rules.told}",
         which_spans(truth),
         f"scores: one {'a frame' if split.reading.by_frame else 'for 16 frames'} ({split.reading.rule})",
+        f"hours and delays: at {fps:g} frames a second; --fps says another rate",
     )
     return Figures(name or given.path.name.removesuffix(given.path.suffix), record, about, tuple(notes), split)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aadc.extract.model_names import MINIATURE
 from aadc.extract.plan import Plan
 from aadc.extract.run_folder import RUNS, RunFolder
 from aadc.extract.settings import PRESETS, ExtractSettings
@@ -131,7 +132,8 @@ def _extract(
     from aadc.extract.run_folder import RunRecord
 
     device = choose_device(device)
-    if advice := precision_advice(settings.precision, device):
+    full_size = MINIATURE not in (settings.detector, settings.clip)
+    if (full_size or settings.precision != "fp32") and (advice := precision_advice(settings.precision, device)):
         say(advice)
     embedder = FrameEmbedder(settings, device)
     models = embedder.models

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,7 +40,7 @@ def loading(
     except UserError:
         raise
     except Exception as error:  # every library has its own, and a damaged file can break each of them anywhere
-        why = shown(reason(error))[:300]
+        why = textwrap.shorten(shown(reason(error)), 300, placeholder=" …")
         if not isinstance(error, OSError | ValueError | RuntimeError):
             why = f"{type(error).__name__}: {why}"
         if is_folder(source):

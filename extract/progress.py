@@ -3,42 +3,23 @@
 import time
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
-from aadc.manifests.shown import say
+from aadc.manifests.progress import ProgressLine, clock
 
 
-class ExtractProgress:
-    """A bar on a terminal; elsewhere a line a minute. The time left goes by bytes of video, the only size known beforehand.
+class ExtractProgress(ProgressLine):
+    """A line a minute where there is no terminal. The time left goes by bytes of video, the only size known beforehand.
 
     Args:
         sizes: bytes of every video to do, by name.
     """
 
     def __init__(self, sizes: Mapping[str, int]):
+        super().__init__(every_s=60, transient=False)
         self.sizes = sizes
         self.total = sum(sizes.values())
         self.videos = self.frames = self.bytes = 0
         self.seconds_of_video = 0.0
-        self.began = self.told = time.monotonic()
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.fields[where]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            console=self.console,
-        )
-        self.task = self.bar.add_task("", total=max(1, self.total), where="")
-
-    def __enter__(self) -> "ExtractProgress":
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.console.is_terminal:
-            self.bar.stop()
+        self.began = time.monotonic()
 
     def advance(self, sampled_frames: int) -> None:
         """So many more frames of it are done."""
@@ -50,7 +31,6 @@ class ExtractProgress:
         self.videos += 1
         self.seconds_of_video += seconds_of_video
         self.bytes += self.sizes[video]
-        self.bar.update(self.task, completed=self.bytes)
         self._tell()
 
     def rates(self) -> str:
@@ -62,14 +42,5 @@ class ExtractProgress:
         took = time.monotonic() - self.began
         left = ""
         if self.bytes:
-            left = f", {_clock(took / self.bytes * (self.total - self.bytes))} left"
-        line = f"{self.videos}/{len(self.sizes)} videos, {self.rates()}{left}"
-        self.bar.update(self.task, where=line)
-        if not self.console.is_terminal and time.monotonic() - self.told > 60:
-            self.told = time.monotonic()
-            say(line, err=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+            left = f", {clock(took / self.bytes * (self.total - self.bytes))} left"
+        self.show(f"{self.videos}/{len(self.sizes)} videos, {self.rates()}{left}", self.bytes, self.total)

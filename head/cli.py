@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 app = command_app()
 
-EXAMPLE = """Examples:  aadc-train-head     aadc-train-head --seed 1 --set lr=1e-4 --set n_ctx=4 --out heads/slower
+EXAMPLE = """\b
+Examples:
+  aadc-train-head
+  aadc-train-head --seed 1 --set lr=1e-4 --set n_ctx=4 --out heads/slower
 
 Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
 
@@ -27,7 +30,7 @@ class Pooling(StrEnum):
 
 @app.command(short_help="Shards -> a trained head.", epilog=EXAMPLE)
 def train(
-    run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder [default: AADC_RUN, else the latest under runs/].")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most so many; validation ends it sooner.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights (CPU).")] = 0,
     k: Annotated[int, typer.Option(min=1, help="Snippets that stand for a video (K).")] = 5,

@@ -12,7 +12,10 @@ from aadc.manifests.shown import say
 if TYPE_CHECKING:
     from aadc.live.kept_events import KeptEvents
 
-EXAMPLES = """Examples:  aadc-live cameras.toml --run runs/mine     aadc-live events
+EXAMPLES = """\b
+Examples:
+  aadc-live cameras.toml --run runs/mine
+  aadc-live events
 
 Exit status: 0 all done, 2 nothing could start, 130 interrupted."""
 _OWN = ("--help", "--install-completion", "--show-completion")
@@ -47,7 +50,9 @@ def live() -> None:
 @app.command(short_help="Watch cameras.", epilog="Example:  aadc-live cameras.toml --run runs/mine")
 def watch(
     cameras: Annotated[Path, typer.Argument(metavar="CAMERAS.toml", help="Which cameras, and what is asked of each.")],
-    run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder whose models and head score [default: the file's, else the latest].")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
     """Score what cameras show and keep events, until Ctrl-C or SIGTERM."""
@@ -101,7 +106,10 @@ def demo(
 
 @app.command(short_help="How many cameras this machine holds.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
 def bench(
-    run: Annotated[Path | None, typer.Option(help="Run folder whose models and head score.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Run folder whose models and head score [default: AADC_RUN, else the latest under runs/]."),
+    ] = None,
     cameras: Annotated[int, typer.Option(min=1, max=100, help="Made-up cameras at 30 fps, 640 x 360.")] = 4,
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="How long.")] = 30.0,
     gate: Annotated[float, typer.Option(min=0, max=255, help="As of aadc-extract; 0 computes every frame.")] = 0.0,
@@ -200,7 +208,9 @@ def rename(
 @app.command(short_help="What was decided, to train on.", epilog="Example:  aadc-live export learned --add gym.csv")
 def export(
     out: Annotated[Path, typer.Argument(help="Folder to write into.")],
-    run: Annotated[Path | None, typer.Option(help="Run whose classes count [default: the latest under runs/].")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run whose classes count [default: AADC_RUN, else the latest under runs/].")
+    ] = None,
     add: Annotated[Path | None, typer.Option(help="Manifest whose videos are to be in it, too.")] = None,
     normal: Annotated[str | None, typer.Option(help="Class of dismissed events [default: the card's first normal].")] = None,
     fps: Annotated[

@@ -254,7 +254,9 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Rea
             text = file.read(MOST_BYTES).decode("utf-8-sig")
         values: Any = tomllib.loads(text)
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; write one with a [[camera]] in it") from None
+        raise UserError(
+            f"{path}: there is no such file; write one with a [[camera]] in it (docs/cameras.md shows how)"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aadc.live.config import read_config
-from aadc.live.watch import Watch
+from aadc.live.data_folder import DataFolder
+from aadc.live.watch import Watch, alone
 from aadc.manifests.errors import UserError
 from aadc.manifests.extras import needed
 from aadc.manifests.files import make_folder, replace_file
@@ -32,6 +33,8 @@ def watch_demo(run: Path, scenes: Path, data: Path, port: int) -> None:
     """
     videos = abnormal_videos(scenes, CAMERAS)
     make_folder(data)
+    with alone(DataFolder(data / "data").path):
+        pass  # or the cameras of one that is at work here would be replaced with ours
     with serving(scenes / "videos") as address:
         text = f'data = "data"\nrun = "{run.resolve()}"\n\n[web]\nport = {port}\n'
         for video in videos:
@@ -65,7 +68,7 @@ def serving(folder: Path) -> Iterator[str]:
     Raises:
         UserError: it is not installed, or does not start.
     """
-    with needed("the demo's RTSP server", "test"):
+    with needed("the demo's RTSP server", "live"):
         import aio_rtsp_toolkit  # noqa: F401  asked for here, where a sentence can be said
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -260,7 +260,7 @@ def serve(
         say(f"first start: log in as admin with the password {password} (it is shown this once)")
     scheme = "https" if settings.own_tls else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    say(f"{scheme}://{host}:{settings.port}/")
+    say(f"dashboard: {scheme}://{host}:{settings.port}/")
     before = signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
     try:
         config = uvicorn.Config(

@@ -90,7 +90,7 @@ class Watch:
         DataFolder(self._config.data)
         for note in Settings(self._config.data, file_settings(self._config)).notes():
             self._say(f"note: {note}")
-        with _alone(self._config.data), self._signals():
+        with alone(self._config.data), self._signals():
             try:
                 while not self._stop and not self._all_ended():
                     self._look()
@@ -258,8 +258,12 @@ class Watch:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one at work in a data folder."""
+def alone(folder: Path) -> Iterator[None]:
+    """Only one at work in a data folder.
+
+    Raises:
+        UserError: another one is, or the folder cannot be used.
+    """
     try:
         with (folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 app = command_app(
     no_args_is_help=True,
-    epilog="Example:  aadc-manifest folder my-videos --out manifests/mine.csv, then aadc-extract manifests/mine.csv",
+    epilog="\b\nExample:  aadc-manifest folder my-videos --out manifests/mine.csv\n          aadc-extract manifests/mine.csv",
 )
 
 MOST_REMARKS = 50
+MOST_MISSING = 10
 
 Out = Annotated[
     Path | None, typer.Option(help="CSV to write, its class card beside it as .toml [default: manifests/NAME.csv].")
@@ -39,7 +40,9 @@ def about() -> None:
     """
 
 
-@app.command(epilog="Example:  aadc-manifest ucf, then aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(
+    epilog="\b\nExample:  aadc-manifest ucf\n          aadc-extract manifests/ucf.csv --videos /data/UCF_Crimes/Videos"
+)
 def ucf(lists: Lists = None, out: Out = None) -> None:
     """UCF-Crime: 1,610 videos to train, 290 to test, 13 anomalies."""
     from aadc.manifests.official import build_ucf, shipped
@@ -48,7 +51,7 @@ def ucf(lists: Lists = None, out: Out = None) -> None:
     _write(built.rows, built.card, out or Path("manifests/ucf.csv"), built.notes)
 
 
-@app.command(epilog="Example:  aadc-manifest xd, then aadc-extract manifests/xd.csv --videos /data/XD-Violence/videos")
+@app.command(epilog="\b\nExample:  aadc-manifest xd\n          aadc-extract manifests/xd.csv --videos /data/XD-Violence/videos")
 def xd(lists: Lists = None, out: Out = None) -> None:
     """XD-Violence: 3,954 videos to train, 800 to test, 6 anomalies."""
     from aadc.manifests.official import build_xd, shipped
@@ -57,7 +60,10 @@ def xd(lists: Lists = None, out: Out = None) -> None:
     _write(built.rows, built.card, out or Path("manifests/xd.csv"), built.notes)
 
 
-@app.command(epilog="Example:  aadc-manifest folder /data/gym --normal walking,squat --test-share 0.3 --seed 0")
+@app.command(
+    epilog="\b\nExample:  aadc-manifest folder /data/gym\n"
+    "          aadc-manifest folder /data/gym --normal walking,squat --test-share 0.2"
+)
 def folder(
     videos: Annotated[Path, typer.Argument(help="Folder that holds a folder of clips for each class: class/clip.mp4.")],
     normal: Annotated[
@@ -120,7 +126,9 @@ def folder(
     _write(rows, card, out, notes, before)
 
 
-@app.command(epilog="Example:  aadc-manifest demo --seed 0 --out demo")
+@app.command(
+    epilog="\b\nExample:  aadc-manifest demo --out demo\n          aadc-extract demo/demo.csv --models miniature --stride 5"
+)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the videos, the manifest and its card.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed makes other rooms, figures and events.")] = 0,
@@ -150,10 +158,10 @@ def demo(
             bar.update(task, completed=done, total=total, rate=f"{done / (time.monotonic() - began):.1f} videos/s,")
 
         path = write_demo(seed, out, train, test, progress)
-    _tell(path, [])
+    _tell(path, ["drawn scenes: --models miniature --stride 5 takes the shipped models, which know them and nothing else"])
 
 
-@app.command(epilog="Example:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes/Videos")
+@app.command(epilog="\b\nExample:  aadc-manifest check manifests/ucf.csv --videos /data/UCF_Crimes")
 def check(
     manifest: Annotated[Path, typer.Argument(help="The CSV; its class card lies beside it.")],
     videos: Annotated[Path | None, typer.Option(help="Look for the videos below this folder.")] = None,
@@ -168,7 +176,7 @@ def check(
 
     listed = read_manifest(manifest)
     missing = missing_videos(listed, video_root(listed, videos)) if videos or listed.card.videos else []
-    said = [f"{len(missing)} of {len(listed.rows)} videos cannot be read:{listing(missing)}"] if missing else []
+    said = [f"{len(missing)} of {len(listed.rows)} videos cannot be read:{listing(missing, MOST_MISSING)}"] if missing else []
     _tell(manifest, said, videos)
     if missing:
         raise typer.Exit(1)
@@ -182,7 +190,7 @@ def _normal_classes(given: "Sequence[str] | None", classes: "Sequence[str]") -> 
     if given:
         return parse_normal(given, classes)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UserError(f"which classes are normal? Say so with --normal, for example --normal {shlex.quote(classes[0])}")
+        raise UserError(f"which classes are normal? Say so with --normal, commas between them; there are {', '.join(classes)}")
     console = Console(stderr=True, markup=False, highlight=False)
     return ask_normal(classes, console.input, console.print)
 

@@ -68,7 +68,8 @@ def clips_of_folders(root: Path) -> list[Clip]:
     """Every video below `root`, its class being the first folder on its path. `UserError` for one that lies in none."""
     videos = find_videos(root)
     if not videos:
-        raise UserError(f"{root}: no videos in it ({' '.join(sorted(VIDEO_SUFFIXES))}); it needs a folder of clips a class")
+        known = f".mp4, .mkv, .avi; {len(VIDEO_SUFFIXES)} endings are known"
+        raise UserError(f"{root}: no videos in it ({known}); it needs a folder of clips a class")
     if stray := [video for video in videos if "/" not in video]:
         raise UserError(
             f"{root}: {len(stray)} video(s) lie in no class folder, {stray[0]} for one; move them into a folder named for "

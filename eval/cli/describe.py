@@ -26,7 +26,11 @@ from aadc.manifests.command import command_app, run_command
 
 app = command_app()
 
-EXAMPLES = """Examples:  aadc-describe     aadc-describe --report     aadc-describe --llm ./Llama-3.2-1B-Instruct
+EXAMPLES = """\b
+Examples:
+  aadc-describe
+  aadc-describe --report
+  aadc-describe --llm ./Llama-3.2-1B-Instruct
 
 Exit status: 0 all done, 2 nothing could start."""
 

@@ -11,7 +11,11 @@ from aadc.manifests.command import command_app, run_command
 
 app = command_app()
 
-EXAMPLES = """Examples:  aadc-eval --metric auc     aadc-eval --metric all --report     aadc-eval --split train
+EXAMPLES = """\b
+Examples:
+  aadc-eval --metric auc
+  aadc-eval --metric all --report
+  aadc-eval --split train
 
 Exit status: 0 all done, 2 nothing could start."""
 

@@ -10,8 +10,11 @@ from aadc.manifests.command import command_app, run_command
 
 app = command_app()
 
-EXAMPLES = """Examples:  aadc-metrics scores.npz ucf     aadc-metrics mine/ ucf --against theirs.npz     aadc-metrics
-pred.npy ucf --order test.list --protocol vadclip
+EXAMPLES = """\b
+Examples:
+  aadc-metrics scores.npz ucf
+  aadc-metrics mine/ ucf --against theirs.npz
+  aadc-metrics pred.npy ucf --order test.list --protocol vadclip
 
 Exit status: 0 all done, 1 some test videos have no scores, 2 nothing could start."""
 

@@ -23,7 +23,10 @@ from aadc.manifests.command import command_app, run_command
 
 app = command_app()
 
-EXAMPLES = """Examples:  aadc-score clip.mp4     aadc-score clip.mp4 night/ --csv scored.csv --describe
+EXAMPLES = """\b
+Examples:
+  aadc-score clip.mp4
+  aadc-score clip.mp4 night/ --csv scored.csv --describe
 
 Exit status: 0 all done, 1 some videos could not be used, 2 nothing could start."""
 

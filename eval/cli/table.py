@@ -11,7 +11,10 @@ from aadc.manifests.command import command_app, run_command
 
 app = command_app()
 
-EXAMPLES = """Examples:  aadc-table ablation     aadc-table cross --other runs/xd
+EXAMPLES = """\b
+Examples:
+  aadc-table ablation
+  aadc-table cross --other runs/xd
 
 Exit status: 0 all done, 2 nothing could start."""
 

@@ -17,7 +17,7 @@ Exit status: 0 trained, 2 nothing could start, 130 interrupted."""
 
 @app.command(short_help="Teach a language model to read videos.", epilog=EXAMPLE)
 def train(
-    run: Annotated[Path | None, typer.Option(help="Run folder [default: the latest under runs/].")] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder [default: AADC_RUN, else the latest under runs/].")] = None,
     llm: Annotated[
         str | None,
         typer.Option(help="Language model: name, folder, GGUF file, or smollm2 [default: meta-llama/Llama-3.2-1B-Instruct]."),

@@ -4,9 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from aadc.extract.published.arrays import Seen
 from aadc.extract.published.import_run import Done, Import, plan_import, write_run
 from aadc.extract.published.joined import name_of
@@ -18,10 +15,10 @@ from aadc.extract.shard_layout import Entry
 from aadc.extract.shards import ShardSet
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import read_manifest
+from aadc.manifests.progress import ProgressLine, clock
 from aadc.manifests.shown import say
 
 MOST_NAMES = 10
-_TELL_EVERY_S = 60.0
 
 
 def import_folder(
@@ -152,36 +149,21 @@ def _in_words(one: Totals) -> str:
     return f"{one.videos:,} videos, {one.rows:,} rows, {one.frames:,} frames, {one.anomalous:,} of them anomalous"
 
 
-class _Told:
-    """A bar on a terminal, elsewhere a line a minute; the time left goes by bytes of features."""
+class _Told(ProgressLine):
+    """A line a minute where there is no terminal; the time left goes by bytes of features."""
 
     def __init__(self, planned: Import):
+        super().__init__(every_s=60)
         files = planned.joined.files
         self.videos = len(files)
         self.total = sum(file.size for crops in files.values() for file in crops.values())
         self.done = self.bytes = self.rows = 0
-        self.began = self.said = time.monotonic()
-        self.console = Console(stderr=True)
-        columns = (TextColumn("{task.fields[where]}"), BarColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=self.console, transient=True)
-        self.task = self.bar.add_task("", total=max(1, self.total), where="")
-
-    def __enter__(self) -> "_Told":
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.console.is_terminal:
-            self.bar.stop()
+        self.began = time.monotonic()
 
     def __call__(self, size: int, rows: int) -> None:
         self.done, self.bytes, self.rows = self.done + 1, self.bytes + size, self.rows + rows
-        line = f"{self.done}/{self.videos} videos, {self.rates()}"
-        self.bar.update(self.task, completed=self.bytes, where=line)
-        if not self.console.is_terminal and time.monotonic() - self.said > _TELL_EVERY_S:
-            self.said = time.monotonic()
-            say(line, err=True)
+        left = (time.monotonic() - self.began) / max(1, self.bytes) * (self.total - self.bytes)
+        self.show(f"{self.done}/{self.videos} videos, {self.rates()}, {clock(left)} left", self.bytes, self.total)
 
     def rates(self) -> str:
         took = max(time.monotonic() - self.began, 1e-9)

@@ -16,7 +16,9 @@ def about() -> None:
     """Write a run's features in a published layout, so that other people's heads can be trained on them."""
 
 
-@app.command(epilog="Example:  aadc-export npy runs/mine features, then aadc-import features manifests/mine.csv --run runs/two")
+@app.command(
+    epilog="\b\nExample:\n  aadc-export npy runs/mine features\n  aadc-import features manifests/mine.csv --run runs/two"
+)
 def npy(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],

@@ -34,7 +34,8 @@ class Commands(TyperGroup):
 app = command_app(
     cls=Commands,
     no_args_is_help=True,
-    epilog="Example:  aadc manifest demo --out demo, then aadc extract demo/demo.csv --models miniature",
+    epilog="\b\nExample:\n  aadc manifest demo --out demo\n  aadc extract demo/demo.csv --models miniature --stride 5\n"
+    "  aadc train-head\n  aadc eval --metric auc --report",
 )
 
 
