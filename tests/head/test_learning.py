@@ -1,4 +1,4 @@
-"""What the loop from decisions to a better head is for: a nuisance that was dismissed scores lower, anomalies as high as before."""
+"""What the loop from decisions to a better head is for: a dismissed nuisance scores lower, anomalies as high as before."""
 
 import sys
 from pathlib import Path
