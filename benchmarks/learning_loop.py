@@ -39,7 +39,7 @@ from aadc.manifests.scenes.video import write_video
 BIN = Path(sys.executable).parent
 NEW = "sit-ups"  # what the head has never seen, and what is normal
 DAY = (NEW, "", NEW, "anomaly", NEW, "anomaly")  # what happens before each of the four cameras, one after the other
-PACE = 3.0
+PACE = 3.0  # how much faster than it was taken, on two idle cores
 FRAMES = 26 * FPS
 
 
@@ -90,14 +90,14 @@ def days(seed: int) -> list[list[Scene]]:
     return [[scene(seed, f"live-{number}", place, what) for place, what in enumerate(DAY)] for number in range(4)]
 
 
-def watch(folder: Path, cameras: Sequence[Sequence[Scene]]) -> None:
+def watch(folder: Path, cameras: Sequence[Sequence[Scene]], pace: float) -> None:
     """`aadc-live` on the four files, until nothing more comes."""
     if (folder / "watched").exists():
         return
     tables = []
     for number, scenes in enumerate(cameras):
         write_video(folder / f"camera-{number}.mp4", frames_of(scenes))
-        tables.append(f'[[camera]]\nname = "camera {number}"\nsource = "camera-{number}.mp4"\npace = {PACE}\n')
+        tables.append(f'[[camera]]\nname = "camera {number}"\nsource = "camera-{number}.mp4"\npace = {pace}\n')
     head = 'data = "live"\nrun = "runs/first"\n\n[rules]\nmost_an_hour = 1000\n\n[web]\nenabled = false\n\n'
     (folder / "cameras.toml").write_text(head + "\n".join(tables))
     with (folder / "watch.log").open("w") as log:
@@ -192,6 +192,7 @@ def main() -> None:
     parser.add_argument("seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--folder", type=Path, default=Path("learning-loop"), help="where it works, and goes on")
     parser.add_argument("--held-out", type=int, default=20, help="scenes of either kind")
+    parser.add_argument("--pace", type=float, default=PACE, help="of the cameras' files; less where others are at work too")
     options = parser.parse_args()
     heads = ["seed", "head", "false alarms", "anomalies found", "AUC", "AP", "AUC, first test set", "AP, first test set"]
     print("| " + " | ".join(heads) + " |\n" + "| ---: | --- |" + " ---: |" * 6, flush=True)
@@ -201,7 +202,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         first_head(folder, seed)
         cameras = days(seed)
-        watch(folder, cameras)
+        watch(folder, cameras, options.pace)
         if not (folder / "decided").exists():
             (folder / "decided").write_text("{} confirmed, {} dismissed".format(*decide(folder, cameras)))
         if not (folder / "runs/feedback/head/config.json").exists():

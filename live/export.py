@@ -1,5 +1,6 @@
 """What people decided, as a data set to train on: a manifest of clips, in which dismissed events are hard normal videos."""
 
+import filecmp
 import hashlib
 import json
 import math
@@ -64,6 +65,8 @@ def export(
         raise UserError(f"{normal!r} is no normal class of the card; those are {listed}")
     if before is not None and [(e.name, e.kind) for e in before.card.classes] != [(e.name, e.kind) for e in card.classes]:
         raise UserError(f"{before.path}: has other classes than the run, so they cannot be one data set")
+    if before is not None and before.path.resolve() == (out / MANIFEST).resolve():
+        raise UserError(f"{before.path}: is what is written here, and has these events already; --add the set from before them")
     left_out: list[tuple[str, str]] = []
     rows: list[Row] = []
     tasks: list[dict[str, Any]] = []
@@ -78,7 +81,7 @@ def export(
             continue
         video = str(Path(*Path(one.clip or "").parts[1:]))
         make_folder((out / VIDEOS / video).parent)
-        frames = retime(clip, out / VIDEOS / video, fps) if clip is not None else 0
+        frames = _retimed(clip, out / VIDEOS / video, fps) if clip is not None else 0
         if clip is None or not frames:
             left_out.append((one.event.id, "its clip is gone"))
         else:
@@ -137,6 +140,21 @@ def split_of(camera: str, start_ns: int, test_share: float) -> Literal["train", 
     day = f"{datetime.fromtimestamp(start_ns // 10**9, UTC):%Y-%m-%d}"
     drawn = int.from_bytes(hashlib.sha256(f"{camera}\0{day}".encode()).digest()[:6], "big") / 2**48
     return "test" if drawn < test_share else "train"
+
+
+def _retimed(clip: Path, to: Path, fps: float) -> int:
+    """`retime`, but a clip that comes out as it is there already keeps its time of change: its features stay good."""
+    if not to.exists():
+        return retime(clip, to, fps)
+    beside = to.with_name(f"{to.stem}.again{to.suffix}")
+    try:
+        if (frames := retime(clip, beside, fps)) and not filecmp.cmp(beside, to, shallow=False):
+            os.replace(beside, to)
+    except OSError as error:
+        raise UserError(f"{to}: cannot be written ({reason(error)})") from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return frames
 
 
 def _span(one: KeptEvent, clip: Path, fps: float, frames: int) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """`aadc-live` as people type it: events, decisions, what is exported and what is forgotten."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -171,6 +172,22 @@ def test_what_was_decided_becomes_a_manifest(data, tmp_path, share, split):
     again = export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest)
     assert again.before == 4 and len(read_manifest(again.manifest).rows) == 8
     assert export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest).before == 4
+
+
+def test_an_export_again_leaves_clips_alone_and_takes_no_event_twice(data, tmp_path):
+    out = tmp_path / "out"
+    kept = decided(data, [("confirmed", None), ("dismissed", None)])
+    manifest = read_manifest(export(data, kept, CARD, out, "walk", 30.0).manifest)
+    clips = [out / "videos" / row.video for row in manifest.rows]
+    os.utime(clips[0], ns=(1, 1))
+    clips[1].write_bytes(b"something else")
+    whole = clips[0].read_bytes()
+    assert export(data, kept, CARD, out, "walk", 30.0).dismissed == 1
+    assert clips[0].stat().st_mtime_ns == 1 and clips[0].read_bytes() == whole
+    assert len(frame_times(clips[1])) == 118, "what is no longer the clip is written anew"
+    assert sorted(out.rglob("*.mp4")) == sorted(clips)
+    with pytest.raises(UserError, match="has these events already"):
+        export(data, kept, CARD, out, "walk", 30.0, before=manifest)
 
 
 def test_a_day_of_a_camera_is_never_split():
