@@ -8,7 +8,7 @@ DEMO = demo$(if $(filter-out 1,$(SEED)),-$(SEED))
 # Without an NVIDIA GPU, torch without CUDA: gigabytes less, and nothing else. `make TORCH_INDEX=` takes the usual one.
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo demo-words live-demo test test-decode lint bench check-weights clean
+.PHONY: demo demo-words live-demo test test-decode lint bench soak kills check-weights clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -81,8 +81,19 @@ bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/detection_map.py
 
+# The live part on the demo: hours of stream in ten minutes, then with scoring slowed tenfold; and a hundred kills. MINUTES=120 for longer.
+MINUTES ?= 10
+soak: $(VENV)/.installed
+	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo
+	$(BIN)/python benchmarks/soak.py --run runs/$(DEMO) --scenes $(DEMO) --minutes $(MINUTES)
+	$(BIN)/python benchmarks/soak.py --run runs/$(DEMO) --scenes $(DEMO) --minutes $(MINUTES) --slow 10 --pace 1 --out soak-slow
+
+kills: $(VENV)/.installed
+	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo
+	$(BIN)/python benchmarks/kills.py --run runs/$(DEMO) --scenes $(DEMO)
+
 check-weights: $(VENV)/.installed
 	$(BIN)/python -m aadc.extract.check_weights
 
 clean:
-	rm -rf demo demo-* live-demo runs/demo runs/demo-*
+	rm -rf demo demo-* live-demo soak soak-slow kills runs/demo runs/demo-*

@@ -42,6 +42,7 @@ class EventMachine:
         self._step = 0.0  # seconds between snippets
         self._armed = True  # provisional scores that were refuted must fall before they may open another
         self._ended_s = -math.inf  # the last one, that was one
+        self._gone: tuple[int, int] = (-1, -1)  # epoch and snippet up to which an event ended before final scores came
         self._told: deque[float] = deque()  # when the events of the last hour were opened
         self._count = 0
 
@@ -63,7 +64,8 @@ class EventMachine:
         elif last and one.final:
             self._step = one.second - last.second
         self._last[one.final] = one
-        if one.score < self.rules.open_at or self._cooling(one.second):
+        known = one.final and (one.epoch, one.snippet) <= self._gone  # that moment has its event
+        if known or one.score < self.rules.open_at or self._cooling(one.second):
             run.clear()
         else:
             run.append(one)
@@ -197,6 +199,8 @@ class EventMachine:
         if ending in (Ending.gap, Ending.stopped, Ending.retracted):
             self._rest(course, math.inf)
         course.ending = ending
+        if course.state is State.provisional and ending is not Ending.retracted:
+            self._gone = course.last.epoch, course.last.snippet
         if ending is Ending.retracted:
             course.state = State.retracted
         elif ending is not Ending.cut:

@@ -232,3 +232,13 @@ def test_a_long_one_is_cut_and_its_curve_stays_small():
 def test_a_score_that_is_none_breaks_nothing(score):
     machine = EventMachine(PLAIN, NAMES, KINDS)
     run(machine, [snippet(t, s, classes=(score, score, 0)) for t, s in enumerate([0.9, score, 0.9, 0.0, 0.0, 0.9])])
+
+
+def test_final_scores_that_come_after_the_picture_was_lost_make_no_second_event_of_the_same_moment():
+    machine = EventMachine(EventRules(open_for=2), NAMES, KINDS)
+    early = [snippet(n, 0.9, final=False) for n in range(3)]
+    told = run(machine, early, stop=False) + machine.stop(Ending.gap)
+    assert [(one.kind, one.after.state) for one in told] == [(Kind.new, State.provisional), (Kind.end, State.provisional)]
+    assert run(machine, [snippet(n, 0.9) for n in range(3)], stop=False) == [], "they were still due"
+    later = run(machine, [snippet(n, 0.9) for n in range(3, 6)], stop=False)
+    assert [one.kind for one in later] == [Kind.new] and later[0].after.start_s >= told[-1].after.end_s

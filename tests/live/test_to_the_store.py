@@ -110,9 +110,9 @@ def test_another_size_within_the_stream_reaches_clip_and_boxes(tmp_path, watchin
             shown += 1
     assert shown > 40
     beside = json.loads((tmp_path / "live" / first.clip).with_suffix(".json").read_text())
-    for _, boxes in beside["boxes"]:
-        for box in boxes:
-            assert all(0 <= side <= 1 for side in box[:4]), box
+    for seen_then in beside["boxes"]:
+        for box in seen_then["boxes"]:
+            assert 0 <= box["x0"] <= box["x1"] <= 1 and 0 <= box["y0"] <= box["y1"] <= 1
 
 
 CARD = Card.model_validate(
