@@ -16,7 +16,7 @@ from web_server import Server  # noqa: E402
 from aadc.live.event_pictures import keeping  # noqa: E402
 from aadc.live.reader import Reader  # noqa: E402
 from aadc.live.store import STORE, Store  # noqa: E402
-from aadc.live.text_tower import embedded  # noqa: E402
+from aadc.live.text_tower import _Tower  # noqa: E402
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
@@ -41,9 +41,10 @@ def data(tmp_path_factory, run):
     for number, camera in enumerate(["door", HOSTILE, "door"]):
         *_, end = [store.put(message, WORDS, "composed") for message in messages(number, camera)]
         end.result(30)
+    tower = _Tower(run)
     for number, camera in enumerate(["door", HOSTILE, "door"]):  # what CLIP saw, as if it were the words themselves
-        things = embedded(run, SEEN[number]).text[None].astype(np.float16)
-        store.write(keeping(an_event(number, camera).id, embedded(run, "a").clip, 1.0, things)).result(30)
+        clip, text = tower(SEEN[number])
+        store.write(keeping(an_event(number, camera).id, clip, 1.0, text[None].astype(np.float16))).result(30)
     store.set_health("disk <b>", False, "only 0.2 GB *left* <b>").result(30)
     store.close()
     return folder
