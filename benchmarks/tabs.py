@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,15 @@ def slope(seconds: list[float], values: list[float]) -> float:
     return float(np.polyfit(seconds[late:], values[late:], 1)[0]) * 3600
 
 
+def counting(draws: dict[str, int], name: str) -> Callable[[Any], None]:
+    """Has the messages counted that come over a tab's WebSocket."""
+
+    def came(_: Any) -> None:
+        draws[name] += 1
+
+    return lambda wire: wire.on("framereceived", came)
+
+
 def main() -> None:
     """Measure and print."""
     from playwright.sync_api import sync_playwright
@@ -193,10 +203,7 @@ def main() -> None:
             for name, path in TABS.items():
                 tabs[name] = context.new_page()
                 tabs[name].set_default_timeout(300_000)
-                tabs[name].on(
-                    "websocket",
-                    lambda wire, name=name: wire.on("framereceived", lambda _: draws.update({name: draws[name] + 1})),
-                )
+                tabs[name].on("websocket", counting(draws, name))
                 tabs[name].goto(path)
                 tabs[name].locator(THERE[name]).first.wait_for()
 
@@ -247,9 +254,9 @@ def main() -> None:
             print("hidden tabs:", [name for name, tab in tabs.items() if tab.evaluate("document.hidden")] or "none")
             print("slope in two hours of life; first and last value that count")
             for name in rows[0]:
-                values = [row[name] for row in rows]
-                grows = slope(seconds, values) * seconds[-1] / 3600 * 2 / max(life_h, 1e-9)
-                print(f"{name:20} {grows:+9.2f}   {values[len(values) // 3]:8.1f} {values[-1]:8.1f}")
+                column = [row[name] for row in rows]
+                grows = slope(seconds, column) * seconds[-1] / 3600 * 2 / max(life_h, 1e-9)
+                print(f"{name:20} {grows:+9.2f}   {column[len(column) // 3]:8.1f} {column[-1]:8.1f}")
             browser.close()
         finally:
             world.end()
