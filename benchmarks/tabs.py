@@ -3,10 +3,11 @@
     python benchmarks/tabs.py                   # eight minutes, clocks of the pages 15 times as fast: two hours of a day's work
     python benchmarks/tabs.py --minutes 2
 
-Tabs: cameras, live, review, health. Their `setInterval` runs `--speed` times faster (Streamlit's, which draws parts anew,
-`--redraws`); scores change with every look, events come `--events` a second. Each line is after a garbage collection in every
-tab: used JavaScript heap (MB), DOM nodes and listeners, by tab; RSS (MB), threads and files of the server and of its media
-process. `life` is how long the live tab takes for so many looks. Slopes: line of least squares after the first third.
+Tabs: cameras, live, review, health. The live tab looks `--speed` times as often; the others are drawn anew, with new pictures,
+`--redraws` times as often, which costs the server more. Scores change with every look, events come `--events` a second. Each
+line is after a garbage collection in every tab: used JavaScript heap (MB), DOM nodes and listeners, by tab; RSS (MB), threads
+and files of the server and of its media process. `life` is how long the live tab takes for so many looks. Slopes: line of least
+squares after the first third.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ import numpy as np
 
 TABS = {"cameras": "/ui/", "live": "/ui/live?camera=door", "review": "/ui/review", "health": "/ui/health"}
 THERE = {"cameras": ".tile", "live": ".legend span", "review": ".card", "health": "[data-testid=stDataFrame]"}
-REDRAW_MS = 1500  # `REFRESH_S` of the dashboard
 UNHURRIED = [  # tabs that nobody looks at are slowed down otherwise
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
@@ -40,7 +41,7 @@ LOOKS_EVERY_S = 0.5  # of the live page, in life
 FASTER = """(() => {
   const usual = window.setInterval;
   window.setInterval = (what, ms, ...more) => {
-    const times = ms === REDRAW ? REDRAWS : SPEED;
+    const times = ms === LOOK ? SPEED : REDRAWS;
     let beats = 0;
     return usual(() => {
       if (window.fast || (beats += 1) % times === 0) what(...more);
@@ -162,6 +163,15 @@ def slope(seconds: list[float], values: list[float]) -> float:
     return float(np.polyfit(seconds[late:], values[late:], 1)[0]) * 3600
 
 
+def counting(draws: dict[str, int], name: str) -> Callable[[Any], None]:
+    """Has the messages counted that come over a tab's WebSocket."""
+
+    def came(_: Any) -> None:
+        draws[name] += 1
+
+    return lambda wire: wire.on("framereceived", came)
+
+
 def main() -> None:
     """Measure and print."""
     from playwright.sync_api import sync_playwright
@@ -169,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--speed", type=int, default=15)
-    parser.add_argument("--redraws", type=int, default=5, help="as --speed, of Streamlit's parts, which cost the server more")
+    parser.add_argument("--redraws", type=int, default=3, help="as --speed, of the other tabs")
     parser.add_argument("--events", type=float, default=2, help="a second")
     parser.add_argument("--every", type=float, default=20, help="seconds between lines")
     parser.add_argument("--chromium", default=os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -180,8 +190,8 @@ def main() -> None:
             password = world.password()
             browser = playwright.chromium.launch(executable_path=asked.chromium, args=["--no-sandbox", *UNHURRIED])
             context = browser.new_context(base_url=world.url, viewport={"width": 1200, "height": 900})
-            words = {"SPEED": asked.speed, "REDRAWS": asked.redraws, "REDRAW": REDRAW_MS}
-            context.add_init_script(re.sub(r"\b(SPEED|REDRAWS?)\b", lambda one: str(words[one[0]]), FASTER))
+            words = {"SPEED": asked.speed, "REDRAWS": asked.redraws, "LOOK": round(LOOKS_EVERY_S * 1000)}
+            context.add_init_script(re.sub(r"\b(SPEED|REDRAWS|LOOK)\b", lambda one: str(words[one[0]]), FASTER))
             page = context.new_page()
             page.goto("/login")
             page.fill("input[name=name]", "admin")
@@ -193,10 +203,7 @@ def main() -> None:
             for name, path in TABS.items():
                 tabs[name] = context.new_page()
                 tabs[name].set_default_timeout(300_000)
-                tabs[name].on(
-                    "websocket",
-                    lambda wire, name=name: wire.on("framereceived", lambda _: draws.update({name: draws[name] + 1})),
-                )
+                tabs[name].on("websocket", counting(draws, name))
                 tabs[name].goto(path)
                 tabs[name].locator(THERE[name]).first.wait_for()
 
@@ -247,9 +254,9 @@ def main() -> None:
             print("hidden tabs:", [name for name, tab in tabs.items() if tab.evaluate("document.hidden")] or "none")
             print("slope in two hours of life; first and last value that count")
             for name in rows[0]:
-                values = [row[name] for row in rows]
-                grows = slope(seconds, values) * seconds[-1] / 3600 * 2 / max(life_h, 1e-9)
-                print(f"{name:20} {grows:+9.2f}   {values[len(values) // 3]:8.1f} {values[-1]:8.1f}")
+                column = [row[name] for row in rows]
+                grows = slope(seconds, column) * seconds[-1] / 3600 * 2 / max(life_h, 1e-9)
+                print(f"{name:20} {grows:+9.2f}   {column[len(column) // 3]:8.1f} {column[-1]:8.1f}")
             browser.close()
         finally:
             world.end()
