@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
@@ -42,8 +43,8 @@ def head_of(regime: str, seed: int, cache: Path, heads: str) -> tuple[RunFolder,
     run = cache / "runs" / regime / f"seed-{seed}"
     if not run.is_dir():
         run.parent.mkdir(parents=True, exist_ok=True)
-        regime_runs.FEW = TEN
-        regime_runs.few(regime_runs.run_of("scenes", seed, cache), run, seed)
+        with patch.object(regime_runs, "FEW", TEN):
+            regime_runs.few(regime_runs.run_of("scenes", seed, cache), run, seed)
     out = cache / heads / regime / "default" / f"seed-{seed}"
     regimes.train(regime, RunFolder(run), HeadConfig(seed=seed, epochs=regimes.SHORT["epochs"]), out)
     return RunFolder(run), out
