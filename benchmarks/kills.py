@@ -4,10 +4,10 @@
     python benchmarks/kills.py --kills 30 --seed 7
 
 Two recordings that loop and a camera over RTSP; short events, so that many are open when something dies. Killed are the parent
-(all then go, and it is started again at once), the one that scores and writes, those that read cameras, the server, the one with
-the media. Before each kill the store is read as any viewer reads it. In the end: `integrity_check`; every event that was ever
-seen, once; what had ended when it was seen as it was then; none open; no two events of a camera that claim the same second of the
-same start; every clip decoded from its first to its last frame, and no file that belongs to no event.
+(all then go, and it is started again at once), the one that scores and writes, those that read cameras, the server, the one
+with the media. Before each kill the store is read as any viewer reads it. In the end: `integrity_check`; every event that was
+ever seen, once; what had ended when it was seen as it was then; none open; no two events of a camera that claim the same second
+of the same start; every clip decoded from its first to its last frame, and no file that belongs to no event.
 """
 
 import argparse
@@ -81,7 +81,8 @@ class Kills:
         for pid in children(self.program.pid):
             with suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                kind = next((word.decode().rpartition(".")[2] for word in words if word.startswith(b"aadc.live.") and b"following" not in word), "")  # fmt: skip
+                ours = [word.decode() for word in words if word.startswith(b"aadc.live.") and b"following" not in word]
+                kind = ours[0].rpartition(".")[2] if ours else ""
                 if kind in SHARES:
                     found[pid] = kind
                 if kind == "web":
@@ -163,9 +164,8 @@ class Kills:
             server.wait()
         print(f"killed {dict(self.killed)} in {time.monotonic() - began:.0f} s; ended with status {code}")
         for kind, seconds in self.back.items():
-            print(
-                f"  {kind}: back (or gone) within {sorted(seconds)[len(seconds) // 2]:.1f} s (median), {max(seconds):.1f} s at most"
-            )
+            median = sorted(seconds)[len(seconds) // 2]
+            print(f"  {kind}: back (or gone) within {median:.1f} s (median), {max(seconds):.1f} s at most")
         problems = self.check()
         for problem in problems:
             print(f"WRONG: {problem}")
@@ -200,7 +200,8 @@ class Kills:
         endings = Counter(str(one.event.ending) for one in kept)
         played = self.play(wrong, {one.event.id for one in kept})
         print(
-            f"{len(kept)} events kept ({dict(endings)}), {len(self.seen)} were seen before a kill, {len(spans)} spans of cameras and starts"
+            f"{len(kept)} events kept ({dict(endings)}), {len(self.seen)} were seen before a kill, "
+            f"{len(spans)} spans of cameras and starts"
         )
         print(f"{played} clips played from end to end; {sum(one.clip is None for one in kept)} events without one")
         return wrong

@@ -4,8 +4,8 @@
     python benchmarks/soak.py --minutes 120 --pace 1       # two hours as they are
     python benchmarks/soak.py --slow 10                    # the scoring process gets a tenth of its time
 
-Cameras: recordings that loop at `--pace` times their speed (each loop opens its file anew), one over RTSP, one whose RTSP server
-is killed and started again every 30 s, one that is never there. Events are written, clips too, the cleaner has a small quota,
+Cameras: recordings that loop at `--pace` times their speed (each loop opens its file anew), one over RTSP, one whose RTSP
+server is killed and started again every 30 s, one that is never there. Events are written, clips too, the cleaner has a small quota,
 and viewers poll the API all the time. `slope` is Theil and Sen's of the memory (RSS) after the warm-up, with its 95 % interval:
 an hour of the clock, and an hour of stream that each camera of that process took in. A process without cameras of its own
 counts those of all recordings' mean.
@@ -244,12 +244,15 @@ class Soak:
             assert judged is not None
             held &= judged[0] < BAR_MB
             counts = [f"{min(values)}-{max(values)}" for values in ([one.files for one in warm], [one.threads for one in warm])]
-            print(f"{name:20} {len(warm):7} {np.ptp(stream) / 3600:8.2f} {np.ptp(wall) / 3600:7.2f} {rss[-1]:7.1f} {shown[0]:>22} "
-                  f"{shown[1]:>22} {each[2][0] if each[2] else float('nan'):18.2f} {counts[0]:>9} {counts[1]:>9}")  # fmt: skip
+            hours = f"{np.ptp(stream) / 3600:8.2f} {np.ptp(wall) / 3600:7.2f}"
+            grown = each[2][0] if each[2] else float("nan")
+            print(f"{name:20} {len(warm):7} {hours} {rss[-1]:7.1f} {shown[0]:>22} {shown[1]:>22} {grown:18.2f} ", end="")
+            print(f"{counts[0]:>9} {counts[1]:>9}")
         self.tell_cameras(last)
         self.plot()
         print(
-            f"ended with status {code}; polled {self.polled} times, {self.refused} answers of 500 and above; {self.outages} outages"
+            f"ended with status {code}; polled {self.polled} times, {self.refused} answers of 500 and above; "
+            f"{self.outages} outages"
         )
         print(f"below {BAR_MB:g} MB an hour of stream: {'all' if held else 'NOT all'}")
         return 0 if held and code == 0 and not self.refused else 1
@@ -263,17 +266,17 @@ class Soak:
         for name, one in last["cameras"].items():
             counts = score["cameras"].get(name, {})
             due = counts.get("scored", 0) + counts.get("dropped", 0)
-            print(f"  {name}: {one['second'] / 3600:.2f} h of stream, {one['connects']} connections since its process began, "
-                  f"{one['restarts']} restarts, scored {counts.get('scored')}, dropped {counts.get('dropped', 0) / max(1, due):.1%}")  # fmt: skip
+            stream = f"{one['second'] / 3600:.2f} h of stream, {one['connects']} connections since its process began"
+            dropped = counts.get("dropped", 0) / max(1, due)
+            print(f"  {name}: {stream}, {one['restarts']} restarts, scored {counts.get('scored')}, dropped {dropped:.1%}")
         print(f"  age of a frame as its score is known: {score.get('age_s')}; a round of scoring: {score.get('round_s')}")
         reader = Reader(self.data / STORE)
         kept = reader.events(retracted=True, most=10**6)
         clips = sum(one.clip is not None for one in kept)
         size = sum(one.stat().st_size for one in (self.data / "clips").rglob("*") if one.is_file()) / 1e6
         health = {one.name: (one.ok, one.told) for one in reader.health()}
-        print(
-            f"  {len(kept)} events, {clips} of them with a clip ({size:.1f} MB; quota {self.asked.quota_mb:g}); health: {health}"
-        )
+        kept_clips = f"{clips} of them with a clip ({size:.1f} MB; quota {self.asked.quota_mb:g})"
+        print(f"  {len(kept)} events, {kept_clips}; health: {health}")
 
     def plot(self) -> None:
         """Memory over the clock, a line a process."""
