@@ -108,8 +108,8 @@ def test_the_clock_is_set_while_everything_runs(tmp_path, watching, trained, ste
     kept = events()
     assert not any(one.open for one in kept) and len({one.id for one in kept}) == len(kept) >= 8
     for one in kept:
-        assert 0 <= one.duration_s <= 2.5 and one.end_ns >= one.start_ns and one.opened_ns >= one.start_ns
-        assert abs(one.curve[-1][0] - one.end_s) < 1
+        assert 0 <= one.duration_s <= 3.5 and one.end_ns >= one.start_ns and one.opened_ns >= one.start_ns
+        assert abs(one.curve[-1][0] - one.end_s) < 1.5  # a snippet lasts a second
     for before, after in zip(kept, kept[1:], strict=False):
         assert after.start_ns > before.start_ns, "UTC of events never goes back"
         if after.continues is not None:
