@@ -205,7 +205,7 @@ class Slot(threading.Thread):
                 continue
             number = frame.number
             if (strip := read(frame.rgb)) is not None:
-                self.times[strip] = frame.arrived_ns, frame.written_ns
+                self.times[strip] = frame.arrived_ns, self._view.written_ns(number)
 
 
 def measure(run: Path, seconds: float, chromium: str) -> dict[str, Any]:

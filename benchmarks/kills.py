@@ -108,7 +108,7 @@ class Kills:
         score = self.status().get("score", {})
         return score.get("pid") in self.processes() and any(one["scored"] > 2 for one in score.get("cameras", {}).values())
 
-    def wait(self, there, what: str) -> float:
+    def wait(self, there: Callable[[], bool], what: str) -> float:
         began = time.monotonic()
         while not there():
             if time.monotonic() - began > BACK_WITHIN_S:

@@ -5,9 +5,9 @@
     python benchmarks/soak.py --slow 10                    # the scoring process gets a tenth of its time
 
 Cameras: recordings that loop at `--pace` times their speed (each loop opens its file anew), one over RTSP, one whose RTSP
-server is killed and started again every 30 s, one that is never there. Events are written, clips too, the cleaner has a small quota,
-and viewers poll the API all the time. `slope` is Theil and Sen's of the memory (RSS) after the warm-up, with its 95 % interval:
-an hour of the clock, and an hour of stream that each camera of that process took in. A process without cameras of its own
+server is killed and started again every 30 s, one that is never there. Events are written, clips too, the cleaner has a small
+quota, and viewers poll the API all the time. `slope` is Theil and Sen's of the memory (RSS) after the warm-up, with its 95 %
+interval: an hour of the clock, and an hour of stream that each camera of that process took in. A process without cameras of its own
 counts those of all recordings' mean.
 """
 
@@ -244,9 +244,9 @@ class Soak:
             assert judged is not None
             held &= judged[0] < BAR_MB
             counts = [f"{min(values)}-{max(values)}" for values in ([one.files for one in warm], [one.threads for one in warm])]
-            hours = f"{np.ptp(stream) / 3600:8.2f} {np.ptp(wall) / 3600:7.2f}"
+            took = f"{np.ptp(stream) / 3600:8.2f} {np.ptp(wall) / 3600:7.2f}"
             grown = each[2][0] if each[2] else float("nan")
-            print(f"{name:20} {len(warm):7} {hours} {rss[-1]:7.1f} {shown[0]:>22} {shown[1]:>22} {grown:18.2f} ", end="")
+            print(f"{name:20} {len(warm):7} {took} {rss[-1]:7.1f} {shown[0]:>22} {shown[1]:>22} {grown:18.2f} ", end="")
             print(f"{counts[0]:>9} {counts[1]:>9}")
         self.tell_cameras(last)
         self.plot()

@@ -36,13 +36,13 @@ class Noting:
         """The slot, which notes what is taken from it."""
         return _Noted(self, camera, frames)
 
-    def took(self, camera: str, frame: SlotFrame, taken_ns: int) -> None:
+    def took(self, camera: str, frame: SlotFrame, written_ns: int, taken_ns: int) -> None:
         """A frame is taken up."""
         strip = read(frame.rgb)
         if strip is not None:
             self._last[camera] = shows_anomaly(strip)
         self._high[camera, frame.arrived_ns] = self._last.get(camera, False)
-        times = {"arrived": frame.arrived_ns, "written": frame.written_ns, "taken": taken_ns}
+        times = {"arrived": frame.arrived_ns, "written": written_ns, "taken": taken_ns}
         self._note(what="frame", camera=camera, strip=strip, **times)
 
     def scored(self, one: ScoredSnippet) -> ScoredSnippet:
@@ -75,7 +75,7 @@ class _Noted:
         """As `FrameSlot.read`, without the strip."""
         frame = self._frames.read(after)
         if frame is not None:
-            self._noting.took(self._camera, frame, time.monotonic_ns())
+            self._noting.took(self._camera, frame, self._frames.written_ns(frame.number), time.monotonic_ns())
             erase(frame.rgb)
         return frame
 

@@ -29,8 +29,8 @@ MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoeve
 class SlotFrame(NamedTuple):
     """A picture and when it was taken. `rgb` uint8 (H, W, 3), a copy; `number` counts the pictures written; `epoch` and
     `snippet` say for which snippet it stands, by capture's count; `second` is the stream's own time, `utc_ns` when it was taken
-    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it;
-    `written_ns` when it was put into the slot (monotonic, nanoseconds); `clock`: whose time it has, if that was said."""
+    (UTC, nanoseconds), `arrived_ns` when it came in (monotonic, nanoseconds); `last` where the stream ended with it; `clock`:
+    whose time it has, if that was said."""
 
     rgb: np.ndarray
     number: int
@@ -40,7 +40,6 @@ class SlotFrame(NamedTuple):
     utc_ns: int
     arrived_ns: int
     last: bool = False
-    written_ns: int = 0
     clock: Clock | None = None
 
 
@@ -118,14 +117,18 @@ class FrameSlot:
                 time.sleep(0.0005)
                 continue
             height, width, epoch, snippet, utc_ns, arrived_ns, last = (int(word) for word in head[1:8])
-            second, written_ns = float(head[8:9].view(np.float64)[0]), int(head[9])
+            second = float(head[8:9].view(np.float64)[0])
             clock = _CLOCKS[int(head[10]) % len(_CLOCKS)]
             if height * width > self.most_pixels:
                 continue  # overwritten while it was read
             rgb = pixels[: height * width * 3].reshape(height, width, 3).copy()
             if int(head[0]) == number:
-                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), written_ns, clock)
+                return SlotFrame(rgb, number, epoch, snippet, second, utc_ns, arrived_ns, bool(last), clock)
         return None  # the writer came round a hundred times; the next call may find it at rest
+
+    def written_ns(self, number: int) -> int:
+        """When this picture was put into the slot (monotonic, nanoseconds); a later time once its place was taken."""
+        return int(self._buffer(number)[0][9])
 
     def beat(self) -> None:
         """A sign of life of the process that writes."""
