@@ -7,8 +7,8 @@
 Cameras: recordings that loop at `--pace` times their speed (each loop opens its file anew), one over RTSP, one whose RTSP
 server is killed and started again every 30 s, one that is never there. Events are written, clips too, the cleaner has a small
 quota, and viewers poll the API all the time. `slope` is Theil and Sen's of the memory (RSS) after the warm-up, with its 95 %
-interval: an hour of the clock, and an hour of stream that each camera of that process took in. A process without cameras of its own
-counts those of all recordings' mean.
+interval: an hour of the clock, and an hour of stream that each camera of that process took in. A process without cameras of its
+own counts those of all recordings' mean.
 """
 
 import argparse
