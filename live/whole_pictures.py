@@ -41,7 +41,7 @@ class WholePictures(JitterBuffer):
             self._newest = packet.sequence_number
         overflows, frame = super().add(packet)
         if overflows:
-            self._needs_key, self._begins = True, False
+            self._needs_key, self._begins, self._newest = True, False, packet.sequence_number
         if frame is None and self._missing_since(now) >= PATIENCE_S:
             self._needs_key = True
             if self._go_to_key():

@@ -212,3 +212,20 @@ def test_a_key_picture_is_asked_for_until_it_comes(monkeypatch):
         assert (frame is not None) == (1 <= at < 10 or at > 200), at
     assert 20 < asked[0] < 26 and len(asked) > 10
     assert min(b - a for a, b in zip(asked, asked[1:], strict=False)) >= 12
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(st.one_of(st.integers(0, 2**16 - 1), st.integers(0, 90)), min_size=2, max_size=120), step_s=st.floats(0, 1)
+)
+def test_any_numbers_are_taken(numbers, step_s):
+    """Packets of somebody who counts as they like: no error, and no walk longer than the buffer."""
+    buffer, now = whole_pictures.WholePictures(64, is_video=True), [1.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_pictures.time, "monotonic", lambda: now[0])
+        for number in numbers:
+            now[0] += step_s
+            (packet,) = sent([(True, 1)], True, number)
+            packet.timestamp = number
+            buffer.add(packet)
+            assert (buffer._newest - buffer._origin) % 2**16 < 64 or not any(buffer._packets)
