@@ -109,10 +109,13 @@ def watch(folder: Path, cameras: Sequence[Sequence[Scene]], pace: float) -> None
             now = scored(status)
             still = still + 1 if now == before and now else 0
             before = now
-            if live.poll() is not None:
+            if (code := live.poll()) == 0:  # all files are done
+                break
+            if code is not None:
                 sys.exit(f"aadc-live ended: {(folder / 'watch.log').read_text()}")
-        live.send_signal(signal.SIGTERM)
-        live.wait(30)
+        if live.poll() is None:
+            live.send_signal(signal.SIGTERM)
+            live.wait(30)
     (folder / "watched").write_text(json.dumps(before))
 
 
