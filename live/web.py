@@ -48,10 +48,9 @@ class SlotCameras:
 
     def state(self, camera: str) -> dict[str, Any]:
         """State and counters; `scoring` where it is scored."""
-        return {
-            **self._camera(camera).model_dump(mode="json"),
-            "scoring": self._scoring(camera) | {"silent_s": self._silent_s()},
-        }
+        silent_s = self._silent_s()
+        scoring = self._scoring(camera) | ({} if silent_s is None else {"silent_s": silent_s})
+        return {**self._camera(camera).model_dump(mode="json"), "scoring": scoring}
 
     def recent(self, camera: str) -> dict[str, Any]:
         """Scores of the last minute, thresholds, boxes: what scoring told into the slot it reads from."""

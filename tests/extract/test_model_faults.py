@@ -80,7 +80,9 @@ def clip_folder(folder: Path, model: nn.Module, config: dict) -> Path:
 SIZES = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 
 
-@pytest.mark.parametrize("kind", ["CoCa", "read at the first token", "image side of several answers"])
+@pytest.mark.parametrize(
+    "kind", ["CoCa", "read at the first token", "image side of several answers", "image side of another width"]
+)
 def test_clips_that_cannot_serve_are_refused_before_the_first_frame_and_others_serve(tiny_detr, tmp_path, kind):
     vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8}
     if kind == "CoCa":
@@ -97,13 +99,17 @@ def test_clips_that_cannot_serve_are_refused_before_the_first_frame_and_others_s
             "custom_text": True,
         }
         model = open_clip.CustomTextCLIP(16, vision, config["text_cfg"])
-    else:
+    elif kind.endswith("answers"):
         config = {"embed_dim": 16, "vision_cfg": vision | {"output_tokens": True}, "text_cfg": SIZES}
         model = open_clip.CLIP(**config)
+    else:
+        bare = {"timm_model_name": "test_vit", "timm_model_pretrained": False, "timm_pool": "avg", "timm_proj": "none"}
+        config = {"embed_dim": 16, "vision_cfg": bare | {"image_size": 32}, "text_cfg": SIZES, "custom_text": True}
+        model = open_clip.CustomTextCLIP(16, config["vision_cfg"], SIZES)
     folder = clip_folder(tmp_path / "clip", model, config)
-    if kind.startswith("read"):  # no contexts, but whole sentences: heads on it have class_vectors=texts
+    if not kind.endswith("width"):  # without contexts there are whole sentences: heads on it have class_vectors=texts
         clip = load_clip(str(folder))
-        assert clip.width == 16 and not takes_prompts(clip.model)
+        assert clip.width == 16 and takes_prompts(clip.model) == kind.endswith("answers")
         FrameEmbedder(ExtractSettings(detector=str(tiny_detr), clip=str(folder)))
         return
     with pytest.raises(UserError, match="gives? .*one vector|not give one vector") as caught:

@@ -1,11 +1,14 @@
 """Any process killed while somebody looks: the live page says what is the matter, and shows picture and scores again by itself.
 And rules that are changed meanwhile: what scores goes by them without a restart."""
 
+import math
 import os
+import re
 import signal
 import socket
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -103,14 +106,19 @@ def until(page, what, seconds: float) -> None:
     raise AssertionError(f"it did not become so; the page says: {page.locator('.front').all_inner_texts()}")
 
 
+def age_of_score(page) -> float:
+    """Seconds, as the page says them; infinite where it says none."""
+    legend = page.locator(".front .legend span")
+    said = re.search(r", ([0-9.]+) s old", legend.first.inner_text() if legend.count() else "")
+    return float(said[1]) if said else math.inf
+
+
 def well(page) -> None:
     """A moving picture, a score that is not old, and nothing said to be the matter."""
-    legend = page.locator(".front .legend span").first
     before = pictures(page)
     until(page, lambda: "Live" in page.locator(".front .state").inner_text(), 90)
     until(page, lambda: pictures(page) not in (0, before), 30)
-    until(page, lambda: legend.count() and " s old" in legend.inner_text(), 30)
-    until(page, lambda: float(legend.inner_text().split(", ")[1].split()[0]) < 4, 30)
+    until(page, lambda: age_of_score(page) < 4, 30)
     until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
 
 
@@ -126,9 +134,19 @@ def well(page) -> None:
 )
 def test_a_killed_process_is_told_of_and_comes_back_by_itself(live, page, killed, part, words):
     before, loaded = live.pid(killed), page.evaluate("performance.timeOrigin")
+    dead = [before]
     os.kill(before, signal.SIGKILL)
-    until(page, lambda: words in page.locator(f".front .{part}").inner_text(), 15)
-    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, before), 60)
+
+    def said() -> bool:
+        """A camera's process may be back before anybody saw that it was gone: then it is killed again."""
+        with suppress(OSError, LookupError, ValueError):
+            if killed == "door" and (there := live.pid(killed)) not in (None, *dead):
+                os.kill(there, signal.SIGKILL)
+                dead.append(there)
+        return words in page.locator(f".front .{part}").inner_text()
+
+    until(page, said, 15)
+    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, *dead), 60)
     well(page)
     assert page.evaluate("performance.timeOrigin") == loaded, "nobody loaded the page anew"
 
