@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aadc.live.reader import Reader
+from aadc.live.reader import KeptEvent, Reader
 from aadc.live.store import STORE
 from aadc.manifests.card import Card
 from aadc.manifests.manifest import Row, Segment, write_manifest
@@ -87,7 +87,10 @@ def first_head(folder: Path, seed: int) -> None:
 
 def days(seed: int) -> list[list[Scene]]:
     """What four cameras see."""
-    return [[scene(seed, f"live-{number}", place, what) for place, what in enumerate(DAY)] for number in range(4)]
+    return [
+        [scene(seed, f"live-{number}", place + number * len(DAY), what) for place, what in enumerate(DAY)]
+        for number in range(4)
+    ]
 
 
 def watch(folder: Path, cameras: Sequence[Sequence[Scene]], pace: float) -> None:
@@ -132,21 +135,42 @@ def decide(folder: Path, cameras: Sequence[Sequence[Scene]]) -> tuple[int, int]:
     events = reader.events(most=10**6)
     reader.close()
     confirmed = dismissed = 0
-    for one in events:
-        begins, truth = 0, None
-        for part in cameras[int(one.event.camera.split()[1])]:
-            for start, end, kind in part.spans:
-                first, last = (begins + start) / FPS, (begins + end) / FPS
-                if kind != NEW and one.event.start_s < last and one.event.end_s > first:
-                    truth = kind
-            begins += part.frames
-        if truth is None:
-            dismissed += 1
-            run(folder, "aadc-live", "dismiss", one.event.id)
-        else:
-            confirmed += 1
-            run(folder, "aadc-live", *(("confirm", one.event.id) if truth == one.category else ("rename", one.event.id, truth)))
+    for number, scenes in enumerate(cameras):
+        mine = [one for one in events if one.event.camera == f"camera {number}"]
+        happened = spans_of(scenes)
+        began = beginning(mine, happened)
+        for one in mine:
+            seen = [overlap(one, span, began) for span in happened]
+            truth = happened[int(np.argmax(seen))][2] if max(seen) > 0 else NEW
+            if truth == NEW:
+                dismissed += 1
+                run(folder, "aadc-live", "dismiss", one.event.id)
+            else:
+                confirmed += 1
+                verdict = ("confirm", one.event.id) if truth == one.category else ("rename", one.event.id, truth)
+                run(folder, "aadc-live", *verdict)
     return confirmed, dismissed
+
+
+def spans_of(scenes: Sequence[Scene]) -> list[tuple[float, float, str]]:
+    """What happens in scenes that follow each other: seconds from, to, and what."""
+    begins = np.cumsum([0, *(one.frames for one in scenes)])
+    return [
+        ((begin + start) / FPS, (begin + end) / FPS, kind)
+        for begin, one in zip(begins, scenes, strict=False)
+        for start, end, kind in one.spans
+    ]
+
+
+def overlap(one: KeptEvent, span: tuple[float, float, str], began: float) -> float:
+    """Seconds that an event and what happened have in common, if the recording began at this second of the camera's stream."""
+    return max(0.0, min(one.event.end_s - began, span[1]) - max(one.event.start_s - began, span[0]))
+
+
+def beginning(events: Sequence[KeptEvent], happened: Sequence[tuple[float, float, str]]) -> float:
+    """At which second of a camera's stream, which counts from the program's start, its recording began: where most agrees. (A
+    person looks at the clips instead.)"""
+    return max(np.arange(0, 40, 0.1), key=lambda began: sum(overlap(one, span, began) for one in events for span in happened))
 
 
 def held_out(folder: Path, seed: int, count: int) -> dict[str, Scene]:
