@@ -7,14 +7,10 @@ it (`bench_score`).
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +19,12 @@ import numpy as np
 from aadc.extract.run_folder import RunFolder
 from aadc.live.bench_score import NOTES
 from aadc.live.config import read_config
-from aadc.live.demo import listens
 from aadc.live.legs import EVENT, FRAME, WHOLE, by_leg, event_legs, frame_legs, percentiles
+from aadc.live.rtsp_server import rtsp_server
 from aadc.live.watch import Watch
 from aadc.manifests.errors import UserError
-from aadc.manifests.extras import needed
 
 _READY_S = 600.0  # for models to load
-_LISTENS_S = 20.0
 _SETTLES_S = 3.0  # after the first scores, before it counts
 
 
@@ -111,7 +105,9 @@ def watched(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "cameras.toml"
-        with _camera(folder, size) as address:
+        made_up = ["aadc.live.following", "aadc.live.strip_camera", str(os.getpid())]
+        drawn = [*map(str, size), str(folder / "encoded.bin")]
+        with rtsp_server(lambda port: [*made_up, str(port), *drawn]) as address:
             file.write_text(more + _config(run, address, cameras, gate), encoding="utf-8")
             watch = Watch(read_config(file), file, device, score="aadc.live.bench_score")
             measured = _Measured(watch, cameras, seconds)
@@ -167,34 +163,6 @@ class _Measured:
     def _all_scored(self) -> bool:
         counts = self._watch.scoring().get("cameras", {}).values()
         return len(counts) == self._cameras and all(one["scored"] > 0 for one in counts)
-
-
-@contextmanager
-def _camera(folder: Path, size: tuple[int, int]) -> Iterator[str]:
-    """The made-up camera, in a process of its own, while this lasts; gives its address.
-
-    Raises:
-        UserError: the RTSP server is not installed, or does not start.
-    """
-    with needed("the measurement's RTSP server", "test"):
-        import aio_rtsp_toolkit  # noqa: F401  asked for here, where a sentence can be said
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    following = [sys.executable, "-m", "aadc.live.following", "aadc.live.strip_camera", str(os.getpid())]
-    command = [*following, str(port), *map(str, size), str(folder / "encoded.bin")]
-    server = subprocess.Popen(command, env=paths, stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + _LISTENS_S
-        while not listens(port):
-            if server.poll() is not None or time.monotonic() > until:
-                raise UserError("the RTSP server of the measurement did not start")
-            time.sleep(0.05)
-        yield f"rtsp://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def as_lines(result: BenchResult) -> list[str]:
