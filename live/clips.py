@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 import av
@@ -18,6 +17,7 @@ from av.video.reformatter import VideoReformatter
 from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
 from aadc.live.reader import Reader
+from aadc.live.seen_boxes import Box, SeenBoxes
 from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
@@ -27,20 +27,10 @@ LONGEST_S = 600.0  # of a clip
 LONGEST_DIGEST_S = 60.0
 _RING_BYTES = 16 * 2**20
 _LATE_S = 10.0  # how long after its beginning an event may open
+_SEEN_S = 120.0  # for so long boxes are kept where no event goes on: one that opens may be told late by a slow machine
 _STARVED_S = 10.0  # without a frame: the clip of an event that ended is finished then
 _MOST_WAITING = 100  # frames, while the encoder is behind; past that the next ones are dropped
 _BESIDE = (".mp4", ".jpg", ".json")
-
-
-class Box(NamedTuple):
-    """Something the detector saw: corners as parts of width and height, class, and how sure."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    name: str
-    confidence: float
 
 
 def clip_path(event: Event) -> Path:
@@ -75,7 +65,7 @@ class Recorder:
         self.dropped = 0
         self._ring: deque[tuple[float, bytes]] = deque()
         self._ring_bytes = 0
-        self._boxes: deque[tuple[float, Sequence[Box]]] = deque(maxlen=4000)
+        self._boxes = SeenBoxes()
         self._clips: dict[str, _Clip] = {}
         self._reformatter = VideoReformatter()
         self._waiting: queue.Queue[tuple[float, bytes] | EventMessage | None] = queue.Queue()
@@ -96,16 +86,17 @@ class Recorder:
 
     def add_boxes(self, second: float, boxes: Sequence[Box]) -> None:
         """What the detector saw in the frame at `second`."""
-        self._boxes.append((second, tuple(boxes)))
+        self._boxes.add(second, boxes)
 
     def before_s(self, event: Event) -> float:
         """How much of an event's clip comes before it: less than was asked for where the camera had just begun."""
         clip = self._clips.get(event.id)
         return max(0.0, event.start_s - clip.from_s) if clip else min(self._before_s, max(0.0, event.start_s))
 
-    def boxes(self, start_s: float, end_s: float) -> list[tuple[float, Sequence[Box]]]:
-        """What the detector saw in frames from `start_s` to `end_s`."""
-        return [(second, boxes) for second, boxes in list(self._boxes) if start_s <= second <= end_s]
+    def boxes(self, start_s: float, end_s: float) -> list[tuple[float, tuple[Box, ...]]]:
+        """What the detector saw in frames from `start_s` to `end_s`: for as long as an event goes on, and its clip is in the
+        making, from its beginning on."""
+        return self._boxes.between(start_s, end_s)
 
     def tell(self, message: EventMessage) -> None:
         """What became of an event."""
@@ -137,6 +128,7 @@ class Recorder:
             self._finish(clip)
 
     def _see(self, second: float, jpeg: bytes) -> None:
+        self._boxes.forget(min([second - _SEEN_S, *(clip.from_s for clip in self._clips.values())]))
         self._ring.append((second, jpeg))
         self._ring_bytes += len(jpeg)
         while self._ring_bytes > _RING_BYTES or self._ring[0][0] < second - self._before_s - _LATE_S:

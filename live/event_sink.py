@@ -6,7 +6,6 @@ from concurrent.futures import Future
 import numpy as np
 
 from aadc.live.camera_state import CameraStatus
-from aadc.live.clips import Box
 from aadc.live.config import LiveConfig, Notices
 from aadc.live.event import Ending, EventMessage, Kind, State
 from aadc.live.event_pictures import ClipUsed, EventPictures
@@ -19,6 +18,7 @@ from aadc.live.picture_feed import PictureFeed
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.live.seen_boxes import Box
 from aadc.live.start import Start
 from aadc.manifests.card import Card
 from aadc.manifests.files import reason

@@ -42,7 +42,7 @@ class EventMachine:
         self._step = 0.0  # seconds between snippets
         self._armed = True  # provisional scores that were refuted must fall before they may open another
         self._ended_s = -math.inf  # the last one, that was one
-        self._gone: tuple[int, int] = (-1, -1)  # epoch and snippet up to which an event ended before final scores came
+        self._gone: tuple[int, int] = (-1, -1)  # epoch and snippet that had come as an event ended before its final scores did
         self._told: deque[float] = deque()  # when the events of the last hour were opened
         self._count = 0
 
@@ -109,6 +109,7 @@ class EventMachine:
         course, run = self._course, self._run[False]
         self._armed = self._armed or one.score < self.rules.close_at
         if course is not None:
+            run.clear()
             if course.state is State.provisional and one.score >= self.rules.close_at:
                 course.take([one])
                 return self._tell_now_and_then(course, one)
@@ -128,6 +129,7 @@ class EventMachine:
             if course is None:
                 return [self._open(run, State.confirmed)]
             course.confirm(run)
+            run.clear()
             return [self._message(course, Kind.update)]
         if course is not None and not run and one.snippet >= course.opened.snippet:
             self._armed = False
@@ -149,6 +151,7 @@ class EventMachine:
             if one.score >= rules.close_at:
                 course.take([*course.quiet, one])
                 course.quiet.clear()
+                run.clear()  # what belongs to an event opens no other, and an event may last for days
                 return self._tell_now_and_then(course, one)
             course.quiet.append(one)
             if one.second - course.quiet[0].second < rules.close_after_s:
@@ -162,6 +165,7 @@ class EventMachine:
             course.swallowed += course.digest and not soon
             course.take(course.quiet if not course.digest else run)
             course.quiet.clear()
+            run.clear()
             course.resting = False
             return self._tell_now_and_then(course, one)
         if course.digest:
@@ -183,6 +187,7 @@ class EventMachine:
         self._count += 1
         new_id = event_id(run[-1].camera, run[-1].utc_ns, self._count)
         self._course = _Course(new_id, run, state, self._abnormal, self._names, int(digest), continues, self._start)
+        run.clear()
         return self._message(self._course, Kind.new)
 
     def _too_many(self, second: float) -> bool:
@@ -199,8 +204,8 @@ class EventMachine:
         if ending in (Ending.gap, Ending.stopped, Ending.retracted):
             self._rest(course, math.inf)
         course.ending = ending
-        if course.state is State.provisional and ending is not Ending.retracted:
-            self._gone = course.last.epoch, course.last.snippet
+        if ending in (Ending.gap, Ending.stopped):
+            self._gone = max((one.epoch, one.snippet) for one in self._last.values())
         if ending is Ending.retracted:
             course.state = State.retracted
         elif ending is not Ending.cut:

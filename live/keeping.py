@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from aadc.live.clips import Box, Recorder, reconcile
+from aadc.live.clips import Recorder, reconcile
 from aadc.live.data_folder import DataFolder
 from aadc.live.event import Event, EventMessage, Kind, State
 from aadc.live.notify import Channel, Notifier
 from aadc.live.retention import Cleaner, Limits
+from aadc.live.seen_boxes import Box
 from aadc.live.store import STORE, Job, Store
 from aadc.live.words import composed, facts_of
 from aadc.live.words_due import asking
@@ -68,12 +69,13 @@ class Keeping:
         """What became of an event, and what is kept together with that. The future is done once that is on the disk."""
         event = message.after
         recorder = self._recorders.get(event.camera)
+        described = message.kind is Kind.end and event.state is not State.retracted
+        boxes = recorder.boxes(event.start_s, event.end_s) if recorder and described else []
+        before_s = recorder.before_s(event) if recorder and described else 0.0
         if recorder is not None:
-            recorder.tell(message)
-        if message.kind is not Kind.end or event.state is State.retracted:
+            recorder.tell(message)  # which then may be through with the clip, and know no more of it
+        if not described:
             return self.store.put(message, also=also)
-        boxes = recorder.boxes(event.start_s, event.end_s) if recorder else []
-        before_s = recorder.before_s(event) if recorder else 0.0
         self.composed, how = composed(event, boxes, before_s)
         due = [asking(event.id, facts_of(event, boxes, before_s))] if self._words else []
         return self.store.put(message, self.composed, how, [*also, *due])

@@ -22,7 +22,10 @@ class Ages:
 
     def add(self, age_s: float) -> None:
         """One frame more."""
-        self._ages.append((time.monotonic(), age_s))
+        now = time.monotonic()
+        self._ages.append((now, age_s))
+        while self._ages[0][0] <= now - self._over_s:  # else hours go by until it takes no more memory
+            self._ages.popleft()
 
     def percentiles(self) -> dict[str, float]:
         """p50, p95 and p99 (seconds); empty where there was none."""
@@ -43,6 +46,8 @@ class Pace:
         """A round took so long for so many snippets; their frames were so old when their scores were known."""
         now = time.monotonic()
         self._rounds.append((now, seconds, snippets))
+        while self._rounds[0][0] <= now - OVER_S:
+            self._rounds.popleft()
         for age in ages_s:
             self._ages.add(age)
 

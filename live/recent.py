@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aadc.live.clips import Box
 from aadc.live.scored import ScoredSnippet
+from aadc.live.seen_boxes import Box
 from aadc.live.settings import InForce
 
 MOST_SCORES = 150

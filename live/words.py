@@ -6,9 +6,9 @@ from aadc.eval.describe import facts
 from aadc.eval.describe.compose import compose
 from aadc.eval.describe.describer import How, LanguageModel, describe
 from aadc.eval.describe.reading import Vocabulary
-from aadc.live.clips import Box
 from aadc.live.event import Event
 from aadc.live.reader import Reader
+from aadc.live.seen_boxes import Box
 from aadc.live.store import Store
 from aadc.live.words_due import MOST_BEGUN, beginning, ending, facts_in, leaving
 

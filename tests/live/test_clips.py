@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail, retime, small_jpeg
-from aadc.live.clips import LONGEST_DIGEST_S, Box, Recorder, clip_path, folder_name, reconcile
+from aadc.live.clips import LONGEST_DIGEST_S, Recorder, clip_path, folder_name, reconcile
 from aadc.live.event import Ending, State
 from aadc.live.reader import Reader
+from aadc.live.seen_boxes import Box
 from aadc.live.store import Store
 
 HERE = Path(__file__).parent
@@ -102,6 +103,32 @@ def test_thumbnail_boxes_and_curve_lie_beside_it(made):
     beside = json.loads((data / path).with_suffix(".json").read_text())
     assert beside["event"] == event.id and beside["curve"] == [[12.0, 0.6], [14.0, 0.9]] and beside["from_s"] == 7.0
     assert beside["boxes"] == [{"second": 13.0, "boxes": [Box(0.1, 0.2, 0.3, 0.4, "person", 0.9)._asdict()]}]
+
+
+def test_boxes_are_remembered_for_minutes_and_from_the_beginning_of_an_event_that_goes_on(tmp_path):
+    """They come from a detector as often as frames are scored, day and night; what they take must not grow."""
+    recorded = Recorded(tmp_path)
+    recorder, jpeg = recorded.recorder, jpeg_of(0)
+    box = Box(0.1234, 0.2, 0.3, 1.0, "person", 0.987)
+
+    def watch(start, stop):
+        for second in range(start, stop):
+            recorder.add_boxes(second, [box, box._replace(name="car")])
+            recorder.add(jpeg, second)
+        while recorder.waiting:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        return [second for second, _ in recorder.boxes(0, stop)]
+
+    kept = watch(0, 1000)
+    assert kept[0] in (878, 879, 880) and kept[-1] == 999
+    assert recorder.boxes(990, 990) == [(990, (box, box._replace(name="car")))]
+    first, _, end = at(995.0)
+    recorder.tell(first)
+    assert watch(1000, 1500)[0] in (989, 990)
+    recorder.tell(end)
+    assert watch(1500, 1600)[0] >= 1477
+    recorder.close()
 
 
 def test_killed_while_it_writes(tmp_path):

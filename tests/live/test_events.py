@@ -1,6 +1,7 @@
 """Scores to events: the simple case against `find_spans`, properties for everything else."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -242,3 +243,33 @@ def test_final_scores_that_come_after_the_picture_was_lost_make_no_second_event_
     assert run(machine, [snippet(n, 0.9) for n in range(3)], stop=False) == [], "they were still due"
     later = run(machine, [snippet(n, 0.9) for n in range(3, 6)], stop=False)
     assert [one.kind for one in later] == [Kind.new] and later[0].after.start_s >= told[-1].after.end_s
+
+
+@pytest.mark.parametrize("open_for", [1, 3])
+def test_a_camera_that_goes_away_at_any_moment_has_no_moment_with_two_events(open_for):
+    """It is offline at once, while final scores of what was seen are still due, and come."""
+    rng = np.random.default_rng(0)
+    high = np.cumsum(rng.random(60) < 0.15) % 2 == 0
+    snippets = list(stream([(0.9 if one else 0.1, rng.choice([0.0, -0.5, 0.5]), 0.0) for one in high]))
+    for place in range(len(snippets)):
+        machine = EventMachine(EventRules(open_for=open_for, close_after_s=1, merge_gap_s=0), NAMES, KINDS)
+        told = run(machine, snippets[:place], stop=False) + machine.stop(Ending.gap) + run(machine, snippets[place:])
+        held = [one for one in ends(told) if one.state is not State.retracted]
+        assert all(other.start_s >= one.end_s for one, other in itertools.pairwise(held))
+
+
+def test_an_anomaly_that_lasts_for_days_takes_no_memory():
+    machine = EventMachine(EventRules(open_for=2, longest_s=60), NAMES, KINDS)
+
+    def held(numbers):
+        for number in numbers:
+            machine.push(snippet(number, 0.9, False))
+            machine.push(snippet(number, 0.9))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        once = held(range(600))
+        assert held(range(600, 1200)) - once < 50_000
+    finally:
+        tracemalloc.stop()

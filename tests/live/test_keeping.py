@@ -12,7 +12,6 @@ import pytest
 
 from aadc.live.camera_state import CameraStatus
 from aadc.live.clip_file import frame_times
-from aadc.live.clips import Box
 from aadc.live.config import LiveConfig
 from aadc.live.event import Ending, Kind
 from aadc.live.event_sink import EventSink
@@ -23,6 +22,7 @@ from aadc.live.reader import Reader
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
+from aadc.live.seen_boxes import Box
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 
