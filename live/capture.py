@@ -20,7 +20,7 @@ from aadc.extract.geometry import Geometry
 from aadc.live.back_off import BackOff
 from aadc.live.blackouts import Blackouts
 from aadc.live.camera_state import CameraStatus, State, earlier
-from aadc.live.config import Kind
+from aadc.live.capture_job import CaptureJob
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
@@ -31,35 +31,11 @@ from aadc.live.source_trouble import source_trouble
 from aadc.live.sources import SOURCE_ERRORS, open_source
 from aadc.live.timeline import Clock, Moment, Timeline, UtcClock
 from aadc.manifests.files import reason
-from aadc.manifests.records import Record
 
 GOOD_S = 10.0  # a connection that lasts so long was no failure
 LOOKS_EVERY_S = 0.2  # at the picture's health
 TELLS_EVERY_S = 0.25
 BEHIND_S = 1.0  # later than this, decoding leaves frames out
-
-
-class CaptureJob(Record):
-    """What a capture process is asked to do. `began_ns`: monotonic time of second 0 of the stream; `frames` and `view`: file
-    descriptors of the two slots; `middle`: see `snippets.middle_of`; `secrets`: words that must not be shown; `trust`: what
-    `open_source` is told of the camera's certificate."""
-
-    name: str
-    source: str
-    kind: Kind
-    loop: bool = False
-    pace: float = 1.0
-    blackouts: list[list[tuple[float, float]]] = []
-    snippet_s: float
-    middle: float = 0.5
-    view_fps: float = 15.0
-    view_px: int = 960
-    began_ns: int
-    frames: int = -1
-    view: int = -1
-    secrets: list[str] = []
-    trust: dict[str, str] = {}
-    back_off: float = 1.0
 
 
 class Slot(Protocol):

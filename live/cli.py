@@ -65,10 +65,9 @@ def watch(
         say(f"note: {caution}", err=True)
     if run is not None:
         read = replace(read, config=read.config.model_copy(update={"run": run}))
-    from aadc.extract.devices import choose_device  # heavy, and not needed to say what is wrong with the file
     from aadc.live.watch import Watch
 
-    Watch(read, cameras, str(choose_device(device))).run()
+    Watch(read, cameras, device).run()
 
 
 @app.command(short_help="Rules and zones that were changed.", epilog="Example:  aadc-live settings cameras.toml --reset door")
@@ -116,12 +115,11 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
 ) -> None:
     """Measure on this machine: real-time factor, drops, and how late scores are."""
-    from aadc.extract.devices import choose_device
     from aadc.extract.run_choice import choose_run
     from aadc.live.bench import as_lines
     from aadc.live.bench import bench as measure
 
-    for line in as_lines(measure(choose_run(run), str(choose_device(device)), cameras, seconds, gate=gate)):
+    for line in as_lines(measure(choose_run(run), device, cameras, seconds, gate=gate)):
         say(line)
 
 

@@ -324,7 +324,7 @@ def _jpeg(rgb: Any) -> bytes:
 def _frames(settings: MediaSettings) -> Frames:
     if not settings.views:
         return InMemory()
-    from aadc.live.capture import CaptureJob
+    from aadc.live.capture_job import CaptureJob
     from aadc.live.peer_slots import Slots
 
     return Slots(settings.views, {camera: CaptureJob.model_validate(job) for camera, job in settings.jobs.items()})

@@ -8,7 +8,8 @@ import av
 
 from aadc.extract.geometry import Geometry
 from aadc.live.camera_state import CameraStatus, earlier
-from aadc.live.capture import Capture, CaptureJob
+from aadc.live.capture import Capture
+from aadc.live.capture_job import CaptureJob
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.frames import Picture
 

@@ -31,7 +31,8 @@ FATAL = 2  # exit status: it would be the same the next time
 
 
 class ScoreJob(Record):
-    """What the process is asked to do. `slots`: file descriptors of frames and view, by camera; `status`: of its own."""
+    """What the process is asked to do. `device`: as it was asked for, `auto` too: only who has torch knows which there are;
+    `slots`: file descriptors of frames and view, by camera; `status`: of its own."""
 
     config: str
     run: str
@@ -91,6 +92,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     status = FrameSlot(job.status)
     slots = {name: (FrameSlot(frames), FrameSlot(view)) for name, (frames, view) in job.slots.items()}
     from aadc.eval.video import Models, open_models  # heavy: torch and the models
+    from aadc.extract.devices import choose_device
     from aadc.extract.run_folder import RunFolder
     from aadc.head.checkpoint import load_head
     from aadc.live.engine import Engine, machine_holds
@@ -98,8 +100,9 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     from aadc.live.event_sink import EventSink
     from aadc.live.recent import Recent, boxes_of
 
+    device = choose_device(job.device)
     run = RunFolder(Path(job.run))
-    embedder, head = open_models(run, Models(job.device)), load_head(run.head)
+    embedder, head = open_models(run, Models(device)), load_head(run.head)
     if embedder.header.fingerprint != head.fingerprint:
         raise UserError(f"{run.path}: its head was trained with other models or settings; run aadc-train-head --restart")
     cameras = {camera.name: camera for camera in config.cameras if camera.name in slots}
@@ -107,7 +110,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     gate = embedder.settings.gate if config.gate is None else config.gate
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
-    say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
+    say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({device})")
     kept = trial.kept if trial else lambda message: None
     clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
     views = {name: slots[name][1] for name in cameras}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aadc.extract.run_choice import choose_run
 from aadc.live.camera_state import CameraStatus, status_of
-from aadc.live.capture import CaptureJob
+from aadc.live.capture_job import CaptureJob
 from aadc.live.child import Child
 from aadc.live.config import Camera, ReadConfig
 from aadc.live.credentials import hide_credentials

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aadc.live.capture import CaptureJob
+from aadc.live.capture_job import CaptureJob
 from aadc.live.config import LiveConfig
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.settings import FileSettings, file_settings

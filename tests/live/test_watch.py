@@ -23,6 +23,14 @@ from aadc.live.watch import Watch
 path = Path(sys.argv[1])
 Watch(read_config(path), path).run()
 """
+_LIGHT = """
+import sys
+for name in ("torch", "torchvision", "transformers", "open_clip", "timm", "sklearn", "scipy", "matplotlib", "streamlit", "av"):
+    sys.modules[name] = None  # an import of it fails, as where it is not installed
+sys.argv[0] = "aadc-live"
+from aadc.live.cli import main
+main()
+"""
 SECRET = "hunter2-%40x"
 
 
@@ -77,6 +85,11 @@ def watching():
         one.end()
 
 
+def has_torch(pid):
+    with open(f"/proc/{pid}/maps") as file:
+        return "libtorch" in file.read()
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -113,6 +126,7 @@ def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_
             assert b"hunter2" not in file.read()
 
     capture, score = cameras["door"]["pid"], live.status["score"]["pid"]
+    assert has_torch(score) and not has_torch(capture) and not has_torch(live.process.pid), "half a gigabyte each"
     os.kill(capture, signal.SIGKILL)
     assert wait_until(lambda: live.status["cameras"]["door"]["pid"] not in (None, capture), 10) < 5 + 2  # the status is 2 s old
     assert live.status["score"]["pid"] == score, "the others live"
@@ -187,6 +201,16 @@ def test_a_run_that_cannot_score_is_told_once(tmp_path, watching, trained):
     assert told.count("a window of 3 snippets") == 1 and "scoring could not start" in told
 
 
+def test_the_command_needs_no_torch_and_who_scores_tells_of_a_device_that_is_not_there(tmp_path, trained):
+    """All is started where the parent could not load torch, nor read a video."""
+    text = f'run = "{trained[1].path}"\n[web]\nenabled = false\n[[camera]]\nname = "a"\nsource = "rtsp://127.0.0.1:9/x"\n'
+    (tmp_path / "cameras.toml").write_text(text)
+    command = [sys.executable, "-c", _LIGHT, "cameras.toml", "--device", "nothere"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.count("--device nothere: not usable here") == 1 and "scoring could not start" in done.stderr
+
+
 def test_a_language_model_that_is_not_there_keeps_nobody_from_anything(tmp_path, watching, trained):
     text = (
         f'run = "{trained[1].path}"\n[words]\nllm = "{tmp_path / "nothere.gguf"}"\n'
@@ -240,6 +264,7 @@ def test_the_server_is_beside_and_shows_what_is_scored(tmp_path, rtsp_server, wa
         assert all(0 <= score <= 1 for _, score, _ in recent["scores"]) and recent["open_at"] == 0.5
         assert not all(final for *_, final in recent["scores"]) and len(recent["shape"]) == 2
         assert client.get("/api/cameras/door/snapshot.jpg").content[:2] == b"\xff\xd8"
+        assert not has_torch(live.status["web"]["pid"])
         os.kill(live.status["web"]["pid"], signal.SIGKILL)
         wait_until(lambda: live.status["web"]["restarts"] == 1, 15)
         wait_until(lambda: (answer := answers("/api/cameras")) is not None and answer.status_code == 200, 60)

@@ -22,7 +22,7 @@ from web_peers import CELLS, Publisher, Viewer, number_on, until
 from web_server import Server
 
 from aadc.live.camera_state import status_of
-from aadc.live.capture import CaptureJob
+from aadc.live.capture_job import CaptureJob
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.store import STORE, Store
 
