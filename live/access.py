@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import EllipsisType
 
 from aadc.live.limits import Attempts, TooManyError
 from aadc.live.passwords import LONGEST_PASSWORD, NOBODY, SHORTEST_PASSWORD, same, scrypt
@@ -121,25 +122,47 @@ class Access:
                 raise UserError(f"{name} is there already; take another name") from None
             self._set_cameras(name, cameras)
 
-    def set_rights(self, name: str, role: Role, cameras: Iterable[str] | None) -> None:
-        """Change what somebody may, at once. `UserError`: nobody of that name, or nobody could let people in afterwards."""
+    def change_user(
+        self,
+        name: str,
+        role: Role | None = None,
+        cameras: Iterable[str] | EllipsisType | None = ...,
+        password: str | None = None,
+    ) -> User:
+        """Change what somebody may, at once, or the password, which ends all their sessions; all of it or nothing.
+
+        Args:
+            role, password: None leaves them as they are; cameras: None is every one, `...` leaves them as they are.
+        Returns:
+            what that person may now.
+        Raises:
+            UserError: nobody of that name, nobody could let people in afterwards, or the password is too short.
+        """
+        stored = None if password is None else self._hashed(password)
         with self._change():
-            if role is not Role.ADMINISTRATOR:
-                self._keep_one_administrator(name)
-            changed = self._db.execute(
-                "UPDATE users SET role = ?, every_camera = ? WHERE name = ?", (role.value, cameras is None, name)
-            )
-            if not changed.rowcount:
+            if self._user(name) is None:
                 raise UserError(f"there is no user {name!r}")
-            self._set_cameras(name, cameras)
+            if role is not None:
+                if role is not Role.ADMINISTRATOR:
+                    self._keep_one_administrator(name)
+                self._db.execute("UPDATE users SET role = ? WHERE name = ?", (role.value, name))
+            if not isinstance(cameras, EllipsisType):
+                self._db.execute("UPDATE users SET every_camera = ? WHERE name = ?", (cameras is None, name))
+                self._set_cameras(name, cameras)
+            if stored is not None:
+                self._db.execute("UPDATE users SET password = ? WHERE name = ?", (stored, name))
+                self._db.execute("DELETE FROM sessions WHERE user = ?", (name,))
+            user = self._user(name)
+        assert user is not None
+        return user
+
+    def set_rights(self, name: str, role: Role, cameras: Iterable[str] | None) -> None:
+        """`change_user`, both rights."""
+        self.change_user(name, role, cameras)
 
     def set_password(self, name: str, password: str) -> None:
-        """Change somebody's password, and end all their sessions. `UserError` where it is too short or nobody has that name."""
-        stored = self._hashed(password)
-        with self._change():
-            if not self._db.execute("UPDATE users SET password = ? WHERE name = ?", (stored, name)).rowcount:
-                raise UserError(f"there is no user {name!r}")
-            self._db.execute("DELETE FROM sessions WHERE user = ?", (name,))
+        """`change_user`, the password alone."""
+        self.change_user(name, password=password)
 
     def remove_user(self, name: str) -> None:
         """Let somebody in no more; their sessions end with it. `UserError`: nobody of that name, or the last administrator."""

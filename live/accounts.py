@@ -65,7 +65,7 @@ def account_routes(guard: Guard) -> list[Route]:
 
     async def password(request: Request) -> Response:
         who: Who = request.state.who
-        asked = await json_of(request)
+        asked = await json_of(request, "old", "new")
         old, new = text_of(asked.get("old"), 1000, "old"), text_of(asked.get("new"), 1000, "new")
         try:
             right = await run_in_threadpool(access.log_in, who.name, old, who.address)
@@ -81,12 +81,10 @@ def account_routes(guard: Guard) -> list[Route]:
         who: Who = request.state.who
         if request.method != "POST":
             return JSONResponse([_user(user) for user in await run_in_threadpool(access.users)])
-        asked = await json_of(request)
-        name = text_of(asked.get("name"), 64, "name")
-        await run_in_threadpool(
-            access.add_user, name, _role(asked), text_of(asked.get("password"), 1000, "password"), _cameras(asked)
-        )
-        await guard.note(who, "user added", subject=f"{name} ({_role(asked).value})")
+        asked = await json_of(request, "name", "role", "password", "cameras")
+        name, role, cameras = text_of(asked.get("name"), 64, "name"), _role(asked), _cameras(asked)
+        await run_in_threadpool(access.add_user, name, role, text_of(asked.get("password"), 1000, "password"), cameras)
+        await guard.note(who, "user added", subject=_may(User(name, role, None if cameras is None else frozenset(cameras))))
         return JSONResponse({"name": name}, 201)
 
     async def user(request: Request) -> Response:
@@ -96,13 +94,17 @@ def account_routes(guard: Guard) -> list[Route]:
             await run_in_threadpool(access.remove_user, name)
             await guard.note(who, "user removed", subject=name)
             return JSONResponse({"removed": True})
-        asked = await json_of(request)
+        asked = await json_of(request, "role", "cameras", "password")
+        if not asked:
+            raise RefusedError(400, "nothing is to be changed; there are role, cameras, password")
+        role = _role(asked) if "role" in asked else None  # what is not named stays as it is: less may never become more
+        cameras = _cameras(asked) if "cameras" in asked else ...
+        password = text_of(asked["password"], 1000, "password") if "password" in asked else None
+        changed = await run_in_threadpool(access.change_user, name, role, cameras, password)
         if "password" in asked:
-            await run_in_threadpool(access.set_password, name, text_of(asked["password"], 1000, "password"))
             await guard.note(who, "password changed", subject=name)
-        if "role" in asked:
-            await run_in_threadpool(access.set_rights, name, _role(asked), _cameras(asked))
-            await guard.note(who, "rights changed", subject=f"{name} ({_role(asked).value})")
+        if "role" in asked or "cameras" in asked:
+            await guard.note(who, "rights changed", subject=_may(changed))
         return JSONResponse({"changed": True})
 
     async def sessions(request: Request) -> Response:
@@ -118,7 +120,7 @@ def account_routes(guard: Guard) -> list[Route]:
         who: Who = request.state.who
         if request.method != "POST":
             return JSONResponse([_token(token) for token in await run_in_threadpool(access.tokens)])
-        asked = await json_of(request)
+        asked = await json_of(request, "use", "camera", "label")
         try:
             use = Use(str(asked.get("use")))
         except ValueError:
@@ -140,7 +142,7 @@ def account_routes(guard: Guard) -> list[Route]:
 
     async def log(request: Request) -> Response:
         before = request.query_params.get("before")
-        if before is not None and not (before.isdigit() and len(before) < 19):
+        if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
             raise RefusedError(400, "before must be the number of an entry")
         entries = await run_in_threadpool(access.log, int(before) if before else None)
         return JSONResponse([entry._asdict() for entry in entries])
@@ -175,8 +177,9 @@ def _login_words(body: bytes, content_type: str) -> tuple[str, str]:
     raise RefusedError(415, "a login is a form")
 
 
-async def json_of(request: Request) -> dict[str, Any]:
-    """The JSON object a request brings. `RefusedError` where it brings none."""
+async def json_of(request: Request, *names: str) -> dict[str, Any]:
+    """The JSON object a request brings. `RefusedError` where it brings none, or one with other names than these (none: any):
+    a slip, such as `camera` for `cameras`, must not pass for a wish that was not uttered."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise RefusedError(415, "send application/json")
     try:
@@ -185,6 +188,8 @@ async def json_of(request: Request) -> dict[str, Any]:
         raise RefusedError(400, "this is no JSON") from error
     if not isinstance(asked, dict):
         raise RefusedError(400, "send one JSON object")
+    if names and (unknown := sorted(set(asked) - set(names))):
+        raise RefusedError(400, f"{unknown[0][:100]!r} is not known here; there are {', '.join(names)}")
     return asked
 
 
@@ -206,6 +211,12 @@ def _cameras(asked: dict[str, Any]) -> list[str] | None:
 
 def _user(user: User) -> dict[str, Any]:
     return {"name": user.name, "role": user.role.value, "cameras": None if user.cameras is None else sorted(user.cameras)}
+
+
+def _may(user: User) -> str:
+    """A person and what that person may, for the log."""
+    cameras = "every camera" if user.cameras is None else ", ".join(sorted(user.cameras)) or "no camera"
+    return f"{user.name} ({user.role.value}, {cameras})"
 
 
 def _session(session: Session) -> dict[str, Any]:

@@ -276,7 +276,7 @@ def _open(data: Path) -> "KeptEvents":
 def _one(kept: "KeptEvents", event: str) -> dict[str, Any]:
     from aadc.manifests.errors import UserError
 
-    found = kept.one(event)
+    found = kept.one_like(event)
     if found is None:
         raise UserError(f"there is no event {event}, or more than one that ends so; aadc-live events lists them")
     return found

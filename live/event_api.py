@@ -81,7 +81,7 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
 
     async def decide(request: Request) -> Response:
         event = await seen(request)
-        asked = await json_of(request)
+        asked = await json_of(request, "decision", "category")
         decision, category = asked.get("decision"), asked.get("category")
         if decision not in DECISIONS:
             raise RefusedError(400, f"decision must be one of {', '.join(DECISIONS)}")

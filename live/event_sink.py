@@ -15,6 +15,7 @@ from aadc.live.keeping import Keeping
 from aadc.live.mqtt import Mqtt
 from aadc.live.notify import Channel, Webhook
 from aadc.live.picture_feed import PictureFeed
+from aadc.live.reader import CLOCK_OF, PICTURE_OF
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
@@ -88,14 +89,14 @@ class EventSink:
                 self._put(message)
         wrong = " and ".join(sorted(status.wrong))
         if camera not in self._heard or before.wrong != status.wrong:
-            self._keep(self.store.set_health(f"picture of {camera}", not wrong, wrong))
+            self._keep(self.store.set_health(PICTURE_OF + camera, not wrong, wrong))
             if wrong:
                 self._keep(self.store.log(camera, f"the picture is {wrong}"))
         off_s, was_s = status.camera_off_s or 0.0, before.camera_off_s or 0.0
         off = abs(off_s) > CLOCK_OFF_S
         if camera not in self._heard or off != (abs(was_s) > CLOCK_OFF_S):
             told = f"its own clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} this machine's" if off else ""
-            self._keep(self.store.set_health(f"clock of {camera}", not off, told))
+            self._keep(self.store.set_health(CLOCK_OF + camera, not off, told))
         if status.jumps > before.jumps:
             self._keep(self.store.log(camera, "the picture changed as a whole (lights, infrared, a push)"))
         self._heard[camera] = status

@@ -37,7 +37,7 @@ def export_routes(guard: Guard, data: Path, run: Path | None) -> list[Route]:
     busy = asyncio.Lock()
 
     async def export(request: Request) -> Response:
-        what = (await json_of(request)).get("what", "zip")
+        what = (await json_of(request, "what")).get("what", "zip")
         if not isinstance(what, str) or what not in _WHAT:
             raise RefusedError(400, f"what must be one of {', '.join(_WHAT)}")
         if run is None:

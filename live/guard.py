@@ -216,10 +216,14 @@ class Front:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            # Streamlit takes files of 200 MB into memory, of whoever has a session; nothing of the dashboard's sends any.
+            await problem(405, "only GET", {"Allow": "GET, HEAD", "Connection": "close"})(scope, receive, send)
+            return
         connection = HTTPConnection(scope)
         try:
             who = await self._guard.who(connection)
-            if scope["type"] == "websocket" or scope["method"] not in SAFE:
+            if scope["type"] == "websocket":
                 self._guard.check_origin(connection)
         except RefusedError:
             who = None

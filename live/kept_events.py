@@ -43,7 +43,8 @@ class KeptEvents:
         later."""
         number = None
         if before is not None:
-            if (last := self._reader.event(before)) is None:
+            last = self._reader.event(before)
+            if last is None or (cameras is not None and last.event.camera not in cameras):
                 return []
             number = last.number
         found = self._reader.events(
@@ -90,6 +91,11 @@ class KeptEvents:
         found = self._reader.event(event)
         return None if found is None else self._plain(found, curve=True)
 
+    def one_like(self, event: str) -> dict[str, Any] | None:
+        """The only event whose id is, begins or ends so, for whoever may see all of them; None where there is none, or more."""
+        found = self._reader.event_like(event)
+        return None if found is None else self._plain(found, curve=True)
+
     def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
         """Keep a person's decision; gives the event as it is then.
 
@@ -118,8 +124,8 @@ class KeptEvents:
         return path if os.path.isfile(path) else None
 
     def health(self) -> list[dict[str, Any]]:
-        """How the parts of the system are; `utc_ns`: of the last success."""
-        return [part._asdict() for part in self._reader.health()]
+        """How the parts of the system are; `utc_ns`: of the last success; `camera`: whose it is, None for no camera's."""
+        return [part._asdict() | {"camera": part.camera} for part in self._reader.health()]
 
     def _plain(self, one: KeptEvent, curve: bool = False) -> dict[str, Any]:
         return one.event.shape(curve) | {

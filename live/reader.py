@@ -55,6 +55,9 @@ class CameraState(NamedTuple):
     utc_ns: int
 
 
+PICTURE_OF, CLOCK_OF = "picture of ", "clock of "  # what names of parts begin with that belong to a camera
+
+
 class Health(NamedTuple):
     """How a part of the system is. `utc_ns`: its last success, 0 where there was none."""
 
@@ -62,6 +65,11 @@ class Health(NamedTuple):
     ok: bool
     told: str
     utc_ns: int
+
+    @property
+    def camera(self) -> str | None:
+        """The camera that it is a part of; None for what belongs to none."""
+        return next((self.name[len(what) :] for what in (PICTURE_OF, CLOCK_OF) if self.name.startswith(what)), None)
 
 
 class LogLine(NamedTuple):
@@ -189,11 +197,15 @@ class Reader:
         return dict(self._rows("SELECT id, number FROM events"))
 
     def event(self, event: str) -> KeptEvent | None:
-        """The event with this id, or the only one whose id begins or ends so."""
-        if found := self._kept(f"{_KEPT} WHERE id = ?", event):
-            return found[0]
-        if len(event) < 4:
-            return None
+        """The event with this id."""
+        return next(iter(self._kept(f"{_KEPT} WHERE id = ?", event)), None)
+
+    def event_like(self, event: str) -> KeptEvent | None:
+        """The event with this id, or the only one whose id begins or ends so: for who may see all of them, since the answer
+        depends on every event."""
+        whole = self.event(event)
+        if whole is not None or len(event) < 4:
+            return whole
         sql = f"{_KEPT} WHERE substr(id, 1, ?1) = ?2 OR substr(id, -?1) = ?2 LIMIT 2"
         found = self._kept(sql, len(event), event)
         return found[0] if len(found) == 1 else None

@@ -20,7 +20,8 @@ class CameraSource(Protocol):
         `zones`; of the camera `state`, `error`, `wrong`; `silent_s` without a sign of life of what scores (None: never one)."""
 
     def health(self) -> list[dict[str, Any]]:
-        """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never)."""
+        """How the parts of the system are: `name`, `ok`, `told` in words, `utc_ns` of the last success (0: never); `camera`
+        whose part it is (None: of no camera)."""
 
 
 class LikeWords(NamedTuple):

@@ -274,6 +274,7 @@ def serve(
             timeout_graceful_shutdown=2,
             limit_concurrency=500,
             h11_max_incomplete_event_size=32 * 1024,
+            ws_max_size=2**20,  # what the dashboard's pages say to it takes a few KB
             **files,
         )
         uvicorn.Server(config).run([listening])

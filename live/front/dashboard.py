@@ -176,12 +176,13 @@ def health(home: House, user: User) -> None:
     """How everything is: cameras, drops, delays, disk, the cleaner."""
 
     def refresh() -> None:
-        rows = []
-        for name in seen(home, user):
+        rows, names = [], seen(home, user)
+        for name in names:
             rows.append({"camera": name, **_row(home.cameras.state(name))})
         st.subheader("Cameras")
         st.dataframe(rows, hide_index=True)
-        parts = home.cameras.health()
+        # Parts of cameras that this person may not see, and of those that are no more, are not there.
+        parts = [part for part in home.cameras.health() if part["camera"] is None or part["camera"] in names]
         st.subheader("The system")
         for part in parts:
             if not part["ok"]:

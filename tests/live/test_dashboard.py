@@ -154,6 +154,13 @@ def test_a_viewer_sees_his_cameras_alone_and_decides_nothing(page, server, data)
     page.goto("/ui/live?camera=door")
     page.get_by_text("Scores").or_(page.locator(".legend")).first.wait_for()
     assert "door" not in page.locator("[data-testid=stSelectbox]").inner_text()
+    store = Store(data / STORE)
+    for camera in (HOSTILE, "door"):
+        store.set_health(f"picture of {camera}", False, f"frozen, says {camera}").result(30)
+    store.close()
+    page.goto("/ui/health")
+    page.get_by_text("frozen, says yard").first.wait_for()
+    assert page.get_by_text("says door").count() == 0 and page.get_by_text("picture of door").count() == 0
     page.goto("/ui/settings")
     page.get_by_text("You are eve, viewer").wait_for()
     assert page.get_by_text("Who did what").count() == 0 and page.get_by_text("Tokens of devices").count() == 0

@@ -423,6 +423,7 @@ def test_numbers_in_addresses_are_numbers(house):
     admin = house.session("administrator")
     for query in (
         "/api/log?before=x",
+        "/api/log?before=²",
         "/api/log?before=-1",
         "/api/log?before=99999999999999999999",
         "/api/events?limit=1e9",
@@ -522,6 +523,74 @@ def test_the_front_is_behind_the_same_door(house, tmp_path):
     for headers in ({}, {**viewer, "Origin": "https://evil.example"}):
         with pytest.raises(WebSocketDisconnect), http.websocket_connect("ws://127.0.0.1:8765/ui/stream", headers=headers):
             pass
+
+
+def test_nothing_is_sent_to_the_dashboard(house, tmp_path):
+    """Streamlit would keep what people upload, 200 MB a file, in memory."""
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    taken = []
+
+    async def take(request):
+        taken.append(await request.body())
+        return JSONResponse({})
+
+    class Shown(Starlette):
+        def lifespan(self):
+            return self.router.lifespan_context
+
+    def front(house):
+        return Shown(routes=[Route("/file", take, methods=["PUT", "POST", "DELETE", "GET"])])
+
+    app = create_app(ServerSettings(tmp_path), house.access, FixedCameras(CAMERAS), MadeEvents(tmp_path), front)
+    http = TestClient(app, "http://127.0.0.1:8765", follow_redirects=False)
+    administrator = house.session("administrator")
+    for method in ("PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        assert http.request(method, "/ui/file", headers=administrator, content=b"x").status_code == 405
+    assert not taken and http.get("/ui/file", headers=administrator).status_code == 200
+
+
+def test_a_change_of_rights_changes_what_it_names_and_nothing_else(house):
+    admin = house.session("administrator")
+
+    def narrow():
+        return next(one for one in house.ask("GET", "/api/users", admin).json() if one["name"] == "narrow")
+
+    def changed(**asked):
+        return house.ask("PATCH", "/api/users/narrow", admin, json=asked).status_code
+
+    assert changed(role="reviewer") == 200  # and not of every camera, since none was named
+    assert narrow() == {"name": "narrow", "role": "reviewer", "cameras": [CAMERAS[1]]}
+    assert changed(cameras=["door"]) == 200
+    assert narrow() == {"name": "narrow", "role": "reviewer", "cameras": ["door"]}
+    for slip in ({}, {"roles": "viewer"}, {"role": "viewer", "camera": []}, {"role": None}, {"cameras": "door"}):
+        assert changed(**slip) == 400
+    assert changed(role="god", password="another password", cameras=None) == 400
+    assert changed(role="viewer", password="short", cameras=None) == 422
+    assert narrow() == {"name": "narrow", "role": "reviewer", "cameras": ["door"]}
+    assert house.access.log_in("narrow", PASSWORD, "10.0.0.2") and not house.access.log_in("narrow", "another password", "")
+    assert changed(cameras=None) == 200 and narrow()["cameras"] is None
+    said = [one["subject"] for one in house.ask("GET", "/api/log", admin).json() if one["what"] == "rights changed"]
+    assert said == ["narrow (reviewer, every camera)", "narrow (reviewer, door)", f"narrow (reviewer, {CAMERAS[1]})"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/users", {"name": "new", "role": "viewer", "password": "long enough 1", "camera": ["door"]}),
+        ("/api/tokens", {"use": "watch", "camera": "door", "until": "tomorrow"}),
+        ("/api/events/e0/decision", {"decision": "confirmed", "categories": "fall"}),
+        ("/api/export", {"what": "csv", "cameras": ["door"]}),
+        ("/api/me/password", {"old": "x", "new": "y", "name": "viewer"}),
+    ],
+)
+def test_a_slip_is_no_wish(house, path, body):
+    """A name that is not known may be a limit that would not be set."""
+    answer = house.ask("POST", path, house.session("administrator"), json=body)
+    assert answer.status_code == 400 and "is not known here; there are" in answer.json()["title"]
+    assert not any(user.name == "new" for user in house.access.users())
 
 
 def test_whoever_may_see_less_is_needed_more():

@@ -58,7 +58,7 @@ def test_an_event_is_kept_as_it_is_and_told_once(store, reader):
         (Kind.new, first.after.id),
         (Kind.end, first.after.id),  # the update waited, and the end says more
     ]
-    assert reader.event(kept.event.id) == reader.event(kept.event.id[-5:]) == kept and reader.event("nobody") is None
+    assert reader.event(kept.event.id) == reader.event_like(kept.event.id[-5:]) == kept and reader.event_like("nobody") is None
 
 
 def test_killed_at_a_hundred_moments(tmp_path):
@@ -148,6 +148,26 @@ def test_what_a_killed_process_left_open_is_ended_as_interrupted(store, reader):
     assert store.end_interrupted().result() == []
     assert {one.event.ending for one in reader.events()} == {Ending.interrupted, Ending.quiet}
     assert sum(one.kind is Kind.end for one in store.unsent("mqtt").result()) == 3
+
+
+def test_who_may_see_some_events_learns_nothing_of_others_by_beginnings_of_ids(store, tmp_path):
+    from aadc.live.kept_events import KeptEvents
+
+    put(store, *messages(0, "hidden"), *messages(1, "door"), *messages(2, "door"))
+    hidden, first, second = (
+        messages(number, camera)[0].after.id for number, camera in ((0, "hidden"), (1, "door"), (2, "door"))
+    )
+    kept = KeptEvents(tmp_path)
+    door = frozenset(["door"])
+    for part in (second[:-4], second[-10:], second[:13]):
+        assert kept.one(part) is None, "only a whole id names an event, whatever else there is"
+    assert kept.one_like(second[-10:])["id"] == second
+    assert [one["id"] for one in kept.newest(door, second, 9, None, None, None)] == [first]
+    put(store, *messages(3, "door"))
+    last = messages(3, "door")[0].after.id
+    for before in (hidden, hidden[-10:], last[-10:], "nobody"):
+        assert kept.newest(door, before, 9, None, None, None) == [], before
+    kept.close()
 
 
 def test_a_clock_that_is_set_back_hides_nothing(store, reader):
