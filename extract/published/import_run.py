@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from aadc.extract.published.arrays import ArrayError, Seen
 from aadc.extract.published.folder import FeatureFile, FeatureFolder, look_into
 from aadc.extract.published.joined import Joined, choose_crops, join
 from aadc.extract.published.layouts import Recognised, recognise
-from aadc.extract.published.video import Reading, facts, read_blocks
+from aadc.extract.published.video import Reading, facts, fits, read_blocks
 from aadc.extract.run_folder import RunFolder, RunRecord
 from aadc.extract.set_aside import Rejected, write_rejected
 from aadc.extract.shard_layout import Entry
@@ -123,10 +122,15 @@ def check_run(run: RunFolder, planned: Import) -> None:
         return header.fingerprint, dict(header.sampling), header.models.get("clip")
 
     for path in shard_files(run.shards)[:1]:  # one speaks for all, see `shards.ShardSet`
-        there = shard_index(path).header
+        there, views = (index := shard_index(path)).header, index.widths.get("N", planned.reading.views)
         if kind(there) != kind(planned.header):
             raise UserError(
                 f"{run.path}: holds other features ({_in_words(there)}) than these ({_in_words(planned.header)}); name another "
+                "folder with --run"
+            )
+        if views != planned.reading.views:
+            raise UserError(
+                f"{run.path}: holds {views + 1} crops of every row, and these are {planned.reading.views + 1}; name another "
                 "folder with --run"
             )
 
@@ -154,13 +158,26 @@ def write_run(planned: Import, run: RunFolder, tell: Callable[[int, int], None])
         models={name: dict(about) for name, about in planned.header.models.items()},
     )
     run.write_record(record)
-    held = ShardSet(run.shards).entries
-    done = Done(rejected=_rejected_at_once(planned, held))
-    rows = planned.manifest.rows
-    for number, start in enumerate(range(0, len(rows), _VIDEOS_PER_SHARD)):
-        _write_shard(planned, run, number, rows[start : start + _VIDEOS_PER_SHARD], held, done, tell)
+    there = ShardSet(run.shards).entries
+    rows = {row.key: row for row in planned.manifest.rows}
+    fitting = {
+        key: entry for key, entry in there.items() if key not in rows or fits(entry.snippets, rows[key], planned.reading)
+    }
+    done = Done(rejected=_rejected_at_once(planned, fitting))
+    for number, its_rows in sorted(_by_shard(planned.manifest.rows, there).items()):
+        _write_shard(planned, run, number, its_rows, there, fitting, done, tell)
     write_rejected(run.rejected, done.rejected)
     return done
+
+
+def _by_shard(rows: Sequence[Row], there: Mapping[str, Entry]) -> dict[int, list[Row]]:
+    """Rows by the number of their shard. A video that is in one stays there, however the manifest has grown or been sorted
+    since; another one belongs to the shard of its row's place."""
+    shards: dict[int, list[Row]] = {}
+    for place, row in enumerate(rows):
+        entry = there.get(row.key)
+        shards.setdefault(int(entry.path.stem) if entry else place // _VIDEOS_PER_SHARD, []).append(row)
+    return shards
 
 
 def _rejected_at_once(planned: Import, held: Mapping[str, Entry]) -> list[Rejected]:
@@ -182,23 +199,37 @@ def _write_shard(
     run: RunFolder,
     number: int,
     rows: Sequence[Row],
-    held: Mapping[str, Entry],
+    there: Mapping[str, Entry],
+    fitting: Mapping[str, Entry],
     done: Done,
     tell: Callable[[int, int], None],
 ) -> None:
-    """Put the videos of one shard together: those it holds and whose files have not changed are taken over, others are read."""
+    """Put the videos of one shard together: those it holds and whose files have not changed are taken over, others are read.
+
+    Args:
+        there: what the shards hold, by key; `fitting`, what of it is as the manifest's rows would have it now. Videos that the
+            manifest does not name stay.
+    """
     path = run.shards / f"{number:05d}.h5"
     files = planned.joined.files
-    fresh = [row for row in rows if row.key in files and not _as_before(held.get(row.key), files[row.key], planned)]
-    kept = [row for row in rows if row.key in held and row not in fresh]
+    fresh = [row for row in rows if row.key in files and not _as_before(fitting.get(row.key), files[row.key], planned)]
+    kept = [row for row in rows if row.key in fitting and row not in fresh]
     done.before += len(kept)
-    relabelled = any((held[row.key].split, held[row.key].labels) != (row.split, row.labels) for row in kept)
-    if not fresh and not relabelled:
+    relabelled = any((fitting[row.key].split, fitting[row.key].labels) != (row.split, row.labels) for row in kept)
+    misfits = any(row.key in there and row.key not in fitting for row in rows)
+    if not fresh and not relabelled and not misfits:
         return
-    with suppress(_NothingError), new_shard(path, planned.header) as shard:
-        written = [row for row in rows if _put(planned, row, shard, held[row.key].path if row in kept else None, done, tell)]
-        if not written:
-            raise _NothingError
+    own = {row.key for row in planned.manifest.rows}
+    others = [(key, entry) for key, entry in there.items() if entry.path == path and key not in own]
+    try:
+        with new_shard(path, planned.header) as shard:
+            written = [row for row in rows if _put(planned, row, shard, path if row in kept else None, done, tell)]
+            for key, entry in others:
+                shard.copy(path, key, entry.split, entry.labels)
+            if not written and not others:
+                raise _NothingError
+    except _NothingError:
+        path.unlink(missing_ok=True)
 
 
 class _NothingError(Exception):

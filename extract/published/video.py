@@ -103,18 +103,31 @@ def _spread(blocks: Iterator[np.ndarray], row: Row, reading: Reading, seen: Seen
     parts = np.concatenate(list(blocks))
     if len(parts) != SEGMENTS:
         raise ArrayError("rows", f"has {len(parts)} rows where each stands for one of {SEGMENTS} equal parts of the video")
-    rows = SEGMENTS
-    if row.split == "test":
-        if row.frames is None:
-            raise ArrayError(
-                "rows",
-                f"has features of {SEGMENTS} equal parts, and the manifest does not state its frames; without them nobody "
-                "knows which frames a part stands for: fill in the column frames",
-            )
-        rows = -(-row.frames // reading.stride)
+    if (rows := _spread_rows(row, reading.stride)) is None:
+        raise ArrayError(
+            "rows",
+            f"has features of {SEGMENTS} equal parts, and the manifest does not state its frames; without them nobody "
+            "knows which frames a part stands for: fill in the column frames",
+        )
     place = np.arange(rows) * SEGMENTS // rows
     for start in range(0, rows, SEGMENTS):
         yield _rows(half(parts[place[start : start + SEGMENTS]], seen), start, reading)
+
+
+def _spread_rows(row: Row, stride: int) -> int | None:
+    """How many rows a video of 32 equal parts gets: of a test video one in `stride` of its frames, None where these are not
+    stated."""
+    if row.split != "test":
+        return SEGMENTS
+    return None if row.frames is None else -(-row.frames // stride)
+
+
+def fits(rows: int, row: Row, reading: Reading) -> bool:
+    """Whether features of so many rows, read before, are what the manifest's row makes of their files now: it may have got
+    another split, or another number of frames, since."""
+    if reading.segments:
+        return rows == _spread_rows(row, reading.stride)
+    return row.frames is None or could_be(rows, row.frames, reading.stride)
 
 
 def _rows(block: np.ndarray, start: int, reading: Reading) -> dict[str, np.ndarray]:
