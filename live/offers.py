@@ -109,10 +109,14 @@ def _can_be_sent_to(word: str) -> bool:
 
 def finished(answer: str, most_kbit: int, public_address: str | None = None) -> str:
     """The answer as it is sent: with the most a publisher may send (RFC 8866 5.8, RFC 3890), and where this machine is known
-    under another address, that one in its candidates."""
+    under another address, that one in its candidates. Its certificate has one fingerprint, as browsers' have: libdatachannel
+    (OBS) keeps the last of several, and where its handshake begins before it has read them, which happens on busy machines, it
+    reckons with SHA-256."""
     lines = []
     in_picture = False
     for line in answer.splitlines():
+        if line.startswith("a=fingerprint:") and not line.startswith("a=fingerprint:sha-256 "):
+            continue
         if line.startswith("m="):
             in_picture = line.startswith("m=video")
         if public_address and line.startswith("a=candidate:"):
