@@ -1,5 +1,7 @@
 """`aadc-live`: cameras -> events, and what people do with them."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +60,7 @@ def watch(
     """Score what cameras show and keep events, until Ctrl-C or SIGTERM."""
     from dataclasses import replace
 
+    _end_with_sigterm()
     from aadc.live.config import read_config
 
     read = read_config(cameras)
@@ -65,10 +68,9 @@ def watch(
         say(f"note: {caution}", err=True)
     if run is not None:
         read = replace(read, config=read.config.model_copy(update={"run": run}))
-    from aadc.extract.devices import choose_device  # heavy, and not needed to say what is wrong with the file
     from aadc.live.watch import Watch
 
-    Watch(read, cameras, str(choose_device(device))).run()
+    Watch(read, cameras, device).run()
 
 
 @app.command(short_help="Rules and zones that were changed.", epilog="Example:  aadc-live settings cameras.toml --reset door")
@@ -99,6 +101,7 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the dashboard.")] = 8765,
 ) -> None:
     """Watch drawn scenes, which an RTSP server shows over and over, until Ctrl-C."""
+    _end_with_sigterm()
     from aadc.live.demo import watch_demo
 
     watch_demo(run, scenes, data, port)
@@ -267,6 +270,11 @@ def forget(
             remove_clip(data, Path(clip))
     store.close()
     say(f"{len(gone)} events forgotten")
+
+
+def _end_with_sigterm() -> None:
+    """SIGTERM ends what watches with status 0 from its first moment on; once processes are started, `Watch` takes it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _open(data: Path) -> "KeptEvents":

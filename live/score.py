@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aadc.live.camera_state import status_of
-from aadc.live.config import LiveConfig, read_config
+from aadc.live.config import LiveConfig, parse_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
@@ -31,9 +31,11 @@ FATAL = 2  # exit status: it would be the same the next time
 
 
 class ScoreJob(Record):
-    """What the process is asked to do. `slots`: file descriptors of frames and view, by camera; `status`: of its own."""
+    """What the process is asked to do. `config`, `text`: the file of cameras and what was in it as the parent read it, for it
+    may have been edited since; `slots`: file descriptors of frames and view, by camera; `status`: of its own."""
 
     config: str
+    text: str
     run: str
     device: str = "cpu"
     snippet_s: float
@@ -63,7 +65,7 @@ def main(trial: Callable[[ScoreJob], Trial] | None = None) -> None:
     threading.Thread(target=_until_parent_goes, args=(stop,), daemon=True).start()
     secrets: tuple[str, ...] = ()
     try:
-        read = read_config(Path(job.config))
+        read = parse_config(job.text, Path(job.config))
         secrets = read.secrets
         _score(job, read.config, stop, None if trial is None else trial(job))
         code = 0
@@ -91,6 +93,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     status = FrameSlot(job.status)
     slots = {name: (FrameSlot(frames), FrameSlot(view)) for name, (frames, view) in job.slots.items()}
     from aadc.eval.video import Models, open_models  # heavy: torch and the models
+    from aadc.extract.devices import choose_device
     from aadc.extract.run_folder import RunFolder
     from aadc.head.checkpoint import load_head
     from aadc.live.engine import Engine, machine_holds
@@ -99,7 +102,8 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     from aadc.live.recent import Recent, boxes_of
 
     run = RunFolder(Path(job.run))
-    embedder, head = open_models(run, Models(job.device)), load_head(run.head)
+    device = str(choose_device(job.device))
+    embedder, head = open_models(run, Models(device)), load_head(run.head)
     if embedder.header.fingerprint != head.fingerprint:
         raise UserError(f"{run.path}: its head was trained with other models or settings; run aadc-train-head --restart")
     cameras = {camera.name: camera for camera in config.cameras if camera.name in slots}
@@ -107,7 +111,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     gate = embedder.settings.gate if config.gate is None else config.gate
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
-    say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({job.device})")
+    say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({device})")
     kept = trial.kept if trial else lambda message: None
     clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
     views = {name: slots[name][1] for name in cameras}

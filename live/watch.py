@@ -59,7 +59,7 @@ class Watch:
         self._clock, self._began_ns = clock, began_ns
         self._scored, self._served = FrameSlot(most_pixels=1), FrameSlot(most_pixels=1)
         job = ScoreJob(
-            config=str(path.resolve()), run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
+            config=str(path.resolve()), text=read.text, run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
             slots={name: (frames.descriptor, view.descriptor) for name, (frames, view) in self.slots.items()},
             status=self._scored.descriptor, start=start,
         )  # fmt: skip
@@ -76,7 +76,7 @@ class Watch:
         self._run = run.path.resolve()
         self._web = self._web_child() if self._config.web.enabled else None
         self._described = FrameSlot(most_pixels=1)
-        self._words = self._words_child(path) if self._config.words.asked else None
+        self._words = self._words_child(path, read.text) if self._config.words.asked else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
         self._status_at = self._behind_at = 0.0
@@ -115,6 +115,8 @@ class Watch:
             self._stop = True
             return
         for name, capture in self._captures.items():
+            if self._stop:  # to start a process takes its time where the machine is busy, and there may be hundreds
+                return
             if name not in files or self._is_ready():  # a recording is not missed while models are loaded
                 self._say(capture.look_after())
         if self._web is not None:
@@ -191,9 +193,9 @@ class Watch:
             WEB_READY_S,
         )
 
-    def _words_child(self, path: Path) -> Child:
+    def _words_child(self, path: Path, text: str) -> Child:
         """The language model: whatever becomes of it, events have words."""
-        job = DescribeJob(config=str(path.resolve()), run=str(self._run), status=self._described.descriptor)
+        job = DescribeJob(config=str(path.resolve()), text=text, run=str(self._run), status=self._described.descriptor)
         return Child(
             "words",
             "aadc.live.describe",
@@ -228,6 +230,10 @@ class Watch:
         children = [*self._captures.values(), self._score, *beside]
         for child in children:
             child.ask_to_end()
+        for child in children:
+            child.wait(deadline)
+        for child in children:
+            child.kill()  # all of them, before any is waited for: to take down gigabytes takes its time
         for child in children:
             child.end(deadline)
         with suppress(UserError):
