@@ -15,10 +15,10 @@ from aadc.live.capture import CaptureJob
 from aadc.live.child import Child
 from aadc.live.config import Camera, ReadConfig
 from aadc.live.credentials import hide_credentials
-from aadc.live.data_folder import DataFolder
+from aadc.live.data_folder import STATUS, DataFolder
 from aadc.live.describe import DescribeJob, hangs_s
 from aadc.live.frame_slot import FrameSlot
-from aadc.live.run_clock import run_clock
+from aadc.live.run_clock import classes_of, run_clock
 from aadc.live.score import FATAL, ScoreJob
 from aadc.live.settings import Settings, file_settings
 from aadc.live.start import Start
@@ -31,7 +31,7 @@ CAPTURE_HANGS_S, SCORE_HANGS_S, WEB_HANGS_S = 9.0, 60.0, 20.0
 CAPTURE_READY_S, SCORE_READY_S, WEB_READY_S, WORDS_READY_S = 30.0, 600.0, 120.0, 1800.0
 ENDS_WITHIN_S = 4.0
 LOOKS_EVERY_S = 0.1
-STATUS, STATUS_EVERY_S = "status.json", 2.0
+STATUS_EVERY_S = 2.0
 BEHIND_EVERY_S = 60.0
 
 
@@ -47,7 +47,7 @@ class Watch:
     def __init__(self, read: ReadConfig, path: Path, device: str = "cpu", score: str = "aadc.live.score"):
         self._config, self._secrets = read.config, read.secrets
         run = choose_run(self._config.run)
-        clock = run_clock(self._config, run)
+        clock, self._classes = run_clock(self._config, run), classes_of(run)
         start = Start.now()
         began_ns = start.began_ns
         self.slots = {camera.name: (FrameSlot(), FrameSlot()) for camera in self._config.cameras if camera.enabled}
@@ -162,6 +162,7 @@ class Watch:
         record = {
             "utc_ns": time.time_ns(),
             "pid": os.getpid(),
+            "classes": self._classes,
             "cameras": {
                 camera.name: {
                     **cameras[camera.name].model_dump(mode="json"),
