@@ -87,6 +87,9 @@ class Access:
         except sqlite3.Error as error:
             self._db.close()
             raise UserError(f"{path}: is no list of users ({reason(error)}); move it away for a new one") from error
+        if version < 0:
+            self._db.close()
+            raise UserError(f"{path}: is no list of users (its version is {version}); move it away for a new one")
         if version > _VERSION:
             self._db.close()
             raise UserError(f"{path}: was written by a newer aadc-net (version {version}, this one knows {_VERSION}); update")

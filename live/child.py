@@ -43,6 +43,7 @@ class Child:
         self._module, self._job, self._descriptors, self._beaten_ns = module, job, descriptors, beaten_ns
         self._hangs_s, self._ready_s, self._may_end = hangs_s, ready_s, may_end
         self._process: subprocess.Popen | None = None
+        self._unsaid = b""  # of the job
         self._began_ns = 0
         self._again_at = 0.0
         self._back_off = BackOff()
@@ -65,6 +66,7 @@ class Child:
                 return None
             self._start()
             return None if self.restarts == 0 else f"{self.name}: started again"
+        self._say_job()
         code = self._process.poll()
         self.code = self.code if code is None else code
         if code == 0 and self._may_end:
@@ -91,15 +93,24 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
+    def wait(self, deadline: float) -> None:
+        """Wait until it has ended, or until `deadline` (monotonic, seconds)."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+
+    def kill(self) -> None:
+        """Kill it where it is still there; that takes no time."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
     def end(self, deadline: float) -> None:
-        """Wait for it until `deadline` (monotonic, seconds), then kill it."""
+        """Wait for it until `deadline` (monotonic, seconds), then kill it and see it out."""
         if self._process is None:
             return
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.wait(deadline)
+        self.kill()
+        self._process.wait()
         self._gone()
 
     def _start(self) -> None:
@@ -110,11 +121,24 @@ class Child:
             stdin=subprocess.PIPE,
             pass_fds=self._descriptors,
             env=_environment(),
+            bufsize=0,
         )
         assert self._process.stdin is not None
-        with suppress(OSError):  # where it is gone already, which the next look finds
-            self._process.stdin.write(json.dumps(self._job()).encode() + b"\n")
-            self._process.stdin.flush()
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._unsaid = json.dumps(self._job()).encode() + b"\n"
+        self._say_job()
+
+    def _say_job(self) -> None:
+        """As much of the job as its pipe takes; the rest at the next look. A pipe holds 64 KB, and a process that is starting,
+        or hangs, reads none of it: whoever waited for that would look after no other."""
+        assert self._process is not None and self._process.stdin is not None
+        try:
+            while self._unsaid:
+                self._unsaid = self._unsaid[os.write(self._process.stdin.fileno(), self._unsaid) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # it is gone already, which this look or the next one finds
+            self._unsaid = b""
 
     def _wait_before_next(self) -> float:
         if time.monotonic_ns() - self._began_ns > STEADY_S * 1e9:

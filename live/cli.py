@@ -1,5 +1,7 @@
 """`aadc-live`: cameras -> events, and what people do with them."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +60,7 @@ def watch(
     """Score what cameras show and keep events, until Ctrl-C or SIGTERM."""
     from dataclasses import replace
 
+    _end_with_sigterm()
     from aadc.live.config import read_config
 
     read = read_config(cameras)
@@ -98,6 +101,7 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the dashboard.")] = 8765,
 ) -> None:
     """Watch drawn scenes, which an RTSP server shows over and over, until Ctrl-C."""
+    _end_with_sigterm()
     from aadc.live.demo import watch_demo
 
     watch_demo(run, scenes, data, port)
@@ -195,12 +199,22 @@ def dismiss(event: Id, who: Who = "operator", data: Data = Path("live")) -> None
 @app.command(short_help="It was of another class.", epilog="Example:  aadc-live rename 3f2a9c fall")
 def rename(
     event: Id,
-    category: Annotated[str, typer.Argument(help="The right class, as the class card names it.")],
+    category: Annotated[str, typer.Argument(help="The right class, one of the head's (normal ones, too).")],
+    new: Annotated[bool, typer.Option("--new", help="Also a word that is none of the head's classes.")] = False,
     who: Who = "operator",
     data: Data = Path("live"),
 ) -> None:
-    """Give an event its right class; `confirm` it as well if it is to be learned from."""
-    _decide(data, event, "renamed", category, who)
+    """Give an event its right class; `confirm` it as well if it is to be learned from.
+
+    What is none of the head's classes is taken with --new alone. It is shown and found, but nothing learns from it.
+    """
+    from aadc.live.kept_events import UnknownClassError
+    from aadc.manifests.errors import UserError
+
+    try:
+        _decide(data, event, "renamed", category, who, new)
+    except UnknownClassError as error:
+        raise UserError(f"{error}; --new takes it all the same, but nothing learns from it") from None
 
 
 @app.command(short_help="What was decided, to train on.", epilog="Example:  aadc-live export learned --add gym.csv")
@@ -267,6 +281,11 @@ def forget(
     say(f"{len(gone)} events forgotten")
 
 
+def _end_with_sigterm() -> None:
+    """SIGTERM ends what watches with status 0 from its first moment on; once processes are started, `Watch` takes it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
 def _open(data: Path) -> "KeptEvents":
     from aadc.live.kept_events import KeptEvents
 
@@ -295,9 +314,9 @@ def _list(data: Path, cameras: list[str] | None, top: int, words: str | None, de
         say(line)
 
 
-def _decide(data: Path, event: str, decision: str, category: str | None, who: str) -> None:
+def _decide(data: Path, event: str, decision: str, category: str | None, who: str, new: bool = False) -> None:
     kept = _open(data)
-    found = kept.decide(_one(kept, event)["id"], decision, category, who)
+    found = kept.decide(_one(kept, event)["id"], decision, category, who, new)
     say(f"{found['id']}: {found['category']} ({found['camera']}), {found['decision']}")
 
 

@@ -15,6 +15,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail
+from aadc.live.data_folder import CLIPS
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
 from aadc.live.reader import Reader
 from aadc.live.seen_boxes import Box, SeenBoxes
@@ -22,7 +23,6 @@ from aadc.live.store import Store
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
 
-CLIPS = "clips"  # in the data folder
 LONGEST_S = 600.0  # of a clip
 LONGEST_DIGEST_S = 60.0
 _RING_BYTES = 16 * 2**20

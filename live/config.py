@@ -9,7 +9,7 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 NO_LLM = "none"  # words composed from the facts
 WEBRTC = "webrtc"  # a peer sends the pictures (WHIP)
 MOST_CAMERAS, MOST_POLYGONS, MOST_CORNERS = 1000, 100, 1000
+_WAY_OUT = "mend it and start again"
 
 Kind = Literal["url", "device", "file", "webrtc"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -234,11 +235,13 @@ class LiveConfig(Asked):
 
 @dataclass(frozen=True)
 class ReadConfig:
-    """What a file says, every word that must not be shown (those from the environment too), and what its owner should know."""
+    """What a file says, every word that must not be shown (those from the environment too), and what its owner should know.
+    `text`: the file as it was read, for processes that are to go by the same, whatever becomes of it meanwhile."""
 
     config: LiveConfig
     secrets: tuple[str, ...]
     cautions: tuple[str, ...]
+    text: str = field(default="", repr=False)
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> ReadConfig:
@@ -247,20 +250,27 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Rea
     Raises:
         UserError: it is not there, or is wrong; says all that is wrong with it, and shows no password.
     """
-    way_out = "mend it and start again"
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(MOST_BYTES).decode("utf-8-sig")
-        values: Any = tomllib.loads(text)
     except FileNotFoundError:
         raise UserError(
             f"{path}: there is no such file; write one with a [[camera]] in it (docs/cameras.md shows how)"
         ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read ({error}); {_WAY_OUT}") from None
+    return parse_config(text, path, environment, bool(mode & (stat.S_IRGRP | stat.S_IROTH)))
+
+
+def parse_config(text: str, path: Path, environment: Mapping[str, str] | None = None, others_read: bool = False) -> ReadConfig:
+    """As `read_config`, of the text of the file at `path`. `others_read`: whether others on this machine can read it."""
+    try:
+        values: Any = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({hide_credentials(error)}); {way_out}") from None
+        raise UserError(f"{path}: cannot be read ({hide_credentials(error)}); {_WAY_OUT}") from None
     secrets: list[str] = []
     unset: list[str] = []
     values = _filled(values, environment, secrets, unset)
@@ -272,11 +282,11 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Rea
         secrets += _addresses_in(values)
         problems.insert(0, problems_of(error, most=50).replace("Extra inputs are not permitted", "there is no such setting"))
     if problems:
-        raise UserError(hide_credentials(f"{path}: {'; '.join(problems)}; {way_out}", secrets)) from None
+        raise UserError(hide_credentials(f"{path}: {'; '.join(problems)}; {_WAY_OUT}", secrets)) from None
     config = _from_folder(config, path.parent)
     secrets += config.secrets
     cautions = []
-    if mode & (stat.S_IRGRP | stat.S_IROTH) and any(word in text for word in config.secrets):
+    if others_read and any(word in text for word in config.secrets):
         cautions.append(
             f"{path}: holds passwords, and others on this machine can read it; chmod 600 it, or write ${{NAME}} there"
         )
@@ -285,7 +295,7 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Rea
         for camera in config.cameras
         if camera.clip_url is not None
     ]
-    return ReadConfig(config, tuple(dict.fromkeys(secrets)), tuple(cautions))
+    return ReadConfig(config, tuple(dict.fromkeys(secrets)), tuple(cautions), text)
 
 
 def kind_of(source: str) -> Kind:

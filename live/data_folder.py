@@ -4,10 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+from aadc.live.store import STORE
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason, replace_file
 
-MARKER = ".aadc-live"
+MARKER, CLIPS = ".aadc-live", "clips"
+STATUS = "status.json"  # how all processes and cameras are, from whoever watches or watched last; and the head's classes
 _SAYS = "aadc-live keeps events and clips here; while this file is gone, it takes the disk for unmounted and records nothing\n"
 
 
@@ -18,7 +20,8 @@ class DataFolder:
         """Open a data folder; one that does not exist is made.
 
         An empty folder without the marker may be a mount point whose disk is missing, so it is not taken: whoever knows better
-        makes the marker.
+        makes the marker. Nor is one with clips of events that no store knows of: they are removed at a start, as what a crash
+        left, and whoever moved a damaged store away would lose them all.
 
         Raises:
             UserError: it is such a folder, or cannot be read or made.
@@ -33,6 +36,11 @@ class DataFolder:
             raise UserError(
                 f"{path}: there is no {MARKER} in it. Is its disk mounted? If it is the right folder: touch {marker}, "
                 "and start again"
+            )
+        elif not os.path.lexists(path / STORE) and any((path / CLIPS).glob("*/*/*.mp4")):
+            raise UserError(
+                f"{path}: there are clips, but no {STORE} with their events, so all of them would be removed; "
+                f"put it back, or move {path / CLIPS} away, and start again"
             )
         try:
             if not marker.is_file() or not marker.read_bytes().strip():

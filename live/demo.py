@@ -2,6 +2,8 @@
 
 import asyncio
 import csv
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -28,10 +30,11 @@ def watch_demo(run: Path, scenes: Path, data: Path, port: int) -> None:
     make_folder(data)
     with alone(DataFolder(data / "data").path):
         pass  # or the cameras of one that is at work here would be replaced with ours
-    with rtsp_server(lambda port: ["aadc.live.demo", str(scenes / "videos"), str(port)]) as address:
-        text = f'data = "data"\nrun = "{run.resolve()}"\n\n[web]\nport = {port}\n'
+    served = ["aadc.live.following", "aadc.live.demo", str(os.getpid()), str(scenes / "videos")]
+    with rtsp_server(lambda port: [*served, str(port)]) as address:
+        text = f'data = "data"\nrun = {_quoted(run.resolve())}\n\n[web]\nport = {port}\n'
         for video in videos:
-            text += f'\n[[camera]]\nname = "{Path(video).stem}"\nsource = "{address}/{video}?play_count=0"\n'
+            text += f"\n[[camera]]\nname = {_quoted(Path(video).stem)}\nsource = {_quoted(f'{address}/{video}?play_count=0')}\n"
         file = data / "cameras.toml"
         replace_file(file, text)
         say(f"{file}: {' and '.join(videos)}, over RTSP. Events come here and on the dashboard; Ctrl-C ends all.")
@@ -54,13 +57,15 @@ def abnormal_videos(scenes: Path, count: int) -> list[str]:
     return sorted(by_class.values())[:count]
 
 
-def _serve(folder: str, port: int) -> None:
+def _quoted(text: object) -> str:
+    """As TOML writes a text, whatever is in it: JSON's way, but for the sign of deletion."""
+    return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def main() -> None:
+    """The process with the RTSP server: folder and port are the last words of its command."""
     from aio_rtsp_toolkit import server
 
     for level in ("info", "warning", "error"):
         setattr(server.logger, level, lambda *_, **__: None)
-    asyncio.run(server.serve(folder, "127.0.0.1", port))
-
-
-if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    asyncio.run(server.serve(sys.argv[-2], "127.0.0.1", int(sys.argv[-1])))

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from aadc.live.back_off import BackOff
-from aadc.live.config import Words, read_config
+from aadc.live.config import Words, parse_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job
@@ -23,9 +23,11 @@ _LOWEST = 19
 
 
 class DescribeJob(Record):
-    """What the process is asked to do. `status`: descriptor of a slot whose beat says that it lives."""
+    """What the process is asked to do. `config`, `text`: as of `score.ScoreJob`; `status`: descriptor of a slot whose beat says
+    that it lives."""
 
     config: str
+    text: str
     run: str
     status: int
 
@@ -41,7 +43,7 @@ def main() -> None:
     job = read_job(DescribeJob)
     secrets: tuple[str, ...] = ()
     try:
-        read = read_config(Path(job.config))
+        read = parse_config(job.text, Path(job.config))
         secrets = read.secrets
         _describe(job, read.config.words, read.config.data, secrets)
     except UserError as error:

@@ -81,15 +81,17 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
 
     async def decide(request: Request) -> Response:
         event = await seen(request)
-        asked = await json_of(request, "decision", "category")
-        decision, category = asked.get("decision"), asked.get("category")
+        asked = await json_of(request, "decision", "category", "new")
+        decision, category, new = asked.get("decision"), asked.get("category"), asked.get("new", False)
         if decision not in DECISIONS:
             raise RefusedError(400, f"decision must be one of {', '.join(DECISIONS)}")
         if category is not None:
             category = text_of(category, 100, "category")
         if (decision == "renamed") != (category is not None):
             raise RefusedError(400, "a category goes with renamed, and with nothing else")
-        changed = await run_in_threadpool(source().decide, event["id"], decision, category, request.state.who.name)
+        if not isinstance(new, bool):
+            raise RefusedError(400, "new must be true or false")
+        changed = await run_in_threadpool(source().decide, event["id"], decision, category, request.state.who.name, new)
         await guard.note(request.state.who, f"decided: {decision}", event["camera"], event["id"])
         return JSONResponse(changed)
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from aadc.manifests.files import make_folder, reason, replace_file
 from aadc.manifests.manifest import Manifest, Row, Segment, video_path, video_root, write_manifest
 from aadc.manifests.records import Record, check_record, read_record
 
+_EVENT = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")  # an event's id (`event.event_id`)
 VIDEOS, MANIFEST, LABEL_STUDIO = "videos", "feedback.csv", "label_studio.json"
 
 
@@ -56,7 +58,8 @@ def export(
     Args:
         normal: class of the card that dismissed events are.
         fps: frames a second that clips are written anew with. Snippets are counted in frames, so it must be the training's.
-        before: a manifest of the same classes whose videos are part of the new one, too (linked where the disk can).
+        before: a manifest of the same classes whose videos are part of the new one, too (linked where the disk can). It may be
+            of an earlier export: no event is taken twice, and what was decided last counts.
     Raises:
         UserError: nothing was decided, classes do not agree, or something cannot be written.
     """
@@ -72,10 +75,10 @@ def export(
     tasks: list[dict[str, Any]] = []
     verdicts = {"confirmed": 0, "dismissed": 0}
     for one in events:
-        if one.verdict is None:
+        label = _label(one, normal)
+        if one.verdict is None or label is None:
             continue
         clip = data / one.clip if one.clip else None
-        label = normal if one.verdict == "dismissed" else one.category
         if label not in card.names:
             left_out.append((one.event.id, f"{label!r} is no class of the card"))
             continue
@@ -92,7 +95,11 @@ def export(
     if not rows:
         why = f" ({len(left_out)} were left out: {left_out[0][1]})" if left_out else ""
         raise UserError(f"no decided event has a clip{why}; aadc-live confirm ID and aadc-live dismiss ID decide")
-    old = _rows_before(before, out) if before is not None else []
+    old = []
+    if before is not None:
+        kept, changed = _still_holding(before.rows, events, {Path(row.video).stem for row in rows}, normal)
+        old, standing = _rows_before(before, kept, out), {Path(row.video).stem for row in kept}
+        left_out = [(event, why) for event, why in dict(left_out + changed).items() if event not in standing]
     make_folder(out)
     write_manifest([*old, *rows], card.model_copy(update={"videos": VIDEOS}), out / MANIFEST)
     replace_file(out / LABEL_STUDIO, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
@@ -212,10 +219,40 @@ def _task(video: str, one: KeptEvent, label: str, span: tuple[int, int] | None) 
     }
 
 
-def _rows_before(before: Manifest, out: Path) -> list[Row]:
+def _still_holding(
+    before: Sequence[Row], events: Sequence[KeptEvent], exported: Collection[str], normal: str
+) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Rows of an older set that are part of the new one, and events of it that are not any more, with the reason.
+
+    An event is told by its id, which its clip is called by. What the store knows of it counts: it is exported anew; or its clip
+    is gone, and the older one stands for it, unless something else was decided meanwhile; or no decision holds any more.
+    """
+    known = {one.event.id: one for one in events}
+    rows: dict[str, Row] = {}
+    changed = []
+    for row in sorted(before, key=lambda row: row.video.count("/")):  # of an event that is in it twice, the newer one
+        event = Path(row.video).stem
+        if not _EVENT.fullmatch(event):
+            rows[row.video] = row
+        elif event in exported or event in rows:
+            continue
+        elif (now := known.get(event)) is None or row.labels == (_label(now, normal),):
+            rows[event] = row
+        else:
+            changed.append((event, "it is in the older set, but that is not what is decided now"))
+    chosen = {row.video for row in rows.values()}
+    return [row for row in before if row.video in chosen], changed
+
+
+def _label(one: KeptEvent, normal: str) -> str | None:
+    """The class that a person decided it is, None where nobody did."""
+    return None if one.verdict is None else normal if one.verdict == "dismissed" else one.category
+
+
+def _rows_before(before: Manifest, kept: Sequence[Row], out: Path) -> list[Row]:
     root = video_root(before, None)
     rows = []
-    for row in before.rows:
+    for row in kept:
         _link(video_path(root, row.video), out / VIDEOS / "before" / row.video)
         rows.append(row.model_copy(update={"video": f"before/{row.video}"}))
     return rows

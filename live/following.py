@@ -17,7 +17,16 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it went while this process was starting
         os._exit(0)
-    importlib.import_module(module).main()
+    from aadc.live.credentials import hide_credentials
+    from aadc.manifests.errors import UserError
+    from aadc.manifests.shown import say
+
+    try:
+        importlib.import_module(module).main()
+    except UserError as error:  # a port in use, a damaged file: one sentence, as of every command
+        say(f"{module.rpartition('.')[2]}: {hide_credentials(error)}", err=True)
+        sys.stdout.flush()
+        os._exit(2)
 
 
 if __name__ == "__main__":

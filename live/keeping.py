@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from aadc.live.clips import Recorder, reconcile
+from aadc.live.clips import Recorder, reconcile, remove_clip
 from aadc.live.data_folder import DataFolder
 from aadc.live.event import Event, EventMessage, Kind, State
 from aadc.live.notify import Channel, Notifier
@@ -91,6 +91,12 @@ class Keeping:
 
     def _recorded(self, event: Event, path: Path | None, problem: str) -> None:
         if path is not None:
-            self.store.set_clip(event.id, str(path))
+            kept = self.store.set_clip(event.id, str(path))
+            kept.add_done_callback(lambda done: self._known(path, done))
         if problem:
             self.store.log("clips", f"event {event.id}: {problem}")
+
+    def _known(self, path: Path, known: Future) -> None:
+        """An event that was forgotten while its clip was still being made has none."""
+        if known.exception() is None and not known.result():
+            remove_clip(self.folder.path, path)

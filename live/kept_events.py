@@ -5,14 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aadc.live.data_folder import STATUS
 from aadc.live.event_pictures import likeliest
 from aadc.live.reader import KeptEvent, Reader
 from aadc.live.served import LikeWords
 from aadc.live.store import STORE, Store
 from aadc.live.text_tower import EmbeddedWords
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import Record, read_record
 
 _WAIT_S = 10.0
+
+
+class UnknownClassError(UserError):
+    """A class that the head does not know: a slip, unless it is said that it is not."""
+
+
+class _Watched(Record):
+    """What `status.json` says of the head."""
+
+    classes: list[str] = []
 
 
 class KeptEvents:
@@ -96,12 +108,24 @@ class KeptEvents:
         found = self._reader.event_like(event)
         return None if found is None else self._plain(found, curve=True)
 
-    def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
+    def classes(self) -> list[str]:
+        """The classes of the head that watches here, or watched last; none where that is not known."""
+        try:
+            return read_record(self._data / STATUS, _Watched, "").classes
+        except UserError:  # nobody ever watched here, or it is being written for the first time
+            return []
+
+    def decide(self, event: str, decision: str, category: str | None, by: str, new: bool = False) -> dict[str, Any]:
         """Keep a person's decision; gives the event as it is then.
 
+        Args:
+            category: the class that it is `renamed` to; `new`: also one that the head does not know.
         Raises:
-            UserError: there is no such event, or its disk takes nothing.
+            UserError: there is no such event, no such class, or its disk takes nothing.
         """
+        classes = self.classes()
+        if category is not None and classes and category not in classes and not new:
+            raise UnknownClassError(f"{category!r} is none of the head's classes, which are {', '.join(classes)}")
         try:
             known = self._store.decide(event, decision, by, category).result(_WAIT_S)
         except (OSError, TimeoutError) as error:

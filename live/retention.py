@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from aadc.live.clips import CLIPS, remove_clip
-from aadc.live.data_folder import DataFolder
+from aadc.live.clips import remove_clip
+from aadc.live.data_folder import CLIPS, DataFolder
 from aadc.live.reader import Reader
 from aadc.live.store import Store
 from aadc.live.timeline import WALL_OFF_NS

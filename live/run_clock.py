@@ -1,4 +1,4 @@
-"""By which clock a trained run is scored live: read from its records, without loading any model."""
+"""By which clock a trained run is scored live, and which classes it knows: read from its records, without loading any model."""
 
 from typing import NamedTuple
 
@@ -24,6 +24,24 @@ class _Sampling(Record):
 
 class _Head(Record):
     snippet_s: float | None = Field(None, gt=0, le=3600)
+
+
+class _Class(Record):
+    name: str
+
+
+class _Card(Record):
+    classes: list[_Class] = []
+
+
+class _HeadsCard(Record):
+    card: _Card = _Card()
+
+
+def classes_of(run: RunFolder) -> list[str]:
+    """The classes that a run's head knows. `UserError` where it has no head."""
+    card = read_record(run.head / "config.json", _HeadsCard, "run aadc-train-head").card
+    return [one.name for one in card.classes]
 
 
 def run_clock(config: LiveConfig, run: RunFolder) -> RunClock:

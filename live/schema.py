@@ -89,7 +89,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     while True:
         db.execute("BEGIN IMMEDIATE")
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version >= VERSION:
+        if not 0 <= version < VERSION:
             db.execute("ROLLBACK")
             break
         try:
@@ -100,5 +100,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         except BaseException:
             db.execute("ROLLBACK")
             raise
+    if version < 0:
+        raise UserError(f"{path}: is no store of events (its version is {version}); name another data folder")
     if version > VERSION:
         raise UserError(f"{path}: was written by a newer aadc-net (version {version}, this one knows {VERSION}); update")

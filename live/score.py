@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aadc.live.camera_state import status_of
-from aadc.live.config import LiveConfig, read_config
+from aadc.live.config import LiveConfig, parse_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
@@ -31,10 +31,12 @@ FATAL = 2  # exit status: it would be the same the next time
 
 
 class ScoreJob(Record):
-    """What the process is asked to do. `device`: as it was asked for, `auto` too: only who has torch knows which there are;
+    """What the process is asked to do. `config`, `text`: the file of cameras and what was in it as the parent read it, for it
+    may have been edited since; `device`: as it was asked for, `auto` too: only who has torch knows which there are;
     `slots`: file descriptors of frames and view, by camera; `status`: of its own."""
 
     config: str
+    text: str
     run: str
     device: str = "cpu"
     snippet_s: float
@@ -64,7 +66,7 @@ def main(trial: Callable[[ScoreJob], Trial] | None = None) -> None:
     threading.Thread(target=_until_parent_goes, args=(stop,), daemon=True).start()
     secrets: tuple[str, ...] = ()
     try:
-        read = read_config(Path(job.config))
+        read = parse_config(job.text, Path(job.config))
         secrets = read.secrets
         _score(job, read.config, stop, None if trial is None else trial(job))
         code = 0

@@ -62,8 +62,12 @@ class EventSource(Protocol):
     def one(self, event: str) -> dict[str, Any] | None:
         """One event; None where there is none."""
 
-    def decide(self, event: str, decision: str, category: str | None, by: str) -> dict[str, Any]:
-        """Keep a person's decision; gives the event as it is then. `UserError` where it makes no sense."""
+    def classes(self) -> list[str]:
+        """The classes that the head knows; none where that is not known."""
+
+    def decide(self, event: str, decision: str, category: str | None, by: str, new: bool = False) -> dict[str, Any]:
+        """Keep a person's decision; gives the event as it is then. `UserError` where it makes no sense, as a `category` that
+        the head does not know does, unless it is said to be `new`."""
 
     def changes(self, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """What became of events since change number `after`, oldest first: (number, event)."""

@@ -112,11 +112,12 @@ class Store:
         return self.write(describing(event, description, how))
 
     def set_clip(self, event: str, clip: str | None) -> Future:
-        """Where an event's clip lies below the data folder; None: it has none (any more)."""
+        """Where an event's clip lies below the data folder; None: it has none (any more). Gives whether there is the event."""
 
-        def job(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE events SET clip = ? WHERE id = ?", (clip, event))
+        def job(db: sqlite3.Connection) -> bool:
+            known = db.execute("UPDATE events SET clip = ? WHERE id = ?", (clip, event)).rowcount
             _touch(db, event)
+            return bool(known)
 
         return self.write(job)
 

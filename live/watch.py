@@ -15,10 +15,10 @@ from aadc.live.capture_job import CaptureJob
 from aadc.live.child import Child
 from aadc.live.config import Camera, ReadConfig
 from aadc.live.credentials import hide_credentials
-from aadc.live.data_folder import DataFolder
+from aadc.live.data_folder import STATUS, DataFolder
 from aadc.live.describe import DescribeJob, hangs_s
 from aadc.live.frame_slot import FrameSlot
-from aadc.live.run_clock import run_clock
+from aadc.live.run_clock import classes_of, run_clock
 from aadc.live.score import FATAL, ScoreJob
 from aadc.live.settings import Settings, file_settings
 from aadc.live.start import Start
@@ -31,7 +31,7 @@ CAPTURE_HANGS_S, SCORE_HANGS_S, WEB_HANGS_S = 9.0, 60.0, 20.0
 CAPTURE_READY_S, SCORE_READY_S, WEB_READY_S, WORDS_READY_S = 30.0, 600.0, 120.0, 1800.0
 ENDS_WITHIN_S = 4.0
 LOOKS_EVERY_S = 0.1
-STATUS, STATUS_EVERY_S = "status.json", 2.0
+STATUS_EVERY_S = 2.0
 BEHIND_EVERY_S = 60.0
 
 
@@ -47,7 +47,7 @@ class Watch:
     def __init__(self, read: ReadConfig, path: Path, device: str = "cpu", score: str = "aadc.live.score"):
         self._config, self._secrets = read.config, read.secrets
         run = choose_run(self._config.run)
-        clock = run_clock(self._config, run)
+        clock, self._classes = run_clock(self._config, run), classes_of(run)
         start = Start.now()
         began_ns = start.began_ns
         self.slots = {camera.name: (FrameSlot(), FrameSlot()) for camera in self._config.cameras if camera.enabled}
@@ -59,7 +59,7 @@ class Watch:
         self._clock, self._began_ns = clock, began_ns
         self._scored, self._served = FrameSlot(most_pixels=1), FrameSlot(most_pixels=1)
         job = ScoreJob(
-            config=str(path.resolve()), run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
+            config=str(path.resolve()), text=read.text, run=str(run.path.resolve()), device=device, snippet_s=clock.snippet_s,
             slots={name: (frames.descriptor, view.descriptor) for name, (frames, view) in self.slots.items()},
             status=self._scored.descriptor, start=start,
         )  # fmt: skip
@@ -76,7 +76,7 @@ class Watch:
         self._run = run.path.resolve()
         self._web = self._web_child() if self._config.web.enabled else None
         self._described = FrameSlot(most_pixels=1)
-        self._words = self._words_child(path) if self._config.words.asked else None
+        self._words = self._words_child(path, read.text) if self._config.words.asked else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
         self._status_at = self._behind_at = 0.0
@@ -115,6 +115,8 @@ class Watch:
             self._stop = True
             return
         for name, capture in self._captures.items():
+            if self._stop:  # to start a process takes its time where the machine is busy, and there may be hundreds
+                return
             if name not in files or self._is_ready():  # a recording is not missed while models are loaded
                 self._say(capture.look_after())
         if self._web is not None:
@@ -160,6 +162,7 @@ class Watch:
         record = {
             "utc_ns": time.time_ns(),
             "pid": os.getpid(),
+            "classes": self._classes,
             "cameras": {
                 camera.name: {
                     **cameras[camera.name].model_dump(mode="json"),
@@ -191,9 +194,9 @@ class Watch:
             WEB_READY_S,
         )
 
-    def _words_child(self, path: Path) -> Child:
+    def _words_child(self, path: Path, text: str) -> Child:
         """The language model: whatever becomes of it, events have words."""
-        job = DescribeJob(config=str(path.resolve()), run=str(self._run), status=self._described.descriptor)
+        job = DescribeJob(config=str(path.resolve()), text=text, run=str(self._run), status=self._described.descriptor)
         return Child(
             "words",
             "aadc.live.describe",
@@ -228,6 +231,10 @@ class Watch:
         children = [*self._captures.values(), self._score, *beside]
         for child in children:
             child.ask_to_end()
+        for child in children:
+            child.wait(deadline)
+        for child in children:
+            child.kill()  # all of them, before any is waited for: to take down gigabytes takes its time
         for child in children:
             child.end(deadline)
         with suppress(UserError):

@@ -158,6 +158,7 @@ def review(home: House, user: User) -> None:
         st.session_state["found"] = len(events)
         data = {
             "events": events,
+            "classes": home.events.classes(),
             "may_decide": user.role.covers(Role.REVIEWER),
             "may_export": user.role.covers(Role.ADMINISTRATOR),
             "filtered": bool(chosen or category or words or _since_ns(since)) or decision not in ("to review", "all"),

@@ -65,7 +65,7 @@ async function act(kept, deed, category) {
     if (!kept.undo) return say(kept, "There is nothing to undo.");
     const { event, before } = kept.undo;
     kept.undo = null;
-    return send(kept, event, before.decision === "renamed" ? { decision: "renamed", category: before.category } : { decision: before.decision }, null);
+    return send(kept, event, before.decision === "renamed" ? { decision: "renamed", category: before.category, new: true } : { decision: before.decision }, null);
   }
   if (!kept.open) return;
   if (deed === "renamed" && !category) {
@@ -75,7 +75,7 @@ async function act(kept, deed, category) {
     return;
   }
   const before = { decision: kept.open.verdict ?? (kept.open.label ? "renamed" : "open"), category: kept.open.label };
-  await send(kept, kept.open, category ? { decision: deed, category } : { decision: deed }, before);
+  await send(kept, kept.open, category ? { decision: deed, category, new: kept.unknown === category } : { decision: deed }, before);
 }
 
 async function send(kept, event, decision, before) {
@@ -222,7 +222,16 @@ function withClock(points, event, film) {
 function renameForm(kept, value) {
   const input = make("input", { maxlength: "100", "aria-label": "its right class" });
   input.value = value;
-  const done = () => input.value.trim() && act(kept, "renamed", input.value.trim());
+  const classes = kept.data.classes;
+  const done = () => {
+    const category = input.value.trim();
+    if (!category) return;
+    if (classes.length && !classes.includes(category) && kept.unknown !== category) {
+      kept.unknown = category;
+      return say(kept, `The head knows no ${category}, but ${classes.join(", ")}. Once more takes it all the same; nothing learns from it.`);
+    }
+    act(kept, "renamed", category);
+  };
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") done();
     if (event.key === "Escape") {
@@ -230,7 +239,9 @@ function renameForm(kept, value) {
       showOne(kept);
     }
   });
-  return make("div", { class: "deeds" }, input, make("button", { onclick: done }, "Rename"));
+  input.setAttribute("list", "classes");
+  const known = make("datalist", { id: "classes" }, ...classes.map((name) => make("option", { value: name })));
+  return make("div", { class: "deeds" }, input, known, make("button", { onclick: done }, "Rename"));
 }
 
 // Decided events as files: the manifest with its clips, or lists of them alone. An administrator's.

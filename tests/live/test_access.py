@@ -271,6 +271,14 @@ def test_a_file_that_is_none_is_one_sentence(tmp_path: Path):
         Access(tmp_path / "none" / "access.sqlite")
 
 
+def test_a_version_that_never_was_is_no_list_of_users(tmp_path: Path):
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = -3")
+    with pytest.raises(UserError, match="no list of users"):
+        Access(path)
+
+
 def test_roles_are_ordered():
     order = [Role.VIEWER, Role.REVIEWER, Role.ADMINISTRATOR]
     for (a, has), (b, needs) in itertools.product(enumerate(order), repeat=2):

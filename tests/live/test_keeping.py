@@ -106,6 +106,35 @@ def test_an_event_from_its_first_score_to_its_clip(tmp_path):
     events.close()
 
 
+def test_what_is_forgotten_while_its_clip_is_made_leaves_no_picture(tmp_path):
+    """The clip goes on for seconds after the event has ended, and is complete only then."""
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP)
+    stream(keeping, "yard", [0.1] * 10 + [0.9] * 10 + [0.1] * 10)
+    keeping.store.write(lambda db: None).result(10)
+    (one,) = (reader := Reader(keeping.store.path)).events()
+    assert one.event.ending is not None and one.clip is None
+    assert keeping.store.forget(0, 2**62, "anna").result(10) == [""]
+    keeping.close()
+    assert not [path for path in (tmp_path / "data" / "clips").rglob("*") if path.is_file()]
+    reader.close()
+
+
+def test_a_store_that_is_gone_takes_no_clip_along(tmp_path):
+    """Whoever moved a damaged one away would find all clips removed at the next start."""
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP)
+    stream(keeping, "yard", [0.1] * 10 + [0.9] * 10 + [0.1] * 30)
+    keeping.close()
+    (clip,) = tmp_path.rglob("*.mp4")
+    for file in (tmp_path / "data").glob("events.sqlite*"):
+        file.rename(tmp_path / file.name)
+    with pytest.raises(UserError, match="all of them would be removed; put it back, or move"):
+        Keeping(tmp_path / "data", ["yard"], KEEP)
+    assert clip.is_file() and not (tmp_path / "data" / "events.sqlite").exists()
+    (tmp_path / "events.sqlite").rename(tmp_path / "data" / "events.sqlite")
+    Keeping(tmp_path / "data", ["yard"], KEEP).close()
+    assert clip.is_file()
+
+
 def test_words_tell_the_times_of_the_clip_as_it_is(tmp_path):
     """Also where pictures came later than scores."""
     keeping = Keeping(tmp_path / "data", ["yard"], KEEP)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from aadc.live.reader import Reader
 from aadc.live.store import Store
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
-from aadc.manifests.manifest import read_manifest
+from aadc.manifests.manifest import read_manifest, write_manifest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -105,6 +106,17 @@ def test_decisions(data):
             typed(*words, "--data", str(data))
 
 
+def test_a_slip_is_no_class_and_what_else_may_be_typed_is_said(data):
+    event = ids(data)[0]
+    (data / "status.json").write_text('{"classes": ["walk", "fall", "Road <b>"], "cameras": {}}')
+    with pytest.raises(UserError, match="'fal' is none of the head's classes, which are walk, fall, Road <b>; --new takes it"):
+        typed("rename", event, "fal", "--data", str(data))
+    assert typed("rename", event, "walk", "--data", str(data))[0] == 0, "it may have been something normal"
+    assert "fal (yard), renamed" in typed("rename", event, "fal", "--new", "--data", str(data))[1]
+    (data / "status.json").write_text("[torn")
+    assert typed("rename", event, "anything", "--data", str(data))[0] == 0, "where the classes are not known"
+
+
 def test_forget_removes_clips_and_says_so(data):
     first, last = "2025-06-16T00:00+00:00", "2025-06-18T00:00+00:00"
     with pytest.raises(UserError, match="not after"):
@@ -168,10 +180,53 @@ def test_what_was_decided_becomes_a_manifest(data, tmp_path, share, split):
     (value,) = [one["predictions"][0]["result"][0]["value"] for one in tasks if one["data"]["event"] == ids(data)[2]]
     assert value == {"ranges": [{"start": 31, "end": 90}], "timelinelabels": ["fall"]}
     assert all((tmp_path / "out" / one["data"]["video"]).is_file() for one in tasks)
-    # Again, with the last one as the old set.
+    # Again, with the last one as the old set: they are the same events.
     again = export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest)
-    assert again.before == 4 and len(read_manifest(again.manifest).rows) == 8
-    assert export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest).before == 4
+    assert again.before == 0 and len(read_manifest(again.manifest).rows) == 4
+    assert export(data, kept, CARD, tmp_path / "more", "walk", 30.0, before=manifest).before == 0
+
+
+def test_an_earlier_export_is_a_set_like_any_other_and_brings_no_event_twice(data, tmp_path):
+    """Whatever became of its events since: decided otherwise, taken back, their clip or they themselves gone."""
+    events = ids(data)
+    first = decided(data, [("confirmed", None)] * 6)
+    base = tmp_path / "first" / "videos" / "before" / "gym.mp4"
+    export(data, first, CARD, tmp_path / "first", "walk", 30.0, 0.0)
+    base.parent.mkdir()
+    shutil.copy(data / first[0].clip, base)
+    manifest = read_manifest(tmp_path / "first" / "feedback.csv")
+    gym = manifest.rows[0].model_copy(update={"video": "before/gym.mp4"})
+    write_manifest([*manifest.rows, gym], manifest.card, manifest.path)
+    manifest = read_manifest(manifest.path)
+    said = ["confirmed", "dismissed", "open", "confirmed", "dismissed", "confirmed", "confirmed"]
+    kept = decided(data, [(what, None) for what in said])
+    for gone in (3, 4):  # of one that is decided as it was, and of one that is not
+        (data / next(one for one in kept if one.event.id == events[gone]).clip).unlink()
+    kept = [one for one in kept if one.event.id != events[5]]  # forgotten by the store, in the older set still
+    done = export(data, kept, CARD, tmp_path / "second", "walk", 30.0, 0.0, before=manifest)
+    rows = read_manifest(done.manifest).rows
+    assert len({Path(row.video).stem for row in rows}) == len(rows)
+    now = {Path(row.video).stem: (row.labels[0], row.video.startswith("before/")) for row in rows}
+    assert now == {
+        "gym": ("RoadAccidents", True),
+        events[0]: ("RoadAccidents", False),
+        events[1]: ("walk", False),
+        events[3]: ("RoadAccidents", True),
+        events[5]: ("RoadAccidents", True),
+        events[6]: ("RoadAccidents", False),
+    }
+    assert sorted(one for one, _ in done.left_out) == sorted([events[2], events[4]])
+    assert all((tmp_path / "second" / "videos" / row.video).is_file() for row in rows)
+    # A third one, of a set that has events twice, as this made them before.
+    twice = [row.model_copy(update={"video": f"before/{row.video}"}) for row in rows]
+    for row, more in zip(rows, twice, strict=True):
+        target = tmp_path / "second" / "videos" / more.video
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "second" / "videos" / row.video, target)
+    write_manifest([*rows, *[row for row in twice if "gym" not in row.video]], manifest.card, done.manifest)
+    third = export(data, kept, CARD, tmp_path / "third", "walk", 30.0, 0.0, before=read_manifest(done.manifest))
+    videos = [Path(row.video).stem for row in read_manifest(third.manifest).rows]
+    assert sorted(videos) == sorted(now)
 
 
 def test_an_export_again_leaves_clips_alone_and_takes_no_event_twice(data, tmp_path):

@@ -417,6 +417,8 @@ def test_decisions_are_known_words(house):
         assert house.ask("POST", "/api/events/e0/decision", reviewer, json=body).status_code == 400
     answer = house.ask("POST", "/api/events/e0/decision", reviewer, json={"decision": "renamed", "category": "<b>"})
     assert answer.json()["by"] == "reviewer"
+    asked = {"decision": "renamed", "category": "fall", "new": "yes"}
+    assert house.ask("POST", "/api/events/e0/decision", reviewer, json=asked).status_code == 400
 
 
 def test_numbers_in_addresses_are_numbers(house):

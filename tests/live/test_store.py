@@ -333,6 +333,10 @@ def test_files_that_are_no_store(tmp_path):
     db.close()
     with pytest.raises(UserError, match="newer aadc-net"):
         Store(path)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = -3")
+    with pytest.raises(UserError, match="no store of events"):
+        Store(path)
     with pytest.raises(UserError, match="cannot be used"):
         Store(tmp_path / "no" / "folder.sqlite")
 

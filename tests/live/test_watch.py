@@ -135,6 +135,7 @@ def test_processes_are_back_and_go_together_and_tell_no_password(tmp_path, rtsp_
     wait_until(lambda: live.scored("door") > before, 15)
 
     capture = live.status["cameras"]["door"]["pid"]
+    (tmp_path / "cameras.toml").write_text("half [written")  # what was read at the start counts until the next one
     os.kill(score, signal.SIGKILL)
     assert wait_until(lambda: live.status["score"]["pid"] not in (None, score), 10) < 5 + 2
     assert live.status["cameras"]["door"]["pid"] == capture
@@ -166,6 +167,36 @@ def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path, watching, trained
     live.process.kill()
     live.process.wait()
     wait_until(lambda: not any(alive(child) for child in children), 5)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.7, 4.0])
+def test_sigterm_while_it_starts_is_an_end_like_any_other(tmp_path, trained, after_s):
+    """From the first moment at which it is asked: before anything is read, while processes start, while models load."""
+    text = f'run = "{trained[1].path}"\n[web]\nport = 1\n' + "".join(
+        f'[[camera]]\nname = "{number}"\nsource = "rtsp://127.0.0.1:9/x"\n' for number in range(8)
+    )
+    (tmp_path / "cameras.toml").write_text(text)
+    command = [sys.executable, "-m", "aadc.live.cli", str(tmp_path / "cameras.toml")]
+    with (tmp_path / "log").open("w") as log:
+        started = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True)
+
+    def takes_it():
+        line = next(line for line in Path(f"/proc/{started.pid}/status").read_text().splitlines() if "SigCgt" in line)
+        return int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1
+
+    try:
+        wait_until(takes_it, 60)
+        time.sleep(after_s)
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        assert "libtorch" not in Path(f"/proc/{started.pid}/maps").read_text(), "the parent loads no model"
+        began = time.monotonic()
+        started.terminate()
+        assert started.wait(30) == 0 and time.monotonic() - began < 5
+        wait_until(lambda: not any(alive(child) for child in children), 1)
+        assert "Traceback" not in (tmp_path / "log").read_text()
+    finally:
+        started.kill()
+        started.wait()
 
 
 def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):

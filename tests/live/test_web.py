@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -188,6 +190,20 @@ def test_the_web_process_ends_with_its_parent(tmp_path):
     while any(Path(f"/proc/{pid}").exists() for pid in (web, *children)):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_what_keeps_the_server_from_starting_is_one_sentence(tmp_path):
+    """A port that another program has, say; the parent tries again, so it is said more than once."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        job = json.dumps({"data": str(tmp_path), "cameras": [], "port": other.getsockname()[1]})
+        command = [sys.executable, "-m", "aadc.live.following", "aadc.live.web", str(os.getpid())]
+        done = subprocess.run(command, input=job + "\n", capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert re.fullmatch(
+        r"web: cannot listen on 127\.0\.0\.1, port \d+ \(Address already in use\); name another .*\n", done.stderr
+    )
 
 
 def test_no_camera_password_is_told(house):

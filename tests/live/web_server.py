@@ -43,7 +43,11 @@ class MadeEvents:
         """One of them."""
         return self.events.get(event)
 
-    def decide(self, event, decision, category, by):
+    def classes(self):
+        """Not known."""
+        return []
+
+    def decide(self, event, decision, category, by, new=False):
         """Decided."""
         self.events[event] = {**self.events[event], "decision": decision, "by": by}
         self.log.append((len(self.log) + 1, self.events[event]))
