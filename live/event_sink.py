@@ -56,12 +56,17 @@ class EventSink:
         self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True), config.words.asked)
         self._feed = PictureFeed(views or {}, self._keeping)
         self.store = self._keeping.store
-        self.problem = ""
+        self._failed = ""  # why the last write was given up
         kinds = [card.kind(name) for name in card.names]
         asked = {camera.name: config.rules_of(camera) for camera in config.cameras}
         self._machines = {name: EventMachine(asked[name], card.names, kinds, start) for name in cameras}
         self._pictures = {} if clip is None else {name: EventPictures(clip) for name in cameras}
         self._heard: dict[str, CameraStatus] = {}
+
+    @property
+    def problem(self) -> str:
+        """Why events cannot be kept at the moment, or the last could not; empty if all is well."""
+        return self._keeping.problem or self._failed
 
     def take(self, scored: ScoredSnippet) -> None:
         """One scored snippet of any camera."""
@@ -129,7 +134,7 @@ class EventSink:
 
     def _done(self, future: Future) -> None:
         error = future.exception()
-        self.problem = "" if error is None else reason(error)
+        self._failed = "" if error is None else reason(error)
 
 
 def _channels(notices: Notices, cameras: list[str], address: str | None = None) -> dict[str, Channel]:
@@ -138,5 +143,5 @@ def _channels(notices: Notices, cameras: list[str], address: str | None = None) 
     if notices.webhook is not None:
         channels["webhook"] = Webhook(notices.webhook.get_secret_value(), address=address)
     if notices.mqtt is not None:
-        channels["mqtt"] = Mqtt(notices.mqtt.get_secret_value(), notices.mqtt_topic, cameras)
+        channels["mqtt"] = Mqtt(notices.mqtt.get_secret_value(), notices.mqtt_topic, cameras, address)
     return channels

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from aadc.live.credentials import hide_credentials, secrets_of
 from aadc.live.event import Kind
+from aadc.live.notify import clip_link
 from aadc.live.store import Notice
 from aadc.manifests.extras import needed
 
@@ -26,8 +27,9 @@ class Mqtt:
     Availability, devices and states are told anew on every connection, for a broker may have forgotten them.
     """
 
-    def __init__(self, url: str, prefix: str, cameras: Sequence[str]) -> None:
-        """`url`: mqtt://USER:PASSWORD@HOST:PORT, mqtts for TLS. Does not wait for the broker.
+    def __init__(self, url: str, prefix: str, cameras: Sequence[str], address: str | None = None) -> None:
+        """`url`: mqtt://USER:PASSWORD@HOST:PORT, mqtts for TLS; `address`: of the server that shows clips. Does not wait for
+        the broker.
 
         Raises:
             UserError: paho-mqtt is not installed.
@@ -37,6 +39,7 @@ class Mqtt:
             from paho.mqtt.enums import CallbackAPIVersion
         parts = urlsplit(url)
         self._secrets, self._prefix, self._cameras = secrets_of(url), prefix.strip("/"), list(cameras)
+        self._address = address
         self._states: dict[str, str] = {}  # retained ones, by topic, as they were told last
         self._lock = threading.Lock()
         self._under_way: tuple[int, Any] | None = None
@@ -63,7 +66,7 @@ class Mqtt:
             if not self._client.is_connected():
                 raise OSError(hide_credentials(self._problem, self._secrets))
             self._set_states(notice)
-            message = json.dumps(review(notice))
+            message = json.dumps(review(notice) | clip_link(self._address, notice))
             self._under_way = notice.number, self._client.publish(f"{self._prefix}/reviews", message, qos=1)
         info = self._under_way[1]
         try:
@@ -109,9 +112,10 @@ class Mqtt:
         after = notice.body["after"]
         topic = f"{self._prefix}/{topic_name(after['camera'])}"
         event = {"event_type": notice.kind.value, "category": after["category"], "score": after["peak"], "id": after["id"]}
+        event |= {"description": notice.body["description"]} | clip_link(self._address, notice)
         states = {
             f"{topic}/anomaly": "OFF" if notice.kind is Kind.end else "ON",
-            f"{topic}/event": json.dumps(event | {"description": notice.body["description"]}),
+            f"{topic}/event": json.dumps(event),
         }
         with self._lock:
             self._states |= states

@@ -7,7 +7,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from aadc.live.credentials import hide_credentials, secrets_of
@@ -85,9 +85,14 @@ class Notifier:
         self._problem = problem
 
 
+def clip_link(address: str | None, notice: Notice) -> dict[str, str]:
+    """`clip_url` of the event, where the server's `address` is known: it opens for who is logged in, from some seconds after
+    the event's end on."""
+    return {} if address is None else {"clip_url": f"{address}/clips/{notice.event}.mp4"}
+
+
 class Webhook:
-    """Notices as JSON, posted to an address: `type` (new, update, end), `before`, `after`, `description`, and
-    `clip_url` where the server's address is known: it opens for who is logged in, from some seconds after the event's end on.
+    """Notices as JSON, posted to an address: `type` (new, update, end), `before`, `after`, `description`, and `clip_link`.
 
     The header `Idempotency-Key` is the same however often a notice is sent.
     """
@@ -107,7 +112,8 @@ class Webhook:
     def send(self, notice: Notice) -> None:
         """Post it. Redirects are not followed: whoever is told is named in the configuration."""
         headers = self._headers | {"Idempotency-Key": f"{notice.event}-{notice.kind}-{notice.number}"}
-        request = urllib.request.Request(self._url, json.dumps(self._body(notice)).encode(), headers, method="POST")
+        body = notice.body | clip_link(self._address, notice)
+        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout_s):
                 return
@@ -121,10 +127,6 @@ class Webhook:
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-    def _body(self, notice: Notice) -> dict[str, Any]:
-        link = {} if self._address is None else {"clip_url": f"{self._address}/clips/{notice.event}.mp4"}
-        return notice.body | link
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

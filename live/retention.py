@@ -19,6 +19,7 @@ from aadc.manifests.files import reason
 
 GB = 10**9
 HEALTH = "cleaner"
+LOOKS_EVERY_S = 2.0  # at what is free
 BELIEVED_AFTER_NS = 86400 * 10**9
 _WAIT_S = 30.0  # for the store
 
@@ -121,7 +122,8 @@ class AgeClock:
 
 
 class Cleaner:
-    """Cleans every so often, in a thread that nothing ends but `close`. Its last success is the health figure `cleaner`.
+    """Cleans every so often, and as soon as the disk has become short, or is no longer; in a thread that nothing ends but
+    `close`. Its last success is the health figure `cleaner`.
 
     `well()` is what a `Recorder` asks before it begins a clip.
     """
@@ -143,13 +145,27 @@ class Cleaner:
         self._thread.join()
 
     def _work(self) -> None:
+        telling: Future | None = None
         while True:
             try:
                 done = clean(self._folder, self._store, self._limits, self._clock.now_ns())
                 self._problem = done.problem
                 told = done.problem or f"clips take {done.bytes / GB:.2f} GB, {done.free / GB:.2f} GB are free"
             except Exception as error:  # whatever it is, it tries again: a cleaner that died fills the disk
-                self._problem = told = reason(error)
-            self._store.set_health(HEALTH, not self._problem, told)
-            if self._stop.wait(self._every_s):
-                return
+                self._problem = told = self._store.problem or reason(error)
+            if telling is None or telling.done():  # a full disk takes nothing, and what waits is bounded
+                telling = self._store.set_health(HEALTH, not self._problem, told)
+            due = time.monotonic() + self._every_s
+            while True:
+                if self._stop.wait(min(self._every_s, LOOKS_EVERY_S)):
+                    return
+                if time.monotonic() >= due or self._turned():
+                    break
+
+    def _turned(self) -> bool:
+        """Whether the disk is no longer as it was cleaned for."""
+        try:
+            short = shutil.disk_usage(self._folder.path).free < self._limits.free_gigabytes * GB
+        except OSError:
+            short = True
+        return short == self.well()

@@ -134,6 +134,10 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
             recent[name].in_force = in_force
             sink.change_rules(name, in_force.rules)
 
+    def tell() -> None:
+        kept = {"problem": sink.problem, "written_ns": sink.store.written_ns}
+        status.tell({"held_at_start": held, **kept, **engine.status()})
+
     def alive() -> None:
         nonlocal told
         status.beat()
@@ -141,7 +145,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
             return
         told = time.monotonic()
         go_by_settings()
-        status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
+        tell()
         for name, (frames, view) in slots.items():
             if name in cameras:
                 sink.heard(name, status_of(view))
@@ -164,4 +168,4 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
             sink.take(scored)
     finally:
         sink.close()
-        status.tell({"held_at_start": held, "problem": sink.problem, **engine.status()})
+        tell()

@@ -25,8 +25,10 @@ def status_routes(guard: Guard, connections: Connections, media: Media, cameras:
     """`/health`, `/metrics`, `/api/cameras`, what is drawn over a camera's picture, `/api/connections`."""
 
     async def health(request: Request) -> Response:
-        well = media.pid is not None
-        return JSONResponse({"status": "ok" if well else "starting"}, 200 if well else 503)
+        if media.pid is None:
+            return JSONResponse({"status": "starting"}, 503)
+        well = all(part["ok"] for part in await run_in_threadpool(cameras.health))
+        return JSONResponse({"status": "ok" if well else "trouble"})  # what it is, is for who is logged in
 
     async def list_cameras(request: Request) -> Response:
         who: Who = request.state.who
@@ -54,7 +56,8 @@ def status_routes(guard: Guard, connections: Connections, media: Media, cameras:
         status = await _status(media)
         registry = CollectorRegistry(auto_describe=False)
         states = {name: await run_in_threadpool(cameras.state, name) for name in cameras.names()}
-        registry.register(_Counters(status, states, media.starts))
+        parts = await run_in_threadpool(cameras.health)
+        registry.register(_Counters(status, states, media.starts, parts))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     administrator = Needs(Role.ADMINISTRATOR)
@@ -78,10 +81,13 @@ async def _status(media: Media) -> dict[str, Any]:
 class _Counters(Collector):
     """One reading of everything, in Prometheus's words."""
 
-    def __init__(self, status: dict[str, Any], states: dict[str, dict[str, Any]], starts: int) -> None:
+    def __init__(
+        self, status: dict[str, Any], states: dict[str, dict[str, Any]], starts: int, parts: list[dict[str, Any]]
+    ) -> None:
         self._status = status
         self._states = states
         self._starts = starts
+        self._parts = parts
 
     def collect(self) -> Iterator[Metric]:
         """All of it."""
@@ -117,3 +123,10 @@ class _Counters(Collector):
                     family.add_metric([camera], float(value))
         yield state
         yield from numbers.values()
+        well = GaugeMetricFamily("aadc_part_well", "1 while a part of the system (store, cleaner) is well", labels=["part"])
+        last = GaugeMetricFamily("aadc_part_last_success_seconds", "When it was well last (UTC), 0: never", labels=["part"])
+        for part in self._parts:
+            well.add_metric([part["name"]], float(part["ok"]))
+            last.add_metric([part["name"]], part["utc_ns"] / 1e9)
+        yield well
+        yield last

@@ -56,6 +56,7 @@ class Store:
         self._closing = threading.Event()
         self._shred = False
         self.problem = ""  # why nothing can be written at the moment
+        self.written_ns = 0  # when something was, last (UTC)
         try:
             with suppress(FileExistsError):  # before SQLite makes it, for everyone to read
                 # Never opened where it is there: closing it would take this process's locks away (POSIX), and with them, once
@@ -290,7 +291,7 @@ class Store:
             with suppress(sqlite3.Error):  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
-        self.problem = ""
+        self.problem, self.written_ns = "", self._now_ns()
         if self._shred:  # what was forgotten is still in the log beside the file
             self._shred = False
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -79,6 +79,7 @@ class Watch:
         self._words = self._words_child(path, read.text) if self._config.words.asked else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
+        self._problem = ""
         self._status_at = self._behind_at = 0.0
 
     def run(self) -> None:
@@ -143,6 +144,9 @@ class Watch:
                 self._say(f"{name}: {status.state}" + (f" ({status.error})" if status.error else ""))
             self._states[name] = now
         scored = self._scored.told()
+        if (problem := scored.get("problem", "")) != self._problem:
+            self._say(f"events cannot be kept ({problem}); they wait" if problem else "events are kept again")
+            self._problem = problem
         if time.monotonic() - self._behind_at > BEHIND_EVERY_S:
             late = {name: one["real_time"] for name, one in scored.get("cameras", {}).items() if 0 < one["real_time"] < 0.95}
             if late:

@@ -1,11 +1,9 @@
 """The web process, as the parent of all starts it: its job comes through standard input."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aadc.live.camera_state import CameraStatus, status_of
@@ -22,13 +20,12 @@ from aadc.manifests.files import make_folder
 
 
 class SlotCameras:
-    """`CameraSource` over the slots: how each camera is now. What scoring says of it comes from `status.json`."""
+    """`CameraSource` over the slots: how each camera is now. All of it comes through memory: the disk may be full."""
 
     def __init__(
         self,
         names: list[str],
         views: Mapping[str, FrameSlot],
-        data: Path,
         events: KeptEvents,
         frames: Mapping[str, FrameSlot] | None = None,
         scorer: FrameSlot | None = None,
@@ -39,7 +36,6 @@ class SlotCameras:
         self._frames = frames or {}
         self._scorer = scorer
         self._settings = settings
-        self._status = data / "status.json"
         self._events = events
 
     def names(self) -> list[str]:
@@ -62,8 +58,11 @@ class SlotCameras:
         return nothing | (frames.told() if frames is not None else {}) | well | shown
 
     def health(self) -> list[dict[str, Any]]:
-        """What the store knows of the parts of the system."""
-        return self._events.health()
+        """What the store knows of the parts of the system; and how it is itself, which it could not keep while it is ill."""
+        told = self._told()
+        problem = told.get("problem", "")
+        store = {"name": "store", "ok": not problem, "told": problem, "utc_ns": told.get("written_ns", 0)}
+        return [*self._events.health(), *([store] if told else [])]
 
     def _camera(self, camera: str) -> CameraStatus:
         view = self._views.get(camera)
@@ -75,11 +74,11 @@ class SlotCameras:
         return round((time.monotonic_ns() - beaten_ns) / 1e9, 1) if beaten_ns else None
 
     def _scoring(self, camera: str) -> dict[str, Any]:
-        try:
-            told = json.loads(self._status.read_text())["score"]["cameras"][camera]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return told if isinstance(told, dict) else {}
+        return self._told().get("cameras", {}).get(camera, {})
+
+    def _told(self) -> dict[str, Any]:
+        """What scoring said last (`Engine.status`); empty before it did."""
+        return {} if self._scorer is None else self._scorer.told()
 
 
 def settings_of(job: WebJob) -> ServerSettings:
@@ -122,5 +121,5 @@ def main() -> None:
     rules = Settings(
         job.data, job.file.model_copy(update={"cameras": dict.fromkeys(job.cameras, FileCamera()) | job.file.cameras})
     )
-    cameras = SlotCameras(job.cameras, views, job.data, events, frames, scorer, rules)
+    cameras = SlotCameras(job.cameras, views, events, frames, scorer, rules)
     serve(settings_of(job), cameras, events, dashboard, beat, rules)

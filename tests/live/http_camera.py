@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from aadc.live.strip_clock import burn
+from aadc.live.strip_clock import MOST, burn, now_ms
 
 SIZE, RATE = (320, 240), 25
 
@@ -135,3 +135,50 @@ def multipart(request: BaseHTTPRequestHandler) -> None:
 def never(request: BaseHTTPRequestHandler) -> None:
     """Takes the question, and says nothing."""
     time.sleep(60)
+
+
+class Unseen(io.RawIOBase):
+    """What is muxed goes to whoever asked, at once."""
+
+    def __init__(self, request: BaseHTTPRequestHandler) -> None:
+        self.request = request
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self.request.wfile.write(data)
+        return len(data)
+
+
+def has_in_store(seconds: float):
+    """MPEG-TS of a camera that first sends what it has in store, from the middle of a GOP on, and then what it sees. Each
+    picture carries the time of its drawing (`strip_clock.now_ms`)."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "video/mp2t")
+        request.end_headers()
+        output = av.open(Unseen(request), "w", format="mpegts", options={"flush_packets": "1"})
+        stream = output.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": str(RATE)})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        began, asked_ms, held = time.monotonic(), now_ms(), []
+
+        def sees(since_ms: int):
+            rgb = np.full((SIZE[1], SIZE[0], 3), 100, np.uint8)
+            burn(rgb, (asked_ms + since_ms) % (MOST + 1))
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+            frame.pts, frame.time_base = since_ms + 10_000, Fraction(1, 1000)
+            return stream.encode(frame)
+
+        for number in range(-int(seconds * RATE), 0):
+            held += sees(number * 1000 // RATE)
+        for packet in held[RATE // 2 :]:
+            output.mux(packet)
+        while True:
+            for packet in sees(int((time.monotonic() - began) * 1000)):
+                output.mux(packet)
+            time.sleep(1 / RATE)
+
+    return answer

@@ -1,8 +1,10 @@
 """A camera in a child process, against a real RTSP server that is stopped, killed, silent and started again."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from http_camera import HttpCamera, has_in_store
 from rtsp import clock_video, wait_until
 
 from aadc.live import strip_clock
@@ -265,6 +268,31 @@ def test_a_second_after_connecting_frames_are_fresh(rtsp_server, camera):
     assert abs(door.status.lag_s) < 0.5
 
 
+def test_what_a_camera_has_in_store_is_never_scored_as_if_it_were_now(camera):
+    """Row 15, by the clock: the camera sends six seconds that it has in store, from the middle of a GOP on, then what it sees.
+    From one second after the first picture on, what is taken up to be scored is less than half a second old; and no picture
+    is of a time before the first key frame."""
+    server = HttpCamera({"/live.ts": has_in_store(6.0)})
+    door = camera(server.url("/live.ts"))
+    door.reaches("online", 30)
+    unreadable, ages, taken = 0, [], 0
+    began = time.monotonic()
+    while time.monotonic() - began < 4:
+        assert door.status
+        frame, seen_ns = door.frames.read(after=taken), time.monotonic_ns()
+        if frame is None:
+            time.sleep(0.002)
+            continue
+        taken, drawn = frame.number, strip_clock.read(frame.rgb)
+        unreadable += drawn is None
+        if drawn is not None and time.monotonic() - began > 1:
+            ages.append(strip_clock.age_ms(drawn, seen_ns) / 1000)
+    server.close()
+    assert len(ages) >= 8 and min(ages) > -0.05 and max(ages) < 0.5, ages
+    assert door.status.backlog > 75, "more than three seconds of it were handed over, and left out"
+    assert unreadable == 0 and door.child.restarts == 0
+
+
 def test_blackouts_are_painted_before_anybody_sees_anything(tmp_path, camera):
     """And stay where they are at another resolution."""
     clock_video(tmp_path / "a.mp4", (640, 360), seconds=4)
@@ -382,3 +410,44 @@ def test_hours_of_frames_take_no_memory(tmp_path):
     capture.stop()
     worker.join(10)
     assert grown < 4 * 2**20
+
+
+_TIMED = """
+import json, sys, time
+from aadc.live import capture as module
+from aadc.live.capture_job import CaptureJob
+from aadc.live.frame_slot import FrameSlot
+
+made, real = [], module.VideoReformatter
+module.VideoReformatter = lambda: made.append(0) or real()
+
+class Timed(FrameSlot):
+    times = []
+
+    def write(self, *arguments, **further):
+        super().write(*arguments, **further)
+        self.times.append(time.process_time())
+        if len(self.times) >= int(sys.argv[2]):
+            capture.stop()
+
+job = CaptureJob(name="a", source=sys.argv[1], kind="file", loop=True, pace=1000, snippet_s=0.2, view_fps=60,
+                 began_ns=time.monotonic_ns())
+view = Timed()
+capture = module.Capture(job, FrameSlot(), view)
+capture.run()
+print(json.dumps({"times": view.times, "reformatters": len(made), "openings": view.told()["connects"]}))
+"""
+
+
+def test_no_frame_waits_for_memory_to_be_cleaned_up(tmp_path):
+    """Row 8: in a process of its own, every frame of many openings goes through in less than a tenth of a second of its time
+    (collections of garbage included), and is brought to its size by the same two reformatters, of which each new one would
+    keep its memory."""
+    clock_video(tmp_path / "a.mp4", (640, 360), seconds=3)
+    done = subprocess.run(
+        [sys.executable, "-c", _TIMED, str(tmp_path / "a.mp4"), "1500"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    gaps = np.diff(told["times"][10:])  # the first ones load what is needed
+    assert np.percentile(gaps, 99) < 0.1 and told["reformatters"] == 2 and told["openings"] >= 15

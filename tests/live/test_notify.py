@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from aadc.live import notify
+from aadc.live.config import Notices
+from aadc.live.event_sink import _channels
 from aadc.live.mqtt import Mqtt, device, review, topic_name
 from aadc.live.notify import Notifier, Webhook
 from aadc.live.store import Notice, Store
@@ -247,6 +249,24 @@ def test_a_broker_that_is_away_misses_no_end_and_gets_each_once_in_order(store, 
     notifier.close()
     later.until("house/available", "offline")
     later.close()
+    listener.close()
+
+
+@needs_broker
+@pytest.mark.parametrize("address", ["https://cameras.example", None])
+def test_over_mqtt_a_notice_links_to_its_clip_as_over_the_webhook(store, broker, address):
+    """The same address; none where nobody knows one."""
+    listener = Listener(broker.port)
+    asked = Notices(mqtt=f"mqtt://127.0.0.1:{broker.port}", mqtt_topic="house")
+    notifier = Notifier(store, "there", _channels(asked, ["yard"], address)["mqtt"])
+    put(store, 0)
+    heard = listener.until("house/yard/anomaly", "OFF")
+    heard += listener.until("house/reviews")
+    link = f"{address}/clips/{an_event(0).id}.mp4" if address else None
+    for topic in ("house/reviews", "house/yard/event"):
+        told = [json.loads(payload) for where, payload, _ in heard if where == topic]
+        assert told and {one.get("clip_url") for one in told} == {link}
+    notifier.close()
     listener.close()
 
 

@@ -36,19 +36,20 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.frames, self.view, self.other, self.status = FrameSlot(), FrameSlot(), FrameSlot(), FrameSlot(most_pixels=1)
+        self.frames, self.view, self.other = FrameSlot(), FrameSlot(), FrameSlot()
+        self.status, self.scorer = FrameSlot(most_pixels=1), FrameSlot(most_pixels=1)
         self.store = Store(folder / STORE)
         job = CaptureJob(
             name="door", source="webrtc", kind="webrtc", blackouts=[BLACKOUT], snippet_s=16 / 30, view_fps=25, view_px=960,
             began_ns=time.monotonic_ns(), frames=self.frames.descriptor, view=self.view.descriptor,
         )  # fmt: skip
-        slots = (self.frames, self.view, self.other, self.status)
+        slots = (self.frames, self.view, self.other, self.status, self.scorer)
         self.server = Server(
             folder,
             {
                 "data": str(folder), "cameras": ["door", "yard", "shed"],
                 "views": {"door": self.view.descriptor, "yard": self.other.descriptor}, "jobs": {"door": job.model_dump()},
-                "status": self.status.descriptor,
+                "status": self.status.descriptor, "scorer": self.scorer.descriptor,
             },
             tuple(slot.descriptor for slot in slots),
         )  # fmt: skip
@@ -213,8 +214,26 @@ def test_no_camera_password_is_told(house):
         "score": {"cameras": {"door": {"real_time": 1.0}}},
     }
     (house.folder / "status.json").write_text(json.dumps(status))
+    house.scorer.tell(status["score"])
     http = house.server.admin
     assert state(house, "door")["scoring"] == {"real_time": 1.0}
     for path in ("/api/cameras", "/metrics", "/api/connections", "/api/log", "/api/events", "/health", "/api/me"):
         assert "hunter2" not in http.get(path).text, path
     assert "hunter2" not in house.server.said()
+
+
+def test_health_says_what_the_store_cannot_keep(house):
+    """Row 24: while the disk is full, that it is comes from memory; the cleaner's last success is a metric."""
+    http = house.server.admin
+    house.store.set_health("cleaner", True, "clips take 1 GB").result(20)
+    for problem, status in (("", "ok"), ("database or disk is full", "trouble"), ("", "ok")):
+        house.scorer.tell({"problem": problem, "written_ns": 7 * 10**9})
+        assert http.get("/health").json() == {"status": status}
+        told = http.get("/metrics").text
+        assert f'aadc_part_well{{part="store"}} {0.0 if problem else 1.0}\n' in told
+        assert 'aadc_part_last_success_seconds{part="store"} 7.0\n' in told
+        since = float(told.partition('aadc_part_last_success_seconds{part="cleaner"} ')[2].split()[0])
+        assert abs(since - time.time()) < 600
+    house.store.set_health("cleaner", False, "no room").result(20)
+    assert http.get("/health").json() == {"status": "trouble"}
+    house.store.set_health("cleaner", True, "").result(20)
