@@ -51,6 +51,6 @@ class SeenBoxes:
     def _boxes(self, packed: bytes) -> tuple[Box, ...]:
         numbers = array("H", packed)
         return tuple(
-            Box(*(part / _STEPS for part in (x0, y0, x1, y1)), self._names[name], confidence / _STEPS)
+            Box(x0 / _STEPS, y0 / _STEPS, x1 / _STEPS, y1 / _STEPS, self._names[name], confidence / _STEPS)
             for x0, y0, x1, y1, confidence, name in zip(*(numbers[part::6] for part in range(6)), strict=True)
         )
