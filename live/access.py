@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import EllipsisType
 
+from aadc.live.database import connect
 from aadc.live.limits import Attempts, TooManyError
 from aadc.live.passwords import LONGEST_PASSWORD, NOBODY, SHORTEST_PASSWORD, same, scrypt
 from aadc.live.rights import LogEntry, Role, Session, Token, Use, User
@@ -71,7 +72,7 @@ class Access:
         try:
             with suppress(FileExistsError):  # never opened where it is there: see `store`
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db = connect(path)
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"{path}: cannot be opened ({reason(error)}); name another data folder") from error
         try:

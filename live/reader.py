@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aadc.live.database import connect
 from aadc.live.event import Event, State
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
@@ -100,7 +101,7 @@ class Reader:
         self._lock = threading.Lock()
         try:
             # mode=ro is not enough: it cannot open the file after a crash, when the log must be played back first.
-            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db = connect(path)
             self._db.execute("PRAGMA query_only = ON")
             self._db.execute("SELECT 1 FROM events LIMIT 1")
         except sqlite3.Error as error:

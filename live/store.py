@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aadc.live.database import connect
 from aadc.live.event import Ending, Event, EventMessage, Kind
 from aadc.live.schema import migrate
 from aadc.manifests.errors import UserError
@@ -62,7 +63,7 @@ class Store:
                 # Never opened where it is there: closing it would take this process's locks away (POSIX), and with them, once
                 # another process closes the store, what was written last.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db = connect(path)
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             migrate(self._db, path)
