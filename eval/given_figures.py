@@ -7,8 +7,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aadc.eval.bootstrap import Difference, paired
 from aadc.eval.evaluate import evaluate as evaluate_split
 from aadc.eval.evaluate import fewest_videos, rankings_of, resampled
@@ -23,8 +21,8 @@ from aadc.manifests.manifest import Manifest, read_manifest
 from aadc.manifests.official import shipped
 
 AnyPath = str | PathLike[str]
-AnyScores = AnyPath | Mapping[str, Any]
-FPS = 30.0
+AnyScores = AnyPath | Mapping[str, Any] | GivenScores
+FPS, MOST_FPS = 30.0, 10_000
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,8 @@ def evaluate(
     Raises:
         UserError: what cannot be read, joined by name, or fits no rule of lengths; each says which video.
     """
-    if not 0 < fps < np.inf:
-        raise UserError(f"fps {fps}: give a number of frames a second above 0")
+    if not 0 < fps <= MOST_FPS:
+        raise UserError(f"fps {fps:g}: give a number of frames a second above 0, at most {MOST_FPS:,}")
     rules = field_protocol(protocol)
     truth = manifest if isinstance(manifest, Manifest) else open_manifest(Path(manifest))
     given = _given(scores)
@@ -120,13 +118,19 @@ def evaluate(
     about = (
         f"protocol {rules.name}: {rules.told}",
         which_spans(truth),
-        f"scores: one {'a frame' if split.reading.by_frame else 'for 16 frames'} ({split.reading.rule})",
+        f"scores: one {'a frame' if split.reading.by_frame else 'for 16 frames'} ({split.reading.rule}){_crops(split)}",
         f"hours and delays: at {fps:g} frames a second; --fps says another rate",
     )
     return Figures(name or given.path.name.removesuffix(given.path.suffix), record, about, tuple(notes), split)
 
 
+def _crops(split: GivenSplit) -> str:
+    return f", the mean of {' or '.join(map(str, split.crops))} crops in one array" if split.crops else ""
+
+
 def _given(scores: AnyScores) -> GivenScores:
+    if isinstance(scores, GivenScores):
+        return scores
     if isinstance(scores, Mapping):
         return scores_of(scores)
     return read_scores(Path(scores))

@@ -12,7 +12,7 @@ from aadc.eval.metrics import ScoredVideo
 from aadc.eval.read_scores import GivenScores
 from aadc.eval.split import Split
 from aadc.eval.truth import expand, has_frame_truth, label_spans
-from aadc.eval.video_names import NamedRows
+from aadc.eval.video_names import NamedRows, crop_of
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Manifest, Row
@@ -29,7 +29,7 @@ class GivenSplit(Split):
     `reading`).
 
     `class_scores` float (T, C) by row key, one column for each of `classes`; empty where none are given. `fps` is the rate
-    that seconds are counted with; files of scores state none.
+    that seconds are counted with; files of scores state none. `crops`: how many crops stood in one array and were averaged.
     """
 
     rows: Sequence[Row]
@@ -41,6 +41,7 @@ class GivenSplit(Split):
     fps: float
     k: int = K
     stride: int = SNIPPET
+    crops: tuple[int, ...] = ()
 
     @property
     def classes(self) -> Card:  # type: ignore[override]
@@ -84,8 +85,8 @@ class GivenSplit(Split):
 
 @dataclass(frozen=True)
 class Joined:
-    """Scores by the row of the manifest that they are of: `arrays` by row key, one for each crop; names that no test video has
-    are `unknown`, those of training videos `train`."""
+    """Scores by the row of the manifest that they are of: `arrays` by row key, one for each numbered crop; names that no test
+    video has are `unknown`, those of training videos `train`."""
 
     arrays: dict[str, list[np.ndarray]]
     unknown: list[str]
@@ -96,10 +97,11 @@ def join(given: Mapping[str, np.ndarray], manifest: Manifest, where: object) -> 
     """By name, never by order.
 
     Raises:
-        UserError: a name that fits several videos, or none that is a test video's.
+        UserError: a name that fits several videos, several names of one video that are not those of its crops, or no name that
+            is a test video's.
     """
     rows = NamedRows(manifest.rows)
-    arrays: dict[str, list[np.ndarray]] = {}
+    arrays: dict[str, dict[str, np.ndarray]] = {}
     unknown, train = [], []
     for name, array in given.items():
         row = rows.find(name)
@@ -111,23 +113,73 @@ def join(given: Mapping[str, np.ndarray], manifest: Manifest, where: object) -> 
         elif row.split == "train":
             train.append(name)
         else:
-            arrays.setdefault(row.key, []).append(array)
+            arrays.setdefault(row.key, {})[name] = array
+    for names in arrays.values():
+        _refuse_rivals(list(names), where)
     if not arrays:
         given_name, own = next(iter(given)), next((row.video for row in manifest.split("test")), "nothing")
         raise UserError(
             f"{where}: none of its {len(given)} names is a test video of {manifest.path} (there {shown(given_name)}, here "
             f"{shown(own)}); the names of files are what joins them"
         )
-    return Joined(arrays, unknown, train)
+    return Joined({key: list(named.values()) for key, named in arrays.items()}, unknown, train)
 
 
-def curve_of(arrays: Sequence[np.ndarray], name: str) -> np.ndarray:
-    """One row of scores, float64 (T,): the mean over crops, which are rows or columns of an array, or arrays of their own.
+def _refuse_rivals(names: Sequence[str], where: object) -> None:
+    """Arrays of one video are its crops where their names number them; else two methods, or two runs, would be averaged."""
+    crops = [crop_of(name) for name in names]
+    for place, crop in enumerate(crops if len(crops) > 1 else ()):
+        if crop is None or crop in crops[:place]:
+            other = crops.index(crop) if crop in crops[:place] else int(place == 0)
+            one, two = (names[at] for at in sorted((place, other)))
+            raise UserError(
+                f"{where}: {shown(one)} and {shown(two)} are of one video; keep one of them, or let their names end in __0 "
+                "to __9 where they are its crops"
+            )
 
+
+def crops_axis(shapes: Sequence[tuple[int, ...]]) -> int:
+    """Which axis of a set's arrays (10, T) or (T, 10) holds the crops: one that is 1, 5 or 10 long in every video, and not by
+    chance in a short one; of two such axes the one that is always 1, else one that is the same in all.
+
+    Raises:
+        ValueError: there is none.
+    """
+    lengths = {axis: {shape[axis] for shape in shapes} for axis in (0, 1)}
+    fits = [axis for axis, found in lengths.items() if found <= set(CROPS)]
+    if not fits:
+        raise ValueError
+    return min(fits, key=lambda axis: (lengths[axis] != {1}, len(lengths[axis])))
+
+
+def curves_of(arrays: Mapping[str, Sequence[np.ndarray]]) -> tuple[dict[str, np.ndarray], set[int]]:
+    """One row of scores, float64 (T,), for each video: the mean over crops, which are rows or columns of an array, the same in
+    the whole set, or arrays of their own.
+
+    Args:
+        arrays: by the name of the video.
+    Returns:
+        The rows by the same names, and how many crops stood in one array (empty: none did).
     Raises:
         UserError: arrays of another shape, of different lengths, empty, or with values that are not finite.
     """
-    rows = [_one_row(array, name) for array in arrays]
+    plain = {name: [_without_axes_of_one(one, name) for one in its] for name, its in arrays.items()}
+    deep = [(name, one.shape) for name, its in plain.items() for one in its if one.ndim == 2]
+    axis = None
+    if deep:
+        try:
+            axis = crops_axis([shape for _, shape in deep])
+        except ValueError:
+            name, shape = next((one for one in deep if not set(one[1]) & set(CROPS)), deep[0])
+            raise UserError(
+                f"{shown(name)}: an array of shape {shape}; scores are one row, (T,), or one for each crop, (10, T), in all "
+                "videos alike"
+            ) from None
+    crops = {shape[axis] for _, shape in deep} - {1} if axis is not None else set()
+    return {name: _curve([one.mean(axis) if one.ndim == 2 else one for one in its], name) for name, its in plain.items()}, crops
+
+
+def _curve(rows: Sequence[np.ndarray], name: str) -> np.ndarray:
     if len({len(row) for row in rows}) > 1:
         lengths = ", ".join(str(len(row)) for row in rows)
         raise UserError(f"{shown(name)}: its crops have different numbers of scores ({lengths}); write them out again")
@@ -142,16 +194,11 @@ def curve_of(arrays: Sequence[np.ndarray], name: str) -> np.ndarray:
     return curve
 
 
-def _one_row(array: np.ndarray, name: str) -> np.ndarray:
+def _without_axes_of_one(array: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(array, float)
     if values.ndim == 3 and 1 in values.shape:
         values = values.squeeze(axis=values.shape.index(1))
-    if values.ndim == 2:
-        crops = [axis for axis in (0, 1) if values.shape[axis] in CROPS and values.shape[1 - axis] not in (1, 5, 10)]
-        crops = crops or [axis for axis in (0, 1) if values.shape[axis] in CROPS]
-        if crops:
-            values = values.mean(axis=crops[0])
-    if values.ndim != 1:
+    if values.ndim not in (1, 2):
         raise UserError(
             f"{shown(name)}: an array of shape {array.shape}; scores are one row, (T,), or one for each crop, (10, T)"
         )
@@ -164,16 +211,19 @@ def given_split(
     """Scores beside truth, and sentences on what there is to know of them.
 
     Raises:
-        UserError: see `join`, `curve_of`, `lengths.read_lengths`.
+        UserError: see `join`, `curves_of`, `lengths.read_lengths`.
     """
     joined = join(scores.arrays, manifest, scores.path)
     rows = manifest.split("test")
     by_key = {row.key: row for row in rows}
-    curves = {key: curve_of(arrays, by_key[key].video) for key, arrays in joined.arrays.items()}
+    named, crops = curves_of({by_key[key].video: arrays for key, arrays in joined.arrays.items()})
+    curves = {key: named[by_key[key].video] for key in joined.arrays}
     reading = read_lengths({by_key[key].video: _length(by_key[key], curve) for key, curve in curves.items()})
     class_scores = _class_scores(classes, manifest, curves, reading) if classes else {}
     stride = classes.stride if classes else SNIPPET
-    split = GivenSplit(rows, manifest.card, curves, reading, protocol, class_scores, fps, scores.k or K, stride)
+    split = GivenSplit(
+        rows, manifest.card, curves, reading, protocol, class_scores, fps, scores.k or K, stride, tuple(sorted(crops))
+    )
     return split, _notes(joined, manifest, curves, reading)
 
 
@@ -192,14 +242,15 @@ def _class_scores(
             f"{classes.path}: its classes are {', '.join(own)}; {shown(missing[0])} of the manifest is none of them"
         )
     order = [own.index(name) for name in names]
+    videos = {row.key: row.video for row in manifest.rows}
     found = {}
     for key, arrays in join(classes.classes or classes.arrays, manifest, classes.path).arrays.items():
-        parts = [_class_rows(array, len(own), f"{classes.path}: {shown(key)}") for array in arrays]
+        parts = [_class_rows(array, len(own), f"{classes.path}: {shown(videos[key])}") for array in arrays]
         if len({len(part) for part in parts}) > 1:
-            raise UserError(f"{classes.path}: {shown(key)}: its crops have different numbers of rows")
+            raise UserError(f"{classes.path}: {shown(videos[key])}: its crops have different numbers of rows")
         if key in curves:
-            found[key] = _by_snippet(np.mean(parts, axis=0), len(curves[key]), reading, classes, key)[:, order]
-    if missing := [key for key in curves if key not in found]:
+            found[key] = _by_snippet(np.mean(parts, axis=0), len(curves[key]), reading, classes, videos[key])[:, order]
+    if missing := [videos[key] for key in curves if key not in found]:
         raise UserError(f"{classes.path}: no class scores of {len(missing)} videos that have scores: {_some(missing)}")
     return found
 
@@ -215,13 +266,13 @@ def _class_rows(array: np.ndarray, columns: int, where: str) -> np.ndarray:
     return values
 
 
-def _by_snippet(values: np.ndarray, scores: int, reading: Reading, classes: GivenScores, key: str) -> np.ndarray:
+def _by_snippet(values: np.ndarray, scores: int, reading: Reading, classes: GivenScores, video: str) -> np.ndarray:
     """A row for each snippet, of rows that may be one a frame."""
     rows = -(-scores * reading.stride // classes.stride)
     if abs(len(values) - rows) > 1 and abs(len(values) - scores * reading.stride) <= classes.stride:
         values = values[:: classes.stride]
     if abs(len(values) - rows) > 1:
-        raise UserError(f"{classes.path}: {shown(key)}: {len(values)} rows of class scores, but {rows} snippets are scored")
+        raise UserError(f"{classes.path}: {shown(video)}: {len(values)} rows of class scores, but {rows} snippets are scored")
     return values
 
 

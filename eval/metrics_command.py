@@ -1,6 +1,7 @@
 """`aadc-metrics`: any method's scores beside a manifest's truth, printed and kept."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from aadc.eval.figure_row import differences_table, latex, row_of
 from aadc.eval.given_figures import Figures, evaluate, open_manifest
 from aadc.eval.out_folder import writing_to
+from aadc.eval.read_scores import GivenScores, read_scores
 from aadc.eval.tables import print_figures
 from aadc.manifests.files import replace_file
 from aadc.manifests.manifest import Manifest
@@ -35,7 +37,8 @@ def measure(asked: Asked) -> int:
     """Print all figures, and with `against` all differences; keep them in `out`, if given. Gives the exit status: 1 where test
     videos have no scores."""
     manifest = open_manifest(asked.manifest)
-    figures = _figures(asked, asked.scores, asked.classes, manifest)
+    given = [read_scores(path) for path in (asked.scores, asked.against) if path is not None]
+    figures = _figures(asked, given, 0, asked.classes, manifest)
     split = figures.split
     for sentence in figures.about:
         say(sentence)
@@ -45,7 +48,7 @@ def measure(asked: Asked) -> int:
         say(f"note: {note}")
     found = None
     if asked.against is not None:
-        other = _figures(asked, asked.against, None, manifest)
+        other = _figures(asked, given, 1, None, manifest)
         for note in other.notes:
             say(f"note: {other.name}: {note}")
         found = figures.against(other)
@@ -59,7 +62,9 @@ def measure(asked: Asked) -> int:
             record = {**figures.record, "about": figures.about, "notes": figures.notes}
             files = {METRICS: record, AGAINST: {name: one._asdict() for name, one in found.items()} if found else None}
             for name, values in files.items():
-                if values is not None:
+                if values is None:  # an earlier command's differences are not of these figures
+                    (folder / name).unlink(missing_ok=True)
+                else:
                     replace_file(folder / name, json.dumps(values, indent=1, allow_nan=False) + "\n")
             replace_file(folder / MARKDOWN, row.markdown())
             replace_file(folder / LATEX, latex(row))
@@ -67,5 +72,8 @@ def measure(asked: Asked) -> int:
     return 1 if figures.record["videos_missing"] else 0
 
 
-def _figures(asked: Asked, scores: Path, classes: Path | None, manifest: Manifest) -> Figures:
-    return evaluate(scores, manifest, asked.protocol, classes=classes, order=asked.order, fps=asked.fps)
+def _figures(asked: Asked, given: Sequence[GivenScores], place: int, classes: Path | None, manifest: Manifest) -> Figures:
+    """Of one of the sets of scores; the list of --order is of whichever is one long row, or of nothing, which is refused."""
+    long = [one.vector is not None for one in given]
+    order = asked.order if long[place] or not any(long) else None
+    return evaluate(given[place], manifest, asked.protocol, classes=classes, order=order, fps=asked.fps)

@@ -2,17 +2,19 @@
 
 import csv
 import json
-import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from pydantic import Field
 
 from aadc.eval.field_protocols import SNIPPET
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+from aadc.manifests.npy import OBJECTS, NpyError, map_npy
 from aadc.manifests.records import Record, parse_record
 from aadc.manifests.shown import shown
 
@@ -87,10 +89,11 @@ def scores_of(arrays: Mapping[str, Any]) -> GivenScores:
 
 
 def _folder(path: Path) -> GivenScores:
-    files = sorted(one for one in path.rglob("*") if one.suffix.lower() in (".npy", ".json") and one.is_file())
-    arrays = {}
-    for file in files:
-        name = file.relative_to(path).with_suffix("").as_posix()
+    named = (one for one in path.rglob("*") if one.suffix.lower() in (".npy", ".json") and not one.name.startswith("."))
+    arrays: dict[str, np.ndarray] = {}
+    for file in sorted(one for one in named if one.is_file()):
+        if (name := file.relative_to(path).with_suffix("").as_posix()) in arrays:
+            raise UserError(f"{path}: {shown(name)} is there twice, as .npy and as .json; take one of them out of the folder")
         arrays[name] = _load(file) if file.suffix.lower() == ".npy" else _numbers(_parsed(file), file)
     if not arrays:
         raise UserError(f"{path}: no .npy and no .json in this folder; give scores as {FORMS}")
@@ -99,15 +102,9 @@ def _folder(path: Path) -> GivenScores:
 
 def _load(file: Path) -> np.ndarray:
     try:
-        return _real(np.load(file, allow_pickle=False), str(file))
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{file}: {_why(error)}") from None
-
-
-def _why(error: Exception) -> str:
-    if "pickle" in str(error).lower():
-        return "an array of Python objects, which is never opened here; save plain numbers, one array a video"
-    return f"cannot be read as an array ({error}); save it anew with numpy.save"
+        return _real(np.array(map_npy(file)), str(file))
+    except (NpyError, MemoryError) as error:
+        raise UserError(f"{file}: {error}; save it anew with numpy.save, plain numbers, one array a video") from None
 
 
 def _real(array: np.ndarray, where: str) -> np.ndarray:
@@ -117,11 +114,18 @@ def _real(array: np.ndarray, where: str) -> np.ndarray:
 
 
 def _npz(path: Path) -> GivenScores:
+    arrays: dict[str, np.ndarray] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: _real(file[name], f"{path}: {shown(name)}") for name in file.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        raise UserError(f"{path}: {_why(error)}") from None
+            for name in file.files:
+                if not isinstance(array := file[name], np.ndarray):
+                    raise UserError(f"{path}: {shown(name)} in it is no array; save it anew with numpy.savez")
+                arrays[name] = _real(array, f"{path}: {shown(name)}")
+    except UserError:
+        raise
+    except Exception as error:  # whatever numpy and zipfile make of a damaged or foreign file
+        what = OBJECTS if "pickle" in str(error).lower() else f"cannot be read as arrays ({reason(error)})"
+        raise UserError(f"{path}: {what}; save it anew with numpy.savez, plain numbers, one array a video") from None
     if not arrays:
         raise UserError(f"{path}: there is no array in it; give scores as {FORMS}")
     if len(arrays) == 1 and (only := next(iter(arrays.values()))).ndim == 1:
@@ -139,18 +143,20 @@ def _hdf5(path: Path) -> GivenScores:
     arrays, classes = {}, {}
     try:
         with h5py.File(path, "r") as file:
-            names = [str(name) for name in np.atleast_1d(file.attrs["classes"])] if "classes" in file.attrs else None
+            names = [_text(name) for name in np.atleast_1d(file.attrs["classes"])] if "classes" in file.attrs else None
             made = file.attrs.get("made_with", "{}")
             for key in file:
                 where, entry = f"{path}: {shown(key)}", _own(file, key)
                 if isinstance(entry, h5py.Dataset):
-                    arrays[key] = _real(entry[()], where)
+                    arrays[key] = _values(entry, where)
                 elif isinstance(entry, h5py.Group) and isinstance(score := _own(entry, "score"), h5py.Dataset):
-                    arrays[key] = _real(score[()], where)
+                    arrays[key] = _values(score, where)
                     if isinstance(own := _own(entry, "classes"), h5py.Dataset):
-                        classes[key] = _real(own[()], where)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error}); write it anew") from None
+                        classes[key] = _values(own, where)
+    except UserError:
+        raise
+    except Exception as error:  # whatever HDF5 makes of a damaged or foreign file
+        raise UserError(f"{path}: cannot be read as HDF5 ({reason(error)}); write it anew") from None
     if not arrays:
         raise UserError(f"{path}: no scores in it, neither as aadc-eval writes them nor one array a video")
     how = parse_record(made if isinstance(made, (str, bytes)) else "{}", f"{path}: made_with", _MadeWith, "write it anew")
@@ -165,11 +171,31 @@ def _own(group: Any, name: str) -> Any:
     return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
+def _values(dataset: Any, where: str) -> np.ndarray:
+    """What a dataset holds itself; one whose values lie in other files is refused, as links are passed over."""
+    if dataset.external or dataset.is_virtual:
+        raise UserError(f"{where}: its values lie in another file; write them into this one")
+    return _real(dataset[()], where)
+
+
+def _text(name: object) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
 def _parsed(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); write it anew") from None
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; of two values by one name the later would win in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{shown(name)} stands there twice")
+    return found
 
 
 def _json(path: Path) -> GivenScores:
@@ -209,6 +235,11 @@ def _held(stated: list[tuple[int, float]], where: object) -> np.ndarray:
 def _csv(path: Path) -> GivenScores:
     """`name,score` lines in the order of the frames, or numbers alone; a line of heads may stand on top."""
     scores: dict[str, list[float]] = {}
+    heads: list[str] = []
+
+    def refuse(number: int, cells: Sequence[str]) -> NoReturn:
+        raise UserError(f"{path}: line {number}: not name,score but {shown(','.join(cells))[:80]!r}")
+
     for number, cells in _lines(path):
         name = cells[0].strip() if len(cells) > 1 else ""
         try:
@@ -216,10 +247,13 @@ def _csv(path: Path) -> GivenScores:
             if len(cells) > 2:
                 raise ValueError
         except ValueError:
-            if number == 1:
-                continue
-            raise UserError(f"{path}: line {number}: not name,score but {shown(','.join(cells))[:80]!r}") from None
+            if number > 1 or not all(any(map(str.isalpha, cell)) for cell in cells):
+                refuse(number, cells)
+            heads = cells
+            continue
         scores.setdefault(name, []).append(score)
+    if len(heads) > 1 and heads[0].strip() in scores:  # no heads, but a score that is none
+        refuse(1, heads)
     if not scores:
         raise UserError(f"{path}: no scores in it; write name,score lines")
     arrays = {name: np.array(one) for name, one in scores.items()}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from aadc.manifests.manifest import Row
 
 _SUFFIX = re.compile(r"\.(npy|npz|json|txt|csv|h5|mp4|avi|mkv|mov|webm|mpg|mpeg)$", re.IGNORECASE)
-_ENDINGS = tuple(map(re.compile, (r"_emb$", r"__vggish$", r"__[0-9]$", r"_(i3d|clip|c3d)$")))
+_CROP = re.compile(r"__([0-9])$")
+_ENDINGS = (re.compile(r"_emb$"), re.compile(r"__vggish$"), _CROP, re.compile(r"_(i3d|clip|c3d)$"))
 
 
 def plain_name(name: str) -> str:
@@ -18,6 +19,13 @@ def plain_name(name: str) -> str:
     for ending in _ENDINGS:
         name = ending.sub("", name)
     return name
+
+
+def crop_of(name: str) -> int | None:
+    """The number of the crop that a name ends in, 5 of `Abuse028_x264__5.npy`; None where it says none."""
+    while (shorter := _SUFFIX.sub("", name)) != name:
+        name = shorter
+    return int(found[1]) if (found := _CROP.search(name)) else None
 
 
 class NamedRows:

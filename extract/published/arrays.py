@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aadc.manifests.files import reason
+from aadc.manifests.npy import NpyError, map_npy
 
 SEGMENTS = 32  # of a video, where features stand for equal parts of it
 _BLOCK_ROWS = 256
@@ -101,7 +102,8 @@ class Features:
     def blocks(self, rows: int) -> Iterator[np.ndarray]:
         """The first `rows` rows, in order: float32 (n, V, D). `ArrayError` where one of them is no finite number."""
         for start in range(0, rows, _BLOCK_ROWS):
-            block = np.array(self._array[start : min(start + _BLOCK_ROWS, rows)], np.float32)
+            with np.errstate(over="ignore"):  # what no float32 can hold becomes infinite, and is told below
+                block = np.array(self._array[start : min(start + _BLOCK_ROWS, rows)], np.float32)
             if not np.isfinite(block).all():
                 row = start + int((~np.isfinite(block)).any((1, 2)).argmax())
                 kind = "NaN" if np.isnan(block).any() else "infinite"
@@ -126,14 +128,11 @@ def _open(path: Path) -> np.ndarray:
     if path.suffix == ".txt":
         return _read_text(path)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
-        if "object" in str(error).lower() or "pickle" in str(error).lower():
-            what = "holds Python objects or is no .npy file; those are never opened here, since that could run a program"
-            raise ArrayError("not_array", f"{what}: save it anew as plain numbers") from None
-        raise ArrayError("not_array", f"cannot be read ({reason(error)}); copy or download it again") from None
-    if not isinstance(array, np.ndarray):
-        raise ArrayError("not_array", "is an archive of several arrays; unpack it to one .npy a video")
+        array = map_npy(path)
+    except NpyError as error:
+        raise ArrayError(
+            "not_array", f"{error}: copy or download it again, or save it anew, plain numbers, one .npy a video"
+        ) from None
     if array.dtype.kind != "f":
         raise ArrayError("not_array", f"holds {array.dtype}, and features are floating-point numbers")
     return array

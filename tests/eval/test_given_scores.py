@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from aadc.eval.field_protocols import FIELD_PROTOCOLS
 from aadc.eval.given_figures import evaluate
-from aadc.eval.given_split import curve_of
+from aadc.eval.given_split import curves_of
 from aadc.eval.lengths import Length, read_lengths
 from aadc.eval.video_names import plain_name
 from aadc.manifests.card import Card, ClassEntry
@@ -261,7 +262,7 @@ def test_crops_in_files_of_their_own_are_averaged(manifest, scores):
 def test_crops_of_an_array_are_averaged(shape):
     line = np.arange(7.0)
     array = line if shape == (7,) else np.broadcast_to(line.reshape([7 if size == 7 else 1 for size in shape]), shape)
-    assert curve_of([array], "v").tolist() == line.tolist()
+    assert curves_of({"v": [array]})[0]["v"].tolist() == line.tolist()
 
 
 @pytest.mark.parametrize("array", [np.zeros((3, 7)), np.zeros(0), np.array([0.1, np.nan]), np.array([np.inf]), np.zeros(())])
@@ -369,3 +370,127 @@ def test_links_of_hdf5_are_not_followed(tmp_path, manifest, scores):
         file["a1_x264"] = h5py.SoftLink("/nowhere")
         file["n0_x264"] = scores["n0_x264"]
     assert evaluate(tmp_path / "s.h5", manifest)["videos"] == 1
+
+
+def test_a_short_video_lies_as_the_whole_set_does():
+    """Ten snippets and ten crops are ten by ten: which way round, the other videos tell."""
+    lines = {"long": np.arange(7.0), "short": np.arange(10.0), "five": np.arange(5.0), "one": np.arange(1.0)}
+    for crops in (5, 10):
+        deep = {name: [np.repeat(line[:, None], crops, 1)] for name, line in lines.items()}  # (T, crops), as RTFM's
+        for arrays in (deep, {name: [one.T] for name, (one,) in deep.items()}):
+            found, seen = curves_of(arrays)
+            assert {name: one.tolist() for name, one in found.items()} == {name: one.tolist() for name, one in lines.items()}
+            assert seen == {crops}
+    assert curves_of({"v": [np.arange(10.0)[:, None]]})[0]["v"].tolist() == list(range(10))  # a column is no ten crops
+
+
+def test_arrays_that_lie_in_two_ways_are_refused():
+    with pytest.raises(UserError, match=r"long: an array of shape \(7, 10\); .* in all videos alike"):
+        curves_of({"long": [np.zeros((7, 10))], "turned": [np.zeros((10, 8))]})
+
+
+def test_how_many_crops_were_averaged_is_said(manifest, scores):
+    found = evaluate({name: np.repeat(one[None], 5, 0) for name, one in scores.items()}, manifest)
+    assert found.about[2].endswith(", the mean of 5 crops in one array")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a0_x264", "Fight/a0_x264"),
+        ("a0_x264__0", "a0_x264"),
+        ("a0_x264__1", "Fight/a0_x264__1"),
+        ("a0_x264.mp4", "a0_x264.npy"),
+    ],
+)
+def test_two_sets_of_scores_of_a_video_are_never_averaged(manifest, scores, one, other):
+    rest = {name: values for name, values in scores.items() if name != "a0_x264"}
+    with pytest.raises(UserError, match="are of one video; keep one of them"):
+        evaluate({**rest, one: scores["a0_x264"], other: 1 - scores["a0_x264"]}, manifest)
+
+
+def test_two_runs_in_one_folder_are_never_averaged(tmp_path, manifest, scores):
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        for name, values in scores.items():
+            np.save(tmp_path / run / f"{name}.npy", values)
+    with pytest.raises(UserError, match="first/a0_x264 and second/a0_x264 are of one video"):
+        evaluate(tmp_path, manifest)
+
+
+@pytest.mark.parametrize("first", ["n0_x264,", "n0_x264,0..5", "n0_x264,broken"])
+def test_a_first_line_that_is_a_score_gone_bad_is_no_line_of_heads(tmp_path, manifest, scores, first):
+    lines = [f"{name},{value}" for name, values in scores.items() for value in values]
+    lines = sorted(lines, key=lambda line: not line.startswith("n0"))
+    (tmp_path / "s.csv").write_text("\n".join([first, *lines[1:]]))
+    with pytest.raises(UserError, match=f"line 1: not name,score but '{first}'"):
+        evaluate(tmp_path / "s.csv", manifest)
+
+
+def test_a_name_that_stands_twice_in_json_is_refused(tmp_path, manifest):
+    (tmp_path / "s.json").write_text('{"a0_x264": [0.1], "n0_x264": [0.2], "a0_x264": [0.3]}')
+    with pytest.raises(UserError, match="a0_x264 stands there twice"):
+        evaluate(tmp_path / "s.json", manifest)
+
+
+def test_a_folder_with_both_forms_of_a_video_is_refused_and_hidden_files_are_passed_over(tmp_path, manifest, scores):
+    for name, values in scores.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    (tmp_path / "._a0_x264.npy").write_bytes(b"what archives of Macs bring along")
+    assert evaluate(tmp_path, manifest)["frame"] == evaluate(scores, manifest)["frame"]
+    (tmp_path / "a0_x264.json").write_text("[0.1]")
+    with pytest.raises(UserError, match=r"a0_x264 is there twice, as \.npy and as \.json"):
+        evaluate(tmp_path, manifest)
+
+
+def test_archives_that_are_none_and_arrays_that_claim_too_much_are_named(tmp_path, manifest, scores):
+    np.savez(tmp_path / "whole.npz", **scores)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }"
+    head = b"\x93NUMPY\x01\x00v\x00"
+    bad = {
+        "renamed.npy": whole,
+        "half.npy": whole[:300],
+        "half.npz": whole[:300],
+        "huge.npy": head + (header % 10**15).ljust(117) + b"\n" + bytes(16),
+        "endless.npy": head + (header % 10**23).ljust(117) + b"\n" + bytes(16),
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        archive.writestr("a0_x264", "0.1 0.2")
+    for name in [*bad, "text.npz"]:
+        with pytest.raises(UserError, match=rf"{name}: .*; save it anew"):
+            evaluate(tmp_path / name, manifest)
+
+
+def test_hdf5_never_reads_other_files_and_names_what_is_too_large(tmp_path, manifest, scores):
+    (tmp_path / "secret").write_bytes(bytes(range(64)))
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file.create_dataset("a0_x264", (10,), "u1", external=[(str(tmp_path / "secret"), 0, 10)])
+    with pytest.raises(UserError, match=r"s\.h5: a0_x264: its values lie in another file"):
+        evaluate(tmp_path / "s.h5", manifest)
+    layout = h5py.VirtualLayout((10,), "u1")
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file.create_virtual_dataset("a0_x264", layout)
+    with pytest.raises(UserError, match="its values lie in another file"):
+        evaluate(tmp_path / "v.h5", manifest)
+    with h5py.File(tmp_path / "l.h5", "w") as file:
+        file.create_dataset("a0_x264", (10**15,), "f8", chunks=(64,))
+    with pytest.raises(UserError, match=r"l\.h5: cannot be read as HDF5"):
+        evaluate(tmp_path / "l.h5", manifest)
+
+
+def test_class_names_of_hdf5_may_be_bytes(tmp_path, manifest, scores):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file.attrs["classes"] = np.array([name.encode() for name in CARD.names])
+        for name, values in scores.items():
+            file.create_group(name)["score"] = values
+            file[name]["classes"] = np.stack([1 - values, values / 2, values / 2], 1)
+    assert evaluate(tmp_path / "s.h5", manifest)["map"] is not None
+
+
+def test_a_rate_that_no_video_has(manifest, scores):
+    for fps in (0, -1, float("nan"), float("inf"), 1e300):
+        with pytest.raises(UserError, match="frames a second above 0, at most 10,000"):
+            evaluate(scores, manifest, fps=fps)

@@ -235,3 +235,28 @@ def test_published_map_from_files_is_the_golden_one(tmp_path):
     values = mean_average_precision(rankings_of(split)["published"], np.ones((1, 290), int), len(IOUS), "published")[0]
     expected = json.loads((golden / "map_iou.json").read_text())["ucf"]["map_percent"]
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-9)
+
+
+def test_the_list_of_order_is_of_whichever_scores_are_one_long_row(folder):
+    """Figures of a long row beside those of scores by name, either way round."""
+    scores = np.load(folder / "one.npz")
+    np.save(folder / "long.npy", np.concatenate([scores[f"v{number}"] for number in range(24)]))
+    (folder / "list.txt").write_text("\n".join(f"v{number}.mp4" for number in range(24)))
+    words = ("--order", folder / "list.txt", "--out", folder / "mixed")
+    for one, other in (("long.npy", "other.npz"), ("one.npz", "other.npz"), ("other.npz", "long.npy")):
+        done = run(folder / one, folder / "m.csv", "--against", folder / other, *words)
+        if "long.npy" not in (one, other):
+            assert done.returncode == 2 and "holds scores by name, so that no order is needed" in done.stderr
+            continue
+        assert done.returncode == 0, done.stderr
+        found = json.loads((folder / "mixed/against.json").read_text())["auc"]
+        plain = evaluate(folder / "one.npz", folder / "m.csv")["frame"]["auc"]
+        assert found["first" if one == "long.npy" else "second"] == plain
+
+
+def test_differences_of_an_earlier_command_do_not_lie_beside_other_figures(folder):
+    words = (folder / "one.npz", folder / "m.csv", "--out", folder / "again")
+    assert run(*words, "--against", folder / "other.npz").returncode == 0
+    assert (folder / "again/against.json").exists()
+    assert run(*words).returncode == 0
+    assert not (folder / "again/against.json").exists()

@@ -235,6 +235,11 @@ def zipped(path: Path) -> None:
         np.savez(file, a=np.ones(3))
 
 
+def half_a_zip(path: Path) -> None:
+    zipped(path)
+    path.write_bytes(path.read_bytes()[:200])
+
+
 TRAPS = {
     "nan": (
         spoil(lambda a: np.where(np.arange(len(a))[:, None] == 3, np.nan, a).astype(a.dtype)),
@@ -244,6 +249,7 @@ TRAPS = {
     "objects": (objects, "never opened"),
     "pickle": (pickled, "never opened"),
     "zip": (zipped, "archive of several arrays"),
+    "half a zip": (half_a_zip, "cannot be read"),
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-9]), "cannot be read"),
     "nothing": (lambda path: path.write_bytes(b""), "cannot be read"),
     "whole numbers": (spoil(lambda a: a.astype(np.int64)), "holds int64"),

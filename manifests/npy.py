@@ -1,0 +1,27 @@
+"""One array in a `.npy` file, read without trust: nothing is unpickled, and no file claims more memory than it is long."""
+
+from pathlib import Path
+
+import numpy as np
+
+from aadc.manifests.files import reason
+
+OBJECTS = "holds Python objects or is no .npy file; those are never opened here, since that could run a program"
+
+
+class NpyError(Exception):
+    """A file that is no array. Says why, as the end of a sentence that begins with the file's name."""
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a file, whatever numbers it is of, mapped and not read. `NpyError` if there is none."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # whatever numpy, and zipfile behind it, make of a damaged or foreign file
+        if "object" in str(error).lower() or "pickle" in str(error).lower():
+            raise NpyError(OBJECTS) from None
+        raise NpyError(f"cannot be read ({reason(error)})") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise NpyError("is an archive of several arrays, whatever its name says")
+    return array
