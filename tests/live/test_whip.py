@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import httpx
@@ -71,6 +72,34 @@ def some_offer(way: Way = Way.IN) -> str:
         return sdp
 
     return asyncio.run(make())
+
+
+def test_a_camera_of_any_name_is_published_to(server):
+    """What the answer leads to is an address, whatever signs the name has."""
+    posted = f"/whip/{quote(CAMERAS[1])}"
+    answer = server.admin.post(posted, content=some_offer(), headers={"Content-Type": "application/sdp"})
+    assert answer.status_code == 201, answer.text
+    assert re.fullmatch(rf"{re.escape(posted)}/[\w-]{{32}}", answer.headers["location"])
+    assert server.admin.delete(answer.headers["location"]).status_code == 200
+
+
+def test_viewers_never_keep_a_camera_out():
+    """Places are counted for who looks: there is one publisher a camera, and a camera that lost its connection comes back."""
+    from aadc.live.frames import InMemory
+    from aadc.live.webrtc import BusyError, Peers
+
+    async def run():
+        peers = Peers(InMemory(), most=2)
+        for _ in range(2):
+            await peers.view("door", await asyncio.to_thread(some_offer, Way.OUT))
+        with pytest.raises(BusyError, match="2 look"):
+            await peers.view("yard", await asyncio.to_thread(some_offer, Way.OUT))
+        for camera in ("door", "yard", "gate"):
+            await peers.publish(camera, await asyncio.to_thread(some_offer))
+        assert len(peers.told()) == 5
+        await peers.close()
+
+    asyncio.run(run())
 
 
 def test_in_and_out_and_nothing_left(server):
