@@ -292,6 +292,27 @@ def test_what_is_killed_comes_back(tmp_path):
     asyncio.run(run())
 
 
+def test_a_media_process_that_hangs_is_replaced(tmp_path, monkeypatch):
+    from aadc.live import media
+
+    monkeypatch.setattr(media, "_LOOKS_EVERY_S", 0.2)
+    monkeypatch.setattr(media, "_PATIENCE_S", 3.0)
+
+    async def run():
+        kept = media.Media(media.MediaSettings())
+        await kept.start()
+        hangs = kept.pid
+        os.kill(hangs, signal.SIGSTOP)
+        begun = time.monotonic()
+        while kept.pid in (hangs, None) or not kept._up.is_set():
+            assert time.monotonic() - begun < 60
+            await asyncio.sleep(0.1)
+        assert (await kept.ask("status"))["peers"] == []
+        await kept.stop()
+
+    asyncio.run(run())
+
+
 def test_the_media_process_does_not_outlive_the_server(tmp_path):
     server = Server(tmp_path)
     media = server.media_process()
