@@ -20,7 +20,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from aadc.live.broadcast import Broadcast, ViewerTrack
 from aadc.live.frames import Frames
-from aadc.live.offers import Way, checked, finished
+from aadc.live.offers import OfferError, Way, checked, finished
 from aadc.live.whole_pictures import install
 
 install()
@@ -195,7 +195,10 @@ class Peers:
                 transceiver.setCodecPreferences(h264)
             if has_sound:  # never opened: answered as inactive, so nothing is sent, and what is sent is not decoded
                 connection.addTransceiver("audio", "inactive")
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            try:
+                await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            except ValueError as error:  # what aiortc itself finds missing in it
+                raise OfferError(f"the offer cannot be taken ({error})") from error
             await connection.setLocalDescription(await connection.createAnswer())
             answer = finished(connection.localDescription.sdp, PUBLISH_KBIT, self._public_address)
         except BaseException:

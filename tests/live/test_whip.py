@@ -83,6 +83,13 @@ def test_a_camera_of_any_name_is_published_to(server):
     assert server.admin.delete(answer.headers["location"]).status_code == 200
 
 
+def test_what_aiortc_finds_missing_is_told_and_no_fault_of_ours(server):
+    """A publisher's mistake is not a traceback in the log (which the fixture looks for)."""
+    offer = some_offer().replace("a=rtcp-mux\r\n", "")
+    answer = server.admin.post("/whip/door", content=offer, headers={"Content-Type": "application/sdp"})
+    assert answer.status_code == 422 and "RTCP mux" in answer.json()["title"]
+
+
 def test_viewers_never_keep_a_camera_out():
     """Places are counted for who looks: there is one publisher a camera, and a camera that lost its connection comes back."""
     from aadc.live.frames import InMemory
