@@ -228,7 +228,7 @@ class Access:
             if row is None or now - row[4] > LONGEST_S or now - row[5] > IDLE_S:
                 return None
             if now - row[5] > 60:  # to the minute is enough, and spares a write a request
-                self._db.execute("UPDATE sessions SET seen_s = ? WHERE id = ?", (now, row[0]))
+                self._seen("UPDATE sessions SET seen_s = ? WHERE id = ?", now, row[0])
             user = self._user(row[1])
             return Session(row[0], user, *row[2:]) if user else None
 
@@ -268,7 +268,7 @@ class Access:
             if row is None:
                 return None
             if now - (row[6] or 0.0) > 60:
-                self._db.execute("UPDATE tokens SET used_s = ? WHERE id = ?", (now, row[0]))
+                self._seen("UPDATE tokens SET used_s = ? WHERE id = ?", now, row[0])
         return Token(row[0], Use(row[1]), *row[2:])
 
     def tokens(self) -> list[Token]:
@@ -317,6 +317,11 @@ class Access:
             ).rowcount
 
     # What is behind
+
+    def _seen(self, sql: str, now: float, number: int) -> None:
+        """Note when something was used last. A full disk keeps nobody from looking who may."""
+        with suppress(sqlite3.OperationalError):
+            self._db.execute(sql, (now, number))
 
     @contextmanager
     def _change(self) -> Iterator[None]:

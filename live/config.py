@@ -3,6 +3,7 @@
 Passwords of cameras are in this file or, as `${NAME}`, in the environment; nothing here shows them (see `credentials`).
 """
 
+import ipaddress
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
@@ -30,6 +32,27 @@ _WAY_OUT = "mend it and start again"
 Kind = Literal["url", "device", "file", "webrtc"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=MOST_CORNERS)]
+
+
+def _an_area(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Corners in an order in which they go around something. Others are filled in part, and show what was to be hidden."""
+    a_N2 = np.array(corners)
+    b_N2 = np.roll(a_N2, -1, axis=0)
+
+    def side(from_: np.ndarray, to: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """On which side of each line (N, ...) each point (..., M) is: above 0, below 0, on it."""
+        (x, y), (u, v) = (to - from_).T[:, :, None], (of[None] - from_[:, None]).transpose(2, 0, 1)
+        return np.sign(x * v - y * u)
+
+    apart = side(a_N2, b_N2, a_N2) * side(a_N2, b_N2, b_N2) < 0  # ends of line j lie on both sides of line i
+    if (apart & apart.T).any():
+        raise ValueError("its lines cross: name the corners in order, around the area")
+    if abs(a_N2[:, 0] @ b_N2[:, 1] - b_N2[:, 0] @ a_N2[:, 1]) < 1e-9:
+        raise ValueError("has no area, so it would hide nothing")
+    return corners
+
+
+Blackout = Annotated[Polygon, AfterValidator(_an_area)]
 
 
 class Asked(Record, extra="forbid"):
@@ -70,13 +93,15 @@ class Camera(Asked):
     pace: float = Field(1.0, gt=0, le=1000, description="of a file: how much faster than it was taken")
     rules: CameraRules | None = Field(None, description="instead of those for all cameras")
     zones: Zones = []
-    blackouts: list[Polygon] = Field([], max_length=MOST_POLYGONS, description="parts that nobody and nothing ever sees")
+    blackouts: list[Blackout] = Field([], max_length=MOST_POLYGONS, description="parts that nobody and nothing ever sees")
 
     @field_validator("name")
     @classmethod
     def _fit_for_a_name(cls, name: str) -> str:
         if not name.isprintable() or name != name.strip() or set(name) & set('/\\#+$"'):
             raise ValueError('has a character that names cannot have (/ \\ # + $ ", unprintable ones, spaces around it)')
+        if name in (".", ".."):
+            raise ValueError(f"{name} leads elsewhere in every address; take a word")
         return name
 
     @field_validator("source")
@@ -88,9 +113,7 @@ class Camera(Asked):
     @field_validator("clip_url")
     @classmethod
     def _some_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and _scheme(url.get_secret_value()) not in SCHEMES:
-            raise ValueError(f"not an address ({', '.join(SCHEMES)})")
-        return url
+        return _address(url, SCHEMES, f"not an address ({', '.join(SCHEMES)})")
 
     @property
     def kind(self) -> Kind:
@@ -133,16 +156,12 @@ class Notices(Asked):
     @field_validator("webhook")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and _scheme(url.get_secret_value()) not in ("http", "https"):
-            raise ValueError("not an http or https address")
-        return url
+        return _address(url, ("http", "https"), "not an http or https address")
 
     @field_validator("mqtt")
     @classmethod
     def _broker(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and _scheme(url.get_secret_value()) not in ("mqtt", "mqtts"):
-            raise ValueError("not an address of a broker (mqtt, mqtts)")
-        return url
+        return _address(url, ("mqtt", "mqtts"), "not an address of a broker (mqtt, mqtts)")
 
 
 class Words(Asked):
@@ -157,9 +176,7 @@ class Words(Asked):
     @field_validator("url")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and _scheme(url.get_secret_value()) not in ("http", "https"):
-            raise ValueError("not an http or https address")
-        return url
+        return _address(url, ("http", "https"), "not an http or https address")
 
     @model_validator(mode="after")
     def _one_model(self) -> "Words":
@@ -189,6 +206,45 @@ class Web(Asked):
     )
     public_address: str | None = Field(None, description="what this machine is called from outside, behind NAT")
     take_over: bool = Field(False, description="a second publisher of a camera replaces the first")
+
+    @field_validator("names")
+    @classmethod
+    def _names_of_hosts(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not re.fullmatch(r"([^\s/@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", name):
+                raise ValueError(f"{name!r} is no name of a host, as cameras.example is")
+        return names
+
+    @field_validator("far_origins")
+    @classmethod
+    def _origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^\s/@?#*]+", origin):
+                raise ValueError(f"{origin!r} is no origin, as https://site.example is (nothing behind the host, none for all)")
+        return origins
+
+    @field_validator("media_addresses")
+    @classmethod
+    def _addresses_of_this_machine(cls, addresses: list[str] | None) -> list[str] | None:
+        for address in addresses or ():
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise ValueError(f"{address!r} is no IP address") from None
+        return addresses
+
+    @field_validator("public_address")
+    @classmethod
+    def _one_word(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"[!-~]+", address):  # it goes into descriptions of connections
+            raise ValueError("is no address")
+        return address
+
+    @model_validator(mode="after")
+    def _both_files(self) -> "Web":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: name both, or none for one of our own")
+        return self
 
     @property
     def address(self) -> str | None:
@@ -316,13 +372,31 @@ def _check_source(source: str) -> None:
             f"an address that begins with {scheme}: is not read; there are {', '.join(SCHEMES)}, devices, files, {WEBRTC}"
         )
     if scheme:
-        try:
-            parts = urlsplit(source)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("not an address; special characters of a password are written in percent (%40 for @)") from None
-        if not host:
-            raise ValueError("an address without a host")
+        _check_host(source)
+
+
+def _check_host(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("not an address; special characters of a password are written in percent (%40 for @)") from None
+    if not host:
+        raise ValueError("an address without a host")
+    if not address.isprintable():
+        raise ValueError("an address with signs that cannot be printed")
+
+
+def _address(url: SecretStr | None, schemes: tuple[str, ...], wrong: str) -> SecretStr | None:
+    """An address that something is asked at; what it is wrong with it never shows it."""
+    if url is not None:
+        address = url.get_secret_value()
+        if _scheme(address) not in schemes:
+            raise ValueError(wrong)
+        _check_host(address)
+        if not address.isascii() or " " in address:
+            raise ValueError("not an address; spaces and special characters are written in percent (%20, %C3%BC)")
+    return url
 
 
 def _scheme(source: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from aadc.live.camera_state import CameraStatus
 from aadc.live.config import LiveConfig, Notices
+from aadc.live.credentials import hide_credentials
 from aadc.live.event import Ending, EventMessage, Kind, State
 from aadc.live.event_pictures import ClipUsed, EventPictures
 from aadc.live.events import EventMachine
@@ -46,14 +47,20 @@ class EventSink:
         kept: Callable[[EventMessage], None] = lambda message: None,
         clip: ClipUsed | None = None,
         start: Start | None = None,
+        secrets: Sequence[str] = (),
     ):
         """`views`: slots of the pictures for clips; `sure`: see `LoadedHead.sure`; `kept` hears, on the store's thread, of each
-        message once it is on the disk; `clip`: whose embeddings `saw` is given; `start`: what seconds count from."""
+        message once it is on the disk; `clip`: whose embeddings `saw` is given; `start`: what seconds count from; `secrets`:
+        words that must not be seen."""
+
+        def told(what: str) -> None:
+            say(hide_credentials(what, secrets), err=True)
+
         self._sure, self._kept = sure, kept
         keep = config.retention
         limits = Limits(keep.days, keep.gigabytes, keep.free_gigabytes)
         channels = _channels(config.notices, cameras, config.web.address)
-        self._keeping = Keeping(config.data, cameras, limits, channels, lambda what: say(what, err=True), config.words.asked)
+        self._keeping = Keeping(config.data, cameras, limits, channels, told, config.words.asked)
         self._feed = PictureFeed(views or {}, self._keeping)
         self.store = self._keeping.store
         self._failed = ""  # why the last write was given up

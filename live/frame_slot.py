@@ -20,7 +20,7 @@ _MAGIC = 0x41414443534C4F54
 _PAGE = 4096
 _WORDS = 64  # of a header, 8 bytes each
 _BUFFERS = 3
-_STATUS_BYTES = 2**16
+_STATUS_BYTES = 2**20  # takes memory only where something was written; of a thousand cameras there is much to be said
 _START = _PAGE + _STATUS_BYTES  # of the first buffer
 _CLOCKS: tuple[Clock | None, ...] = (None, "camera", "arrival")
 MOST_PIXELS = 3840 * 2160  # of a picture; larger ones are scaled down by whoever writes
@@ -141,9 +141,9 @@ class FrameSlot:
 
     def tell(self, status: dict) -> None:
         """Say how things are, as a small JSON record; readers get this one or the next, never a mixture."""
-        content = json.dumps(status).encode()
+        content = json.dumps(status, ensure_ascii=False).encode(errors="replace")
         if len(content) > _STATUS_BYTES - 8:
-            raise ValueError("a status of more than 64 kB")
+            raise ValueError("a status of more than 1 MB")
         place = self._bytes[_PAGE:_START]
         place[:8].view(np.uint32)[:] = [len(content), zlib.crc32(content)]
         place[8 : 8 + len(content)] = np.frombuffer(content, np.uint8)

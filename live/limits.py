@@ -51,9 +51,14 @@ class Attempts:
 
 
 def _network(key: str) -> str:
-    """Who has one IPv6 address has 2 ** 64 of them: their network counts."""
+    """Who has one IPv6 address has 2 ** 64 of them: their network counts. One of IPv4 that is written as IPv6, as a server that
+    listens on `::` sees them all, is itself: else everybody would share one network."""
     try:
         address = ipaddress.ip_address(key)
     except ValueError:
         return key
-    return key if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return (
+        str(address) if address.version == 4 or address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
+    )

@@ -24,6 +24,7 @@ from aadc.live.frames import Frames, InMemory
 
 _LONGEST_LINE = 1024 * 1024
 _PATIENCE_S = 15.0  # for an answer; gathering and checking take milliseconds
+_LOOKS_EVERY_S = 5.0
 PICTURE_WAIT_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -150,17 +151,14 @@ class Media:
     async def _run_once(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            code = "import sys; from aadc.live.media import main; main(int(sys.argv[1]))"
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                code,
-                str(theirs.fileno()),
+                *(sys.executable, "-m", "aadc.live.following", "aadc.live.media", str(os.getpid()), str(theirs.fileno())),
                 pass_fds=[theirs.fileno(), *self._settings.descriptors],
                 stdin=asyncio.subprocess.DEVNULL,
             )
         self.starts += 1
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
+        watching = asyncio.create_task(self._kill_where_it_hangs(self._process))
         try:
             self._writer.write(json.dumps(asdict(self._settings)).encode() + b"\n")
             while (message := await _read(reader)) is not None:
@@ -175,12 +173,28 @@ class Media:
             raise
         except OSError:
             pass
+        finally:
+            watching.cancel()
         self._writer.close()
         try:
             await asyncio.wait_for(self._process.wait(), 2)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+    async def _kill_where_it_hangs(self, process: asyncio.subprocess.Process) -> None:
+        """One that was up and answers nothing any more is there for nobody; another one is."""
+        while True:
+            await asyncio.sleep(_LOOKS_EVERY_S)
+            if not self._up.is_set():
+                continue
+            try:
+                await self._ask("status", {})
+            except MediaError:
+                if process.returncode is None:
+                    _log.warning("the media process gave no answer for %.0f s and was killed", _PATIENCE_S)
+                    process.kill()
+                return
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes] | None:
@@ -195,11 +209,10 @@ async def _read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes] | 
 # The other end of the line
 
 
-def main(descriptor: int) -> None:
-    """The media process, on the socket of that number."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
+def main() -> None:
+    """The media process, on the socket whose number is the last word of its command."""
     logging.basicConfig(level=logging.WARNING, format="media: %(message)s")
-    asyncio.run(_serve(socket.socket(fileno=descriptor)))
+    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[-1]))))
     os._exit(0)  # a thread of a library's that hangs must not keep it
 
 

@@ -1,5 +1,6 @@
 """Those who asked are told of every event: a channel takes its notices from the store, in order, until they have arrived."""
 
+import http.client
 import json
 import threading
 import urllib.error
@@ -122,6 +123,8 @@ class Webhook:
                 if 400 <= error.code < 500 and error.code not in (401, 403, 407, 408, 425, 429):
                     raise RefusedError(f"the webhook answers {error.code}") from None
             raise OSError(f"the webhook answers {error.code}") from None
+        except http.client.HTTPException as error:  # what comes may be anything, and is not repeated
+            raise OSError(f"the webhook does not answer as HTTP has it ({type(error).__name__})") from None
         except (OSError, ValueError) as error:
             raise OSError(hide_credentials(f"the webhook cannot be reached ({error})", self._secrets)) from None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aadc.live.camera_state import status_of
-from aadc.live.config import LiveConfig, parse_config
+from aadc.live.config import ReadConfig, parse_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
@@ -68,7 +68,7 @@ def main(trial: Callable[[ScoreJob], Trial] | None = None) -> None:
     try:
         read = parse_config(job.text, Path(job.config))
         secrets = read.secrets
-        _score(job, read.config, stop, None if trial is None else trial(job))
+        _score(job, read, stop, None if trial is None else trial(job))
         code = 0
     except UserError as error:
         say(hide_credentials(f"aadc-live: {error}", secrets), err=True)
@@ -90,7 +90,8 @@ def _until_parent_goes(stop: threading.Event) -> None:
     stop.set()
 
 
-def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Trial | None) -> None:
+def _score(job: ScoreJob, read: ReadConfig, stop: threading.Event, trial: Trial | None) -> None:
+    config = read.config
     status = FrameSlot(job.status)
     slots = {name: (FrameSlot(frames), FrameSlot(view)) for name, (frames, view) in job.slots.items()}
     from aadc.eval.video import Models, open_models  # heavy: torch and the models
@@ -116,7 +117,7 @@ def _score(job: ScoreJob, config: LiveConfig, stop: threading.Event, trial: Tria
     kept = trial.kept if trial else lambda message: None
     clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
     views = {name: slots[name][1] for name in cameras}
-    sink = EventSink(config, head.card, sorted(cameras), views, head.sure, kept, clip, job.start)
+    sink = EventSink(config, head.card, sorted(cameras), views, head.sure, kept, clip, job.start, read.secrets)
     settings = Settings(config.data, file_settings(config))
     recent = {name: Recent(settings.in_force(name)) for name in cameras}
     names = {str(key): name for key, name in embedder.detector.class_names.items()}

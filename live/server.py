@@ -55,6 +55,7 @@ _PAGE_FILES = {
     "zones.js": "text/javascript",
 }
 _ASK_RIGHTS_S = 2.0
+_TAKES_WITHIN_S = 30
 _log = logging.getLogger(__name__)
 
 
@@ -289,6 +290,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Every connection takes these over: one whose other end takes nothing, or is gone, is given up by the system. Else
+        # whoever asks for pictures and never reads would keep a place, and what is queued for it, for ever.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TAKES_WITHIN_S * 1000)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _TAKES_WITHIN_S)
         listening.bind(address)
     except OSError as error:
         raise UserError(f"cannot listen on {host}, port {port} ({reason(error)}); name another address or port") from error

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -92,7 +93,7 @@ class Connections:
             ) from error
         self._open[made["peer"]] = Connection(do, camera, who, time.time())
         await self._guard.note(who, "publish" if do == "publish" else "watch", camera)
-        location = f"{base}/{request.url.path.rsplit('/', 1)[-1]}/{made['peer']}"
+        location = f"{base}/{quote(camera, safe='')}/{made['peer']}"
         return Response(made["answer"], 201, {**headers, "Location": location}, SDP)
 
     async def resource(self, request: Request, do: str) -> Response:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ class Watch:
         self._config, self._secrets = read.config, read.secrets
         run = choose_run(self._config.run)
         clock, self._classes = run_clock(self._config, run), classes_of(run)
+        _make_room(len(self._config.cameras))
         start = Start.now()
         began_ns = start.began_ns
         self.slots = {camera.name: (FrameSlot(), FrameSlot()) for camera in self._config.cameras if camera.enabled}
@@ -266,6 +268,21 @@ class Watch:
     def _say(self, line: str | None) -> None:
         if line:
             say(self._hidden(line), err=True)
+
+
+def _make_room(cameras: int) -> None:
+    """Have the system let this process, and those it starts, open what so many cameras take: two slots each, three pipes.
+
+    Raises:
+        UserError: it does not let it.
+    """
+    needed = 128 + 6 * cameras
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now == resource.RLIM_INFINITY or now >= needed:
+        return
+    if most != resource.RLIM_INFINITY and most < needed:
+        raise UserError(f"{cameras} cameras take {needed} open files, and {most} are allowed here; see ulimit -Hn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from aadc.live.broadcast import Broadcast, ViewerTrack
 from aadc.live.frames import Frames
-from aadc.live.offers import Way, checked, finished
+from aadc.live.offers import OfferError, Way, checked, finished
 from aadc.live.whole_pictures import install
 
 install()
@@ -179,8 +179,9 @@ class Peers:
         return {camera: broadcast.encoded for camera, broadcast in self._broadcasts.items() if broadcast.viewers}
 
     async def _made(self, camera: str, way: Way, offer: str, has_sound: bool, track: ViewerTrack | None) -> tuple[str, str]:
-        if len(self._peers) + self._making >= self._most:
-            raise BusyError(f"{self._most} connections are open, no more are taken", full=True)
+        viewers = sum(peer.way is Way.OUT for peer in self._peers.values())
+        if way is Way.OUT and viewers + self._making >= self._most:  # publishers are as many as cameras, and come first
+            raise BusyError(f"{self._most} look, no more can", full=True)
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # aiortc's own list names a server of Google's
         peer = Peer(secrets.token_urlsafe(24), camera, way, connection, time.monotonic(), track)
         self._making += 1
@@ -194,7 +195,10 @@ class Peers:
                 transceiver.setCodecPreferences(h264)
             if has_sound:  # never opened: answered as inactive, so nothing is sent, and what is sent is not decoded
                 connection.addTransceiver("audio", "inactive")
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            try:
+                await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            except ValueError as error:  # what aiortc itself finds missing in it
+                raise OfferError(f"the offer cannot be taken ({error})") from error
             await connection.setLocalDescription(await connection.createAnswer())
             answer = finished(connection.localDescription.sdp, PUBLISH_KBIT, self._public_address)
         except BaseException:

@@ -210,6 +210,27 @@ def test_ones_own_login_gives_no_tries_for_another_name(access: Access):
             access.log_in("ann", PASSWORD, "10.0.0.1")
 
 
+def test_addresses_of_ipv4_written_as_ipv6_are_counted_each(access: Access):
+    """As a server sees them that listens on `::`: five who err must not shut out everybody."""
+    for _ in range(5):
+        assert access.log_in("nobody", "wrong", "::ffff:10.0.0.9") is None
+    for same in ("::ffff:10.0.0.9", "::FFFF:a00:9", "10.0.0.9"):
+        with pytest.raises(TooManyError):
+            access.log_in("nobody", "wrong", same)
+    assert access.log_in("nobody", "wrong", "::ffff:10.0.0.10") is None
+    assert access.log_in("nobody", "wrong", "::1") is None
+
+
+def test_who_may_look_looks_while_the_disk_is_full(access: Access, clock: Clock):
+    """When a session was used last is not worth more than that."""
+    secret, token = logged_in(access), access.add_token(Use.WATCH, "door", "", "admin")[1]
+    clock.now += 120
+    access._db.execute("PRAGMA query_only = ON")  # SQLite refuses each write
+    assert access.session(secret).user.name == "ann" and access.token(token).camera == "door"
+    access._db.execute("PRAGMA query_only = OFF")
+    assert access.session(secret).seen_s < clock.now and access.session(secret).seen_s == clock.now
+
+
 def test_counting_tries_takes_bounded_memory():
     attempts = Attempts(3, 10.0)
     for number in range(Attempts.KEYS + 500):

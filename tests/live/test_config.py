@@ -2,11 +2,13 @@
 
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aadc.live.config import read_config
+from aadc.live.blackouts import Blackouts
+from aadc.live.config import Camera, read_config
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
 from aadc.manifests.errors import UserError
 
@@ -100,6 +102,76 @@ def test_sources_that_are_none(tmp_path, source):
 def test_names_that_are_none(tmp_path, name):
     with pytest.raises(UserError, match="camera 1 name"):
         read_config(write(tmp_path, f'[[camera]]\nname = "{name}"\nsource = "x.mp4"'))
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_names_that_lead_elsewhere_are_none(tmp_path, name):
+    with pytest.raises(UserError, match="camera 1 name: .* leads elsewhere"):
+        read_config(write(tmp_path, f'[[camera]]\nname = "{name}"\nsource = "x.mp4"'))
+
+
+@pytest.mark.parametrize(
+    ("polygon", "told"),
+    [
+        ([[0, 0], [1, 0], [0, 1], [1, 1]], "its lines cross"),  # row by row, not around: two triangles would show
+        ([[0.5, 0], [0.8, 1], [0, 0.4], [1, 0.4], [0.2, 1]], "its lines cross"),  # a star, whose middle would show
+        ([[0, 0], [0.5, 0.5], [1, 1]], "has no area"),
+        ([[0.2, 0.2], [0.2, 0.2], [0.2, 0.2]], "has no area"),
+    ],
+)
+def test_blackouts_that_would_not_hide_what_they_should(tmp_path, polygon, told):
+    with pytest.raises(UserError, match=f"camera 1 blackouts 2: {told}"):
+        text = f'[[camera]]\nname = "a"\nsource = "x.mp4"\nblackouts = [[[0, 0], [1, 0], [0, 1]], {polygon}]'
+        read_config(write(tmp_path, text))
+
+
+@given(st.integers(3, 40), st.integers(0, 9))
+def test_every_polygon_that_goes_around_hides_all_of_it(count, seed):
+    """Star-shaped ones, any number of corners: taken, and each point inside is painted."""
+    rng = np.random.default_rng(seed)
+    angles, radii = np.sort(rng.uniform(0, 2 * np.pi, count)), rng.uniform(0.2, 0.45, count)
+    if np.diff(np.append(angles, angles[0] + 2 * np.pi)).max() > 3:  # its middle may lie outside
+        return
+    corners = [(0.5 + r * np.cos(a), 0.5 + r * np.sin(a)) for a, r in zip(angles, radii, strict=True)]
+    camera = Camera(name="a", source="x.mp4", blackouts=[corners])
+    painted = Blackouts(camera.blackouts).paint(np.full((200, 200, 3), 255, np.uint8))
+    for (x, y), share in zip(corners, rng.uniform(0, 0.97, count), strict=True):
+        assert not painted[int(200 * (0.5 + share * (y - 0.5))), int(200 * (0.5 + share * (x - 0.5)))].any()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[notices]\nwebhook = "http://"', '[notices]\nwebhook = "http://h:99999/x"',
+        '[notices]\nwebhook = "https://h/hunter2 x"',
+        '[notices]\nwebhook = "https://h/hünter2"', '[notices]\nmqtt = "mqtt://"', '[notices]\nmqtt = "mqtt://u:hunter2@h:abc"',
+        '[words]\nurl = "http://h:port/v1"', '[web]\nnames = ["https://cameras.example/"]', '[web]\nnames = ["a b"]',
+        '[web]\nfar_origins = ["*"]', '[web]\nfar_origins = ["https://site.example/"]', '[web]\nmedia_addresses = ["here"]',
+        '[web]\npublic_address = "a b"', '[web]\ncertificate = "c.pem"', '[web]\nkey = "k.pem"',
+    ],
+)  # fmt: skip
+def test_addresses_that_nobody_could_be_reached_at(tmp_path, text):
+    """Said at the start, not by the process that finds out, again and again."""
+    with pytest.raises(UserError) as error:
+        read_config(write(tmp_path, f'{text}\n[[camera]]\nname = "a"\nsource = "x.mp4"'))
+    assert "nter2" not in str(error.value) and text.split("]\n")[0].strip("[") in str(error.value)
+
+
+def test_addresses_as_people_write_them(tmp_path):
+    text = """
+    [notices]
+    webhook = "https://u:p%40x@[::1]:8443/hook?a=b%20c"
+    mqtt = "mqtts://broker"
+    [web]
+    names = ["cameras.example", "cameras.example:8443", "[::1]", "tür.example"]
+    far_origins = ["https://site.example", "http://127.0.0.1:8080"]
+    media_addresses = ["10.0.0.2", "fd00::1"]
+    public_address = "203.0.113.7"
+    [[camera]]
+    name = "a"
+    source = "rtsp://10.0.0.5/a b"
+    """
+    assert read_config(write(tmp_path, text)).config.web.names[3] == "tür.example"
 
 
 def test_passwords_that_others_can_read_are_told(tmp_path):

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from aadc.live.config import MOST_CAMERAS
 from aadc.live.frame_slot import FrameSlot
 
 READER = """
@@ -66,4 +67,16 @@ def test_state_and_signs_of_life():
     other = FrameSlot(__import__("os").dup(slot.descriptor))
     assert other.told() == {"state": "online", "error": "é"} and other.beaten_ns > 0
     other.close()
+    slot.close()
+
+
+def test_of_a_thousand_cameras_all_is_said():
+    """As scoring does of each: more would end that process, again and again."""
+    figures = dict.fromkeys(("scored", "carried", "dropped", "unusable", "gated"), 10**7) | {
+        "real_time": 0.123, "late_s": {"p50": 1.2345, "p95": 12.3456, "p99": 123.4567}
+    }  # fmt: skip
+    told = {"cameras": {f"{number:04d}" + "\N{VIDEO CAMERA}" * 96: figures for number in range(MOST_CAMERAS)}}
+    slot = FrameSlot(most_pixels=1)
+    slot.tell(told)
+    assert slot.told() == told
     slot.close()

@@ -103,6 +103,27 @@ def test_a_webhook_gets_each_notice_until_it_takes_it(store):
     assert any("400" in one and "left out" in one for one in told)
 
 
+def test_what_a_webhook_says_that_is_no_answer_is_not_repeated(store):
+    """It may hold anything, also what it was sent."""
+    put(store, 0)
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+
+        def answers():
+            one, _ = there.accept()
+            with one:
+                one.recv(2**16)
+                one.sendall(b"\x1b[2J so you are anna:s3cret\r\n\r\n")
+
+        thread = threading.Thread(target=answers)
+        thread.start()
+        with pytest.raises(OSError, match=r"does not answer as HTTP has it \(BadStatusLine\)") as error:
+            Webhook(f"http://anna:s3cret@127.0.0.1:{there.getsockname()[1]}/x").send(store.unsent("there").result()[0])
+        thread.join()
+    assert "s3cret" not in str(error.value)
+
+
 def test_a_webhook_that_is_away_is_told_later_and_the_password_never(store):
     put(store, 0)
     told = []

@@ -527,6 +527,28 @@ def test_the_front_is_behind_the_same_door(house, tmp_path):
             pass
 
 
+def test_who_takes_nothing_is_given_up(tmp_path, monkeypatch):
+    """A place among those who look, and what is queued for it, is not kept for ever."""
+    import socket
+    import time
+
+    from aadc.live import server
+
+    monkeypatch.setattr(server, "_TAKES_WITHIN_S", 1)
+    with server._listen("127.0.0.1", 0) as listening, socket.socket() as reader:
+        listening.listen()
+        reader.connect(listening.getsockname())
+        ours, _ = listening.accept()
+        ours.setblocking(False)
+        until = time.monotonic() + 30
+        with ours, pytest.raises((TimeoutError, ConnectionResetError)):
+            while time.monotonic() < until:  # the other end reads nothing of it
+                try:
+                    ours.send(b"x" * 2**16)
+                except BlockingIOError:
+                    time.sleep(0.05)
+
+
 def test_nothing_is_sent_to_the_dashboard(house, tmp_path):
     """Streamlit would keep what people upload, 200 MB a file, in memory."""
     from starlette.applications import Starlette

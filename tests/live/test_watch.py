@@ -302,3 +302,22 @@ def test_the_server_is_beside_and_shows_what_is_scored(tmp_path, rtsp_server, wa
     began = time.monotonic()
     live.process.send_signal(signal.SIGTERM)
     assert live.process.wait(10) == 0 and time.monotonic() - began < 5
+
+
+def test_many_cameras_are_given_room_or_it_is_said():
+    """Each takes some open files; many systems allow a thousand unless more are asked for."""
+    code = (
+        "import resource\n"
+        "from aadc.live.watch import _make_room\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, 4096))\n"
+        "for cameras in (5, 500, 5000):\n"
+        "    try:\n"
+        "        _make_room(cameras)\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, error)\n"
+        "    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.splitlines() == [
+        "200", "3128", "UserError 5000 cameras take 30128 open files, and 4096 are allowed here; see ulimit -Hn", "3128",
+    ]  # fmt: skip

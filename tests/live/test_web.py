@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -187,6 +188,8 @@ def test_the_web_process_ends_with_its_parent(tmp_path):
         while not (children := Path(f"/proc/{web}/task/{web}/children").read_text().split()):
             assert time.monotonic() < end
             time.sleep(0.05)
+        time.sleep(2)
+        os.kill(int(children[0]), signal.SIGSTOP)  # the one with the media hangs besides
         parent.kill()
     while any(Path(f"/proc/{pid}").exists() for pid in (web, *children)):
         assert time.monotonic() < end

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import httpx
@@ -71,6 +72,41 @@ def some_offer(way: Way = Way.IN) -> str:
         return sdp
 
     return asyncio.run(make())
+
+
+def test_a_camera_of_any_name_is_published_to(server):
+    """What the answer leads to is an address, whatever signs the name has."""
+    posted = f"/whip/{quote(CAMERAS[1])}"
+    answer = server.admin.post(posted, content=some_offer(), headers={"Content-Type": "application/sdp"})
+    assert answer.status_code == 201, answer.text
+    assert re.fullmatch(rf"{re.escape(posted)}/[\w-]{{32}}", answer.headers["location"])
+    assert server.admin.delete(answer.headers["location"]).status_code == 200
+
+
+def test_what_aiortc_finds_missing_is_told_and_no_fault_of_ours(server):
+    """A publisher's mistake is not a traceback in the log (which the fixture looks for)."""
+    offer = some_offer().replace("a=rtcp-mux\r\n", "")
+    answer = server.admin.post("/whip/door", content=offer, headers={"Content-Type": "application/sdp"})
+    assert answer.status_code == 422 and "RTCP mux" in answer.json()["title"]
+
+
+def test_viewers_never_keep_a_camera_out():
+    """Places are counted for who looks: there is one publisher a camera, and a camera that lost its connection comes back."""
+    from aadc.live.frames import InMemory
+    from aadc.live.webrtc import BusyError, Peers
+
+    async def run():
+        peers = Peers(InMemory(), most=2)
+        for _ in range(2):
+            await peers.view("door", await asyncio.to_thread(some_offer, Way.OUT))
+        with pytest.raises(BusyError, match="2 look"):
+            await peers.view("yard", await asyncio.to_thread(some_offer, Way.OUT))
+        for camera in ("door", "yard", "gate"):
+            await peers.publish(camera, await asyncio.to_thread(some_offer))
+        assert len(peers.told()) == 5
+        await peers.close()
+
+    asyncio.run(run())
 
 
 def test_in_and_out_and_nothing_left(server):
@@ -259,6 +295,27 @@ def test_what_is_killed_comes_back(tmp_path):
         assert not Path(f"/proc/{media}").exists()
         for one in (publisher, again, viewer):
             await one.stop()
+
+    asyncio.run(run())
+
+
+def test_a_media_process_that_hangs_is_replaced(tmp_path, monkeypatch):
+    from aadc.live import media
+
+    monkeypatch.setattr(media, "_LOOKS_EVERY_S", 0.2)
+    monkeypatch.setattr(media, "_PATIENCE_S", 3.0)
+
+    async def run():
+        kept = media.Media(media.MediaSettings())
+        await kept.start()
+        hangs = kept.pid
+        os.kill(hangs, signal.SIGSTOP)
+        begun = time.monotonic()
+        while kept.pid in (hangs, None) or not kept._up.is_set():
+            assert time.monotonic() - begun < 60
+            await asyncio.sleep(0.1)
+        assert (await kept.ask("status"))["peers"] == []
+        await kept.stop()
 
     asyncio.run(run())
 
