@@ -7,7 +7,7 @@ from aadc.manifests.errors import UserError
 
 
 def load_tower(made_with: Mapping[str, str], clip: str | None) -> Clip:
-    """The CLIP that features or a head were made with, for its text side.
+    """The CLIP that features or a head were made with, for its text side: its larger half, that of pictures, is let go.
 
     Args:
         made_with: its `source` then and the hash of its `weights`; the hash is empty for imported features, of which only the
@@ -27,4 +27,5 @@ def load_tower(made_with: Mapping[str, str], clip: str | None) -> Clip:
             f"{tower.source}: its weights {tower.weights[:8]} are not those the features were made with, {made_with['source']} "
             f"{made_with['weights'][:8]}; give that one with --clip"
         )
+    del tower.model.visual
     return tower

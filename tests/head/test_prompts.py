@@ -6,6 +6,7 @@ import torch
 
 from aadc.extract.clip_model import Clip, load_clip
 from aadc.head.prompts import AFTER, BEFORE, PromptEncoder
+from aadc.head.text_tower import load_tower
 from aadc.manifests.errors import UserError
 
 VISION = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
@@ -43,6 +44,19 @@ def test_without_contexts_it_is_encode_text(clip):
     expected = clip.model.encode_text(clip.tokenizer(PROMPTS))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert (expected[0] - expected[1]).abs().max() > 0.05
+
+
+@torch.no_grad()
+def test_words_need_no_picture_half(clip):
+    expected = clip.model.encode_text(clip.tokenizer(PROMPTS))
+    del clip.model.visual
+    assert torch.equal(clip.model.encode_text(clip.tokenizer(PROMPTS)), expected)
+
+
+def test_a_text_tower_comes_without_it(tiny_clip):
+    whole = load_clip(str(tiny_clip))
+    kept = {name for name, _ in load_tower({"source": str(tiny_clip), "weights": whole.weights}, None).model.named_parameters()}
+    assert kept == {name for name, _ in whole.model.named_parameters() if not name.startswith("visual.")}
 
 
 def _width(clip: Clip) -> int:
