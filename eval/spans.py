@@ -29,13 +29,14 @@ class Span:
 
     @property
     def sure(self) -> str:
-        """Both figures, as people read them."""
-        return how_sure(self.probability, self.share)
+        """Both figures, `probability 0.97, share 0.62`, named as in every table and in Python."""
+        return how_sure(self.probability, self.share, "probability")
 
 
-def how_sure(probability: float, share: float | None) -> str:
-    """`confidence 0.97, share 0.62`: that something happens, and that it is this class; the second where there are several."""
-    return f"confidence {probability:.2f}" + ("" if share is None else f", share {share:.2f}")
+def how_sure(probability: float, share: float | None, word: str = "confidence") -> str:
+    """`confidence 0.97, share 0.62`: that something happens, and that it is this class; the second where there are several.
+    Sentences say confidence: what describers were trained on, and the checker reads."""
+    return f"{word} {probability:.2f}" + ("" if share is None else f", share {share:.2f}")
 
 
 def clock(seconds: float, tenths: bool = False) -> str:

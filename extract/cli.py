@@ -49,7 +49,10 @@ def extract(
     ] = False,
     again: Annotated[
         list[str] | None,
-        typer.Option(help="Extract this video anew though it is done (may be repeated); `changed`: all whose files changed."),
+        typer.Option(
+            metavar="VIDEO",
+            help="Extract this video anew though it is done (may be repeated); `changed`: all whose files changed.",
+        ),
     ] = None,
     like: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Take settings, and features of the same files, over from this run.")

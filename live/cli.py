@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from aadc.manifests.command import command_app, run_command
+from aadc.manifests.command import CommandGroup, command_app, run_command
 from aadc.manifests.shown import say
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ Exit status: 0 all done, 2 nothing could start, 130 interrupted."""
 _OWN = ("--help", "--install-completion", "--show-completion")
 
 
-class Live(TyperGroup):
+class Live(CommandGroup):
     """`aadc-live cameras.toml` is `aadc-live watch cameras.toml`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -38,7 +37,7 @@ app = command_app(cls=Live, no_args_is_help=True, epilog=EXAMPLES)
 Data = Annotated[Path, typer.Option(envvar="AADC_LIVE", help="Data folder, as `data` in the file of cameras.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the event; its last few signs are enough.")]
 Who = Annotated[str, typer.Option(help="Who decides; it is kept with the decision.")]
-Camera = Annotated[list[str] | None, typer.Option(help="Only of this camera (may be repeated).")]
+Camera = Annotated[list[str] | None, typer.Option(metavar="CAMERA", help="Only of this camera (may be repeated).")]
 
 
 @app.callback(short_help="Cameras -> events, clips, words.")
@@ -76,7 +75,9 @@ def watch(
 @app.command(short_help="Rules and zones that were changed.", epilog="Example:  aadc-live settings cameras.toml --reset door")
 def settings(
     cameras: Annotated[Path, typer.Argument(metavar="CAMERAS.toml", help="The file whose values they stand over.")],
-    reset: Annotated[list[str] | None, typer.Option(help="Back to the file's, for this camera (may be repeated).")] = None,
+    reset: Annotated[
+        list[str] | None, typer.Option(metavar="CAMERA", help="Back to the file's, for this camera (may be repeated).")
+    ] = None,
     reset_all: Annotated[bool, typer.Option("--reset-all", help="Back to the file's, for all of them.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder [default: the file's].")] = None,
 ) -> None:

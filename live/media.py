@@ -80,6 +80,10 @@ class Media:
         """The process's number, while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
+    def takes(self, camera: str) -> bool:
+        """Whether publishers may send to it: its source is `webrtc`, or there are no cameras but those that are sent."""
+        return not self._settings.views or camera in self._settings.jobs
+
     async def start(self) -> None:
         """Start it, and keep it running."""
         self._keeper = asyncio.create_task(self._keep())

@@ -33,7 +33,9 @@ def status_routes(guard: Guard, connections: Connections, media: Media, cameras:
     async def list_cameras(request: Request) -> Response:
         who: Who = request.state.who
         names = [name for name in cameras.names() if who.sees(name)]
-        return JSONResponse([{"name": name, **await run_in_threadpool(cameras.state, name)} for name in names])
+        states = [await run_in_threadpool(cameras.state, name) for name in names]
+        listed = [{"name": name, "published": media.takes(name), **state} for name, state in zip(names, states, strict=True)]
+        return JSONResponse(listed)
 
     async def recent(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(cameras.recent, request.path_params["camera"]))

@@ -62,12 +62,12 @@ def xd(lists: Lists = None, out: Out = None) -> None:
 
 @app.command(
     epilog="\b\nExample:  aadc-manifest folder /data/gym\n"
-    "          aadc-manifest folder /data/gym --normal walking,squat --test-share 0.2"
+    "          aadc-manifest folder /data/gym --normal walking,squat"
 )
 def folder(
     videos: Annotated[Path, typer.Argument(help="Folder that holds a folder of clips for each class: class/clip.mp4.")],
     normal: Annotated[
-        list[str] | None, typer.Option(help="Normal classes, commas between them; without it you are asked.")
+        list[str] | None, typer.Option(metavar="CLASSES", help="Normal classes, commas between them; without it you are asked.")
     ] = None,
     test_share: Annotated[float, typer.Option(min=0, max=1, help="Share of each class's clips that tests.")] = 0.3,
     seed: Annotated[int, typer.Option(help="Another seed draws other test clips.")] = 0,

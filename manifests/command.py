@@ -8,15 +8,50 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
 
 
-def command_app(**settings: Any) -> typer.Typer:
+class _Command(TyperCommand):
+    """A command whose help calls an argument MANIFEST, and leaves completion to `aadc --help`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Of arguments and options, as helps and errors name them."""
+        return _plain(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands behind the command's name; newer Typers write {MANIFEST}."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class CommandGroup(TyperGroup):
+    """Several commands in one; the same."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Of options."""
+        return _plain(super().get_params(ctx))
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any) -> Any:
+        return super().command(name, cls=cls or _Command, **settings)
+
+
+def _plain(params: list[Any]) -> list[Any]:
+    for one in params:
+        if isinstance(one, TyperArgument) and one.metavar is None and one.name:
+            one.metavar = one.name.upper()
+        elif isinstance(one, TyperOption) and one.name in ("install_completion", "show_completion"):
+            one.hidden = True  # they work, but four lines in each help are too many
+    return params
+
+
+def command_app(cls: type[CommandGroup] = CommandGroup, **settings: Any) -> typer.Typer:
     """A typer app as every command is one: plain help, completion of the shell, errors left to `run_command`."""
-    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
+    return _App(cls=cls, rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
 
 
 def run_command(app: typer.Typer, name: str) -> NoReturn:

@@ -33,7 +33,7 @@ Exit status: 0 all done, 1 some videos could not be used, 2 nothing could start.
 
 @app.command(short_help="Any video, from pixels to answer.", epilog=EXAMPLES)
 def score(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO|FOLDER …", help="Videos, or folders of them.")],
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO|FOLDER", help="Videos, or folders of them.")],
     csv: Annotated[Path | None, typer.Option(readable=False, help="Also write a table: a row a video.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write a page with the curves of all these videos.")] = False,
     describe: Annotated[bool, typer.Option("--describe", help="Also say in words what happened.")] = False,

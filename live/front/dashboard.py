@@ -18,6 +18,8 @@ from aadc.live.served import LikeWords
 from aadc.manifests.errors import UserError
 
 REFRESH_S = 1.5
+# What is being drawn anew is not faded meanwhile: everything is, every moment, and a busy server takes its time.
+_STYLE = '.stMainBlockContainer { padding-top: 4rem; } .stElementContainer[data-stale="true"] { opacity: 1 !important; }'
 _CSS = (PAGES / "front.css").read_text(encoding="utf-8")
 _DECISIONS = {"to review": "open", "confirmed": "confirmed", "dismissed": "dismissed", "renamed": "renamed", "all": None}
 _FEWEST, _MOST = 25, 200
@@ -39,7 +41,7 @@ def component(name: str) -> Callable[..., Any]:
 def main() -> None:
     """One run of the script."""
     st.set_page_config(page_title="AADC live", layout="wide")
-    st.html("<style>.stMainBlockContainer { padding-top: 4rem; }</style>")
+    st.html(f"<style>{_STYLE}</style>")
     home = house()
     user = home.user(st.context.cookies.get(home.cookie, ""))
     if user is None:
@@ -235,9 +237,14 @@ def _row(state: dict[str, Any]) -> dict[str, Any]:
         "carried over": scoring.get("carried"),
         "damaged": state.get("damaged"),
         "connected": state.get("connects"),
-        "behind by s": state.get("lag_s"),
+        "behind by s": _behind(state.get("lag_s")),
         "score late by s (p50, p95)": _late(scoring.get("late_s")),
     }
+
+
+def _behind(lag_s: Any) -> float | None:
+    """How much later than the first ones frames come now; clocks differ, so that they may come earlier, too."""
+    return round(max(lag_s, 0.0), 1) if isinstance(lag_s, int | float) else None
 
 
 def _late(shares: Any) -> str | None:

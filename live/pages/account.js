@@ -63,7 +63,7 @@ function listed(address, columns, undo) {
     const rows = await answer.json();
     table.replaceChildren(
       make("tr", {}, ...Object.keys(columns).map((head) => make("th", {}, head)), make("th")),
-      ...rows.map((row) => make("tr", {}, ...Object.values(columns).map((of) => make("td", {}, String(of(row) ?? ""))),
+      ...rows.map((row) => make("tr", {}, ...Object.entries(columns).map(([head, of]) => make("td", { "data-head": head }, String(of(row) ?? ""))),
         make("td", {}, deed(undo.words, told, async () => {
           await ask(`${address}/${encodeURIComponent(undo.id(row))}`, "DELETE");
           await refresh();

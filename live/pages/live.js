@@ -97,9 +97,10 @@ export function render(component, kept) {
       }),
       ...(age > BOXES ? [] : (found ?? [])).flatMap(([left, top, right, bottom, label, score]) => {
         const [x, y] = [across(left), down(top)];
+        const at = left > 0.8 ? { x: across(right), "text-anchor": "end" } : { x }; // a name does not leave the picture
         return [
           draw("rect", { x, y, width: (right - left) * wide, height: (bottom - top) * high }),
-          draw("text", { x, y: Math.max(y - letters / 3, letters), "font-size": letters }, `${label} ${score.toFixed(2)}`),
+          draw("text", { ...at, y: Math.max(y - letters / 3, letters), "font-size": letters }, `${label} ${score.toFixed(2)}`),
         ];
       }),
     );

@@ -37,10 +37,10 @@ async function prepare() {
     if (person.role !== "administrator") {
       return tell("error", "Only an administrator, or a link with a camera's token, may send a camera.");
     }
-    for (const one of await cameras()) add(camera, one.name, one.name);
+    for (const one of await cameras()) if (one.published) add(camera, one.name, one.name);
     camera.disabled = false;
   }
-  if (!camera.value) return tell("error", "There is no camera to send as.");
+  if (!camera.value) return tell("error", 'There is no camera to send as: one needs source = "webrtc" in the file of cameras.');
   button.disabled = false;
   tell("idle", "Not sending.");
 }

@@ -124,9 +124,11 @@ function fillCard(card, event, current, choose) {
   card.choose = choose;
   card.setAttribute("aria-current", current);
   const still = card.querySelector(".still") ?? make("div", { class: "still" });
-  if (event.clip && !still.firstChild) {
+  if (event.clip && !still.querySelector("img")) {
+    still.textContent = "";
     still.append(make("img", { src: `/clips/${encodeURIComponent(event.id)}.jpg`, alt: "", loading: "lazy" }));
   }
+  if (!event.clip) still.textContent = event.ending === null ? "…" : "no clip";
   const words = make(
     "span",
     {},

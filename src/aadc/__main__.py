@@ -5,9 +5,8 @@ from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from aadc.manifests.command import command_app, run_command
+from aadc.manifests.command import CommandGroup, command_app, run_command
 
 # In the order of the work; a command that is not named here comes after these.
 ORDER = [
@@ -16,7 +15,7 @@ ORDER = [
 ]  # fmt: skip
 
 
-class Commands(TyperGroup):
+class Commands(CommandGroup):
     """The console scripts of this package, each loaded when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -35,7 +34,8 @@ app = command_app(
     cls=Commands,
     no_args_is_help=True,
     epilog="\b\nExample:\n  aadc manifest demo --out demo\n  aadc extract demo/demo.csv --models miniature --stride 5\n"
-    "  aadc train-head\n  aadc eval --metric auc --report",
+    "  aadc train-head\n  aadc eval --metric auc --report\n\n"
+    "Completion by the shell, of each command for itself: aadc --install-completion, aadc-extract --install-completion …",
 )
 
 

@@ -229,3 +229,15 @@ def test_on_a_phone_nothing_runs_off_the_screen(page, server):
         page.goto(path)
         page.locator(there).first.wait_for()
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 400, path
+    end = page.locator(".rows").get_by_role("button", name="End").first
+    end.wait_for()
+    box = end.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 400, "a list's buttons are reached without pushing it aside"
+
+
+def test_what_is_drawn_anew_is_not_faded_meanwhile(page, server):
+    """Streamlit fades it to a third, which on a busy server is most of the time, and cannot be read in the dark."""
+    log_in(page, "admin", server.password)
+    page.locator(".tile").first.wait_for()
+    seen = "const part = document.querySelector('.stElementContainer'); part.style.opacity = .3; part.dataset.stale = 'true';"
+    assert page.evaluate(f"() => {{ {seen} return getComputedStyle(part).opacity; }}") == "1"

@@ -22,6 +22,7 @@ from lossy_way import LossyWay, through_a_lossy_way, without_candidates
 from web_peers import until
 
 from aadc.live import strip_clock, whole_pictures
+from aadc.live.broadcast import Encoder
 from aadc.live.frames import InMemory
 from aadc.live.webrtc import Peers
 
@@ -131,6 +132,80 @@ def test_the_picture_is_right_again_within_two_key_pictures(keys, monkeypatch, s
         after = numbers[numbers.index(back) :]
         assert len(after) > 0.9 * (numbers[-1] - back)
         assert len(numbers) > (0.9 if sends_again else 0.4) * numbers[-1]
+
+    asyncio.run(run())
+
+
+class Shown(InMemory):
+    """Waves that are shown, 20 a second."""
+
+    async def run(self) -> None:
+        self.number = 0
+        while True:
+            self.number += 1
+            self.put("door", av.VideoFrame.from_ndarray(picture(self.number), "rgb24"), 0)
+            await asyncio.sleep(0.05)
+
+
+async def watched(peers: Peers, seen: Seen) -> tuple[RTCPeerConnection, LossyWay, asyncio.Task]:
+    """A viewer behind a lossy way, who notes all pictures it is given."""
+    connection, reading = RTCPeerConnection(RTCConfiguration(iceServers=[])), asyncio.get_running_loop().create_future()
+    connection.addTransceiver("video", "recvonly")
+
+    async def read(track) -> None:
+        while True:
+            seen.put("door", await track.recv(), 0)
+
+    connection.on("track", lambda track: reading.set_result(asyncio.create_task(read(track))))
+    await connection.setLocalDescription(await connection.createOffer())
+    _, answer = await peers.view("door", without_candidates(connection.localDescription.sdp))
+    way, answer = through_a_lossy_way(answer, seed=2)
+    await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    return connection, way, await reading
+
+
+@pytest.mark.parametrize("sends_again", [True, False])
+def test_a_viewers_picture_is_right_again_within_two_key_pictures(monkeypatch, sends_again):
+    """Row 2 on the way out, where lost packets are sent again and where they are gone: what a viewer who shows whole pictures
+    alone, as browsers do, is given is right, and is back with the first or second key picture after the last loss."""
+    keys, encode = [], Encoder.encode
+
+    def noted(self, rgb, now_s, key):
+        packet = encode(self, rgb, now_s, key)
+        if packet is not None and packet.is_keyframe:
+            keys.append(strip_clock.read(rgb))
+        return packet
+
+    monkeypatch.setattr(Encoder, "encode", noted)
+    if not sends_again:
+
+        async def never(self, sequence_number):
+            """Its packets are gone."""
+
+        monkeypatch.setattr(RTCRtpSender, "_retransmit", never)
+
+    async def run():
+        frames, seen = Shown(), Seen()
+        showing = asyncio.create_task(frames.run())
+        peers = Peers(frames)
+        connection, way, reading = await watched(peers, seen)
+        await until(lambda: len(seen.all) > 15)
+        way.loss, way.spoiled = 0.05, 0.002
+        await until(lambda: way.lost > 25, 60)
+        way.loss = way.spoiled = 0.0
+        clean_from, there = frames.number + 1, len(seen.all)
+        await until(lambda: frames.number > clean_from + 60, 60)
+        reading.cancel()
+        showing.cancel()
+        await connection.close()
+        await peers.close()
+        way.stop()
+        numbers = [number for number, _ in seen.all]
+        assert max(off for _, off in seen.all) < 8, "a wrong picture was shown"
+        assert all(a < b for a, b in zip(numbers, numbers[1:], strict=False) if b is not None)
+        back = next(number for number in numbers[there:] if number >= clean_from)
+        assert sum(clean_from <= key <= back for key in keys) <= 2, (keys, clean_from, back)
+        assert [number for number in numbers if number >= back][-1] > clean_from + 50
 
     asyncio.run(run())
 

@@ -76,20 +76,40 @@ def live(tmp_path_factory, trained):
 
 
 @pytest.fixture(scope="module")
-def page(live):
-    """The live page, open all the time."""
+def context(live):
+    """A browser in which an administrator is logged in."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(base_url=live.url)
+        context = browser.new_context(base_url=live.url)
+        page = context.new_page()
         page.goto("/login")
         page.fill("input[name=name]", "admin")
         page.fill("input[name=password]", live.password)
         page.click("button")
         page.wait_for_url("**/ui/**")
-        page.goto("/ui/live?camera=door")
-        well(page)
-        yield page
+        page.close()
+        yield context
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(context):
+    """The live page, open all the time."""
+    page = context.new_page()
+    page.goto("/ui/live?camera=door")
+    well(page)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def tiles(context):
+    """The page of all cameras, open all the time."""
+    page = context.new_page()
+    page.goto("/ui/")
+    tiles_are_well(page)
+    yield page
+    page.close()
 
 
 def pictures(page) -> int:
@@ -120,6 +140,46 @@ def well(page) -> None:
     until(page, lambda: pictures(page) not in (0, before), 30)
     until(page, lambda: age_of_score(page) < 4, 30)
     until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
+
+
+def tiles_are_well(page) -> None:
+    """Online, nothing the matter, and pictures that are new."""
+    until(page, lambda: page.locator(".tile .state").all_inner_texts() == ["online"], 90)
+    until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
+    until(page, lambda: not trouble_of(page), 30)
+    shown = page.locator(".tile img")
+    before = shown.get_attribute("src") if shown.count() else None
+    until(page, lambda: shown.count() == 1 and shown.get_attribute("src") != before, 30)
+    assert shown.evaluate("picture => picture.naturalWidth") > 0
+
+
+def trouble_of(page) -> str:
+    """What its only tile, or the page over it, says is the matter: all but how far scoring keeps up."""
+    said = page.locator(".tile .words .faint").first.inner_text() + page.locator(".front .matter").inner_text()
+    return " · ".join(part for part in said.split(" · ") if not re.fullmatch(r"real-time factor [0-9.]+|[0-9]+ dropped|", part))
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "killed,words", [("score", "Scoring stopped"), ("door", "The camera is"), ("web", "The server does not answer")]
+)
+def test_tiles_tell_of_a_killed_process_and_come_back_by_themselves(live, tiles, killed, words):
+    loaded = tiles.evaluate("performance.timeOrigin")
+    dead = [live.pid(killed)]
+    os.kill(dead[0], signal.SIGKILL)
+
+    def said() -> bool:
+        """What may be back before anybody saw that it was gone is killed again."""
+        with suppress(OSError, LookupError, ValueError):
+            if killed == "door" and (there := live.pid(killed)) not in (None, *dead):
+                os.kill(there, signal.SIGKILL)
+                dead.append(there)
+        return words in trouble_of(tiles)
+
+    until(tiles, said, 20)
+    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, *dead), 60)
+    tiles_are_well(tiles)
+    assert tiles.evaluate("performance.timeOrigin") == loaded, "nobody loaded the page anew"
 
 
 @needs_chromium

@@ -78,6 +78,7 @@ def test_a_peers_pictures_are_scored_kept_and_shown(house):
     """One frame a snippet by time, in order; states as of any camera; the blackout on all of them."""
     assert state(house, "door")["state"] == "offline" and state(house, "door")["error"] == "nobody sends to it"
     assert state(house, "shed")["state"] == "disabled"
+    assert [state(house, camera)["published"] for camera in ("door", "yard", "shed")] == [True, False, False]
 
     async def run():
         publisher, viewer = Publisher(house.server), Viewer(house.server)

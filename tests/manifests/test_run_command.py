@@ -1,13 +1,17 @@
 """How commands end, seen from outside: exit status, one sentence, no traceback unless asked for."""
 
+import importlib
 import os
 import resource
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 SCRIPT = """
 import errno, sys, time, typer
@@ -103,3 +107,24 @@ def test_ctrl_c_is_130_and_says_so():
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr == "aadc-x: interrupted; start it again to go on\n"
+
+
+def test_helps_name_arguments_plainly_and_fit_a_terminal(monkeypatch):
+    """Of every command and what is below it: MANIFEST, not {manifest}; 80 columns; completion is not in each help."""
+    monkeypatch.setenv("COLUMNS", "80")
+    scripts = [one for one in entry_points(group="console_scripts") if one.module.startswith("aadc.")]
+    seen = 0
+    for script in scripts:
+        app = importlib.import_module(script.module).app
+        command = typer.main.get_command(app)
+        below = [] if script.name == "aadc" else sorted(getattr(command, "commands", {}))
+        for words in ([], *([name] for name in below)):
+            told = CliRunner().invoke(app, [*words, "--help"], prog_name=script.name)
+            assert told.exit_code == 0 and told.stdout.startswith(f"Usage: {script.name}")
+            assert "{" not in told.stdout and "--show-completion" not in told.stdout, told.stdout
+            assert max(map(len, told.stdout.splitlines())) <= 80, told.stdout
+            seen += 1
+        assert any(one.name == "install_completion" for one in command.params)
+    assert seen > 25
+    asked = CliRunner().invoke(importlib.import_module("aadc.extract.cli").app, [], prog_name="aadc-extract")
+    assert asked.exit_code == 2 and "Missing argument 'MANIFEST'" in asked.output
