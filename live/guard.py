@@ -6,6 +6,7 @@ makes it ask, so a change needs the page's own token too, and must come from our
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -112,7 +113,7 @@ class Guard:
         self.cookie = "__Host-aadc" if secure else "aadc"
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
         self.camera_exists = camera_exists
-        self._noted: dict[tuple[str, str, str, str], float] = {}
+        self._noted: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()  # until when the same is not written again
 
     async def who(self, connection: HTTPConnection) -> Who | None:
         """Who asks, by token or cookie. None: nobody.
@@ -175,13 +176,13 @@ class Guard:
         """Write into the log. With `once_s`, the same again within so many seconds is not written."""
         key = (who.name, what, camera, subject)
         now = time.monotonic()
-        if once_s and now - self._noted.get(key, -once_s) < once_s:
-            return
         if once_s:
-            self._noted.pop(key, None)
-            self._noted[key] = now
-            while len(self._noted) > 10_000:
-                self._noted.pop(next(iter(self._noted)))
+            if now < self._noted.get(key, now):
+                return
+            self._noted[key] = now + once_s
+            self._noted.move_to_end(key)
+            while len(self._noted) > 10_000 or self._noted[next(iter(self._noted))] <= now:
+                self._noted.popitem(last=False)
         await run_in_threadpool(self.access.note, who.name, who.address, what, camera, subject)
 
 
