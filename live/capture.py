@@ -101,7 +101,10 @@ class Capture:
                 self._read_once()
             except SOURCE_ERRORS as trouble:
                 told = source_trouble(trouble, self.job.source, self.job.kind, **self.job.trust)
-                error = hide_credentials(told, [self.job.source, *self.job.secrets])
+                hidden = (
+                    [self.job.source] if self.job.kind == "url" else []
+                )  # devices and files are named: no password is there
+                error = hide_credentials(told, [*hidden, *self.job.secrets])
             if self._stop.is_set():
                 break
             if self.job.kind == "file" and error == "the stream ended":
