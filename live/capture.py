@@ -101,9 +101,8 @@ class Capture:
                 self._read_once()
             except SOURCE_ERRORS as trouble:
                 told = source_trouble(trouble, self.job.source, self.job.kind, **self.job.trust)
-                hidden = (
-                    [self.job.source] if self.job.kind == "url" else []
-                )  # devices and files are named: no password is there
+                # Names of devices and files hold no password, and have to be told.
+                hidden = [self.job.source] if self.job.kind == "url" else []
                 error = hide_credentials(told, [*hidden, *self.job.secrets])
             if self._stop.is_set():
                 break
