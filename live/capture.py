@@ -101,7 +101,9 @@ class Capture:
                 self._read_once()
             except SOURCE_ERRORS as trouble:
                 told = source_trouble(trouble, self.job.source, self.job.kind, **self.job.trust)
-                error = hide_credentials(told, [self.job.source, *self.job.secrets])
+                # Names of devices and files hold no password, and have to be told.
+                hidden = [self.job.source] if self.job.kind == "url" else []
+                error = hide_credentials(told, [*hidden, *self.job.secrets])
             if self._stop.is_set():
                 break
             if self.job.kind == "file" and error == "the stream ended":

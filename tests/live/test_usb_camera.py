@@ -1,0 +1,74 @@
+"""A USB camera through FFmpeg's own reader of Video4Linux, in the process that reads cameras. The kernel's answers are those
+of `made_up_v4l2.c`, for there is no camera in a test."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rtsp import wait_until
+from test_capture import camera  # noqa: F401  a fixture
+
+DEVICE = "/dev/video-made-up"
+
+
+@pytest.fixture
+def plugged(tmp_path, monkeypatch):
+    """Makes the device be so: `w` it works, `b` in use, `s` silent, `g` gone."""
+    if shutil.which("cc") is None or sys.platform != "linux":
+        pytest.skip("no C compiler to make a camera up with")
+    library, state = tmp_path / "made_up_v4l2.so", tmp_path / "state"
+    source = Path(__file__).with_name("made_up_v4l2.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    for name, value in {"LD_PRELOAD": library, "MADE_UP_CAMERA": DEVICE, "MADE_UP_STATE": state}.items():
+        monkeypatch.setenv(name, str(value))
+
+    def be(letter):
+        (tmp_path / "next").write_text(letter)
+        (tmp_path / "next").replace(state)
+
+    be("w")
+    return be
+
+
+def test_pictures_of_a_usb_camera_come_in_order_and_its_troubles_are_told_in_a_sentence(plugged, camera):  # noqa: F811
+    plugged("b")
+    door = camera(DEVICE, "device", hangs_s=6.0, view_fps=60)
+    wait_until(lambda: door.status.error == f"{DEVICE} is in use by another program; end that one", 60)
+    plugged("w")
+    door.reaches("online", 15)
+    assert (door.status.width, door.status.height) == (320, 240)
+    seen = []
+
+    def look():
+        frame = door.view.read(after=seen[-1].number if seen else 0)
+        if door.status and frame is not None:
+            seen.append(frame)
+        return len(seen) >= 40
+
+    wait_until(look, 30)
+    levels = np.array([frame.rgb.mean() for frame in seen])
+    pictures = np.round((levels * 219 / 255 + 16 - 40) / 6).astype(int)
+    assert set(pictures) <= set(range(30)) and len(set(pictures)) > 10
+    steps = np.diff(pictures) % 30
+    assert (steps >= 1).all() and np.median(steps) <= 3, "each is another one, and none from before"
+    assert (np.diff([frame.second for frame in seen]) > 0).all() and door.frames.read().rgb.shape == (240, 320, 3)
+    plugged("g")
+    wait_until(lambda: door.status.state == "offline" and "plug the camera in" in door.status.error, 15)
+    assert door.status.error.startswith(DEVICE) and "Errno" not in door.status.error
+    plugged("w")
+    door.reaches("online", 15)
+    assert door.child.restarts == 0, "all by the same process"
+    hung = door.child.pid
+    plugged("s")  # the kernel keeps the process waiting, whatever it was told of patience
+    door.reaches("offline", 15)
+    wait_until(lambda: door.status and door.child.restarts == 1, 15)
+    plugged("w")
+    began = time.monotonic()
+    door.reaches("online", 15)
+    assert door.child.pid != hung and time.monotonic() - began < 15
