@@ -1,8 +1,8 @@
 """The trained head on disk: `model.safetensors` and `config.json`, never a pickle.
 
 config.json: format, version, config (HeadConfig), card (the classes it was trained on), fingerprint (of the shards), clip
-(source and weight hash of the text tower), trained_on (digests of classes and videos), metrics (of the epoch that was
-kept), weights (SHA-256 of model.safetensors), created_by.
+(source and weight hash of the text tower), trained_on (videos with their labels, and what their features were made from),
+metrics (of the epoch that was kept), weights (SHA-256 of model.safetensors), created_by.
 """
 
 import os

@@ -16,6 +16,7 @@ import torch
 
 from aadc.extract.clip_model import Clip
 from aadc.extract.run_folder import RunFolder
+from aadc.extract.shard_layout import Entry
 from aadc.extract.shards import ShardSet
 from aadc.head.bags import Bag, check_widths, load_bags
 from aadc.head.checkpoint import AGAIN, load_head, read_record, save_head
@@ -80,6 +81,7 @@ def train_head(
         "fingerprint": shards.fingerprint,
         "classes": _classes(manifest.card),
         "videos": {row.video: list(row.labels) for row in rows},
+        "features": {row.video: _content(shards.entries[row.key]) for row in rows},
     }
     if not restart and (found := _finished(out, identity)):
         return found
@@ -104,6 +106,13 @@ def train_head(
         snippet_s = _snippet_s(shards, rows)
         metrics = _fit(bags, manifest.card, config, tower, device, out, identity, missing, snippet_s, progress)
     return Trained(out, metrics)
+
+
+def _content(entry: Entry) -> str:
+    """What a video's features were made from, so that other ones are told: the hash of its file; of imported ones, which have
+    none, the size of their files and when they were changed."""
+    record = entry.record
+    return record.sha256[:16] or f"{record.size} bytes, {record.mtime_ns}"
 
 
 def without_detector(config: HeadConfig, shards: ShardSet) -> HeadConfig:
@@ -277,7 +286,7 @@ def _fit(
         "missing_videos": missing,
     }
     made_with = {"source": clip.source, "weights": clip.weights} if clip else {"source": "", "weights": ""}
-    videos = {"videos": identity["videos"]}
+    trained_on = {name: identity[name] for name in ("videos", "features")}
     level = trainer.level(bags)
     save_head(
         out,
@@ -286,7 +295,7 @@ def _fit(
         card,
         identity["fingerprint"],
         made_with,
-        videos,
+        trained_on,
         metrics,
         done.threads,
         snippet_s,

@@ -172,9 +172,12 @@ def differences(found: Mapping, asked: Mapping) -> str:
     differ: list[str] = []
     for name, now in asked.items():
         was = found.get(name)
-        if was == now:
+        if was == now or (name == "features" and was is None):  # earlier heads and states did not note them
             continue
-        if name == "videos" and isinstance(was, dict) and isinstance(now, dict):
+        if name == "features" and isinstance(was, dict) and isinstance(now, dict):
+            others = [one for one in now if one in was and was[one] != now[one]]
+            differ += [f"{len(others)} videos with other features, such as {others[0]}"] if others else []
+        elif name == "videos" and isinstance(was, dict) and isinstance(now, dict):
             kinds = {
                 "added": [one for one in now if one not in was],
                 "removed": [one for one in was if one not in now],
@@ -188,7 +191,7 @@ def differences(found: Mapping, asked: Mapping) -> str:
             ]
         elif isinstance(was, dict) and isinstance(now, dict):
             differ += [f"{key} {was.get(key)}, now {now[key]}" for key in now if was.get(key) != now[key]]
-        elif name in ("videos", "classes"):
+        elif name in ("videos", "features", "classes"):
             differ.append(f"other {name}")
         else:
             differ.append(f"{name} {was}, now {now}")

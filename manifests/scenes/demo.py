@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aadc.manifests.card import Card, ClassEntry
+from aadc.manifests.files import make_folder
 from aadc.manifests.manifest import Row, Segment, write_manifest
 from aadc.manifests.processes import side_by_side
 from aadc.manifests.scenes import SOURCE
@@ -86,7 +87,7 @@ def write_demo(
     """
     planned = plan(seed, train, test)
     for folder in ("videos", "truth"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+        make_folder(out / folder)
     rows: dict[int, Row] = {}
     for number, row in side_by_side(write_one, [(one, out) for one in planned], min(os.cpu_count() or 1, len(planned))):
         rows[number] = row

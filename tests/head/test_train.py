@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -652,3 +653,22 @@ def test_what_differs_from_a_finished_head_is_named(run, head, tiny_clip, tmp_pa
     ):  # fmt: skip
         assert part in said
     assert differences(identity, identity) == ""
+
+
+def test_a_head_of_features_that_are_others_now_is_not_called_the_same(run, head, tmp_path):
+    """A video that was replaced and extracted again, in a training that is finished and in one that goes on. Heads that did
+    not note their features stay what they are."""
+    copy = RunFolder(tmp_path / "run")
+    shutil.copytree(run.path, copy.path)
+    shutil.copytree(head.folder, copy.head, dirs_exist_ok=True)
+    record = json.loads((copy.head / "config.json").read_text())
+    config = HeadConfig(**record["config"])
+    with h5py.File(copy.shards / "00000.h5", "r+") as file:
+        file["videos/train%2F003.mp4"].attrs["sha256"] = "c" * 64
+    with pytest.raises(UserError, match="finished head .*1 videos with other features, such as train/003.mp4.*--restart"):
+        train_head(copy, config)
+    identity = {"features": record["trained_on"]["features"]}
+    assert "1 videos with other features" in differences(identity, {"features": {**identity["features"], "train/001.mp4": "x"}})
+    del record["trained_on"]["features"]
+    (copy.head / "config.json").write_text(json.dumps(record))
+    assert train_head(copy, config).already

@@ -269,3 +269,10 @@ def test_replace_keeps_what_people_wrote(gym):
     after = read_manifest(table)
     assert len(marked) == 1 and [row for row in after.rows if row.segments] == marked
     assert "somebody falls" in after.card.prompts and run(gym, "check", "manifests/clips.csv").returncode == 0
+
+
+def test_a_demo_where_a_file_stands(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    done = run(tmp_path, "demo", "--out", "taken", "--train", "1", "--test", "1")
+    assert done.returncode == 2 and "taken/videos: the folder cannot be made" in done.stderr
+    assert (tmp_path / "taken").read_text() == "mine"

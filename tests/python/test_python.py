@@ -56,6 +56,12 @@ def test_importing_loads_nothing_heavy():
         aadc.nothing  # noqa: B018
 
 
+def test_metrics_are_there_without_an_import_of_their_own():
+    code = "import sys, aadc\nprint(aadc.metrics.evaluate.__name__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "evaluate False", done
+
+
 def test_training_is_the_command_s(run, tmp_path):
     out = tmp_path / "head"
     arguments = ["--run", str(run.path), "--out", str(out), "--epochs", "4", "--set", "seed=3"]
