@@ -43,7 +43,7 @@ class Notice(NamedTuple):
 class Store:
     """The writing side. Each method gives a `Future` that is done once its change is on the disk, and takes no time itself.
 
-    While the disk is full or locked, writes wait (in order, up to 10,000) and are tried again.
+    While the disk is full or locked, or the file away, writes wait (in order, up to 10,000) and are tried again.
     """
 
     def __init__(self, path: Path, channels: Sequence[str] = (), now_ns: Callable[[], int] = time.time_ns) -> None:
@@ -67,6 +67,7 @@ class Store:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             migrate(self._db, path)
+            self._file = _identity(path)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"{path}: cannot be used as the store of events ({reason(error)}); name another data folder"
@@ -275,6 +276,10 @@ class Store:
     def _transaction(self, jobs: Sequence[Job]) -> list[tuple[Any, Exception | None]]:
         """All of them in one; a job that fails by itself leaves the others alone."""
         outcomes: list[tuple[Any, Exception | None]] = []
+        if _identity(self.path) != self._file:  # SQLite would go on, and what it takes would be gone with this process
+            gone = sqlite3.OperationalError(f"{self.path} was removed, or another file is there")
+            gone.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise gone
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for job in jobs:
@@ -308,6 +313,15 @@ def describing(event: str, description: str, how: str) -> Job:
         _touch(db, event)
 
     return job
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _passes(error: sqlite3.Error) -> bool:

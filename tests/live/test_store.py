@@ -292,6 +292,25 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(store, reader):
     assert len(reader.events()) == 20 and not store.problem
 
 
+def test_what_is_put_while_the_file_is_away_waits_and_is_never_lost_in_silence(store, reader, tmp_path):
+    """SQLite itself would go on with a file that nobody can find any more, and call it done."""
+    first, *_ = messages(0)
+    put(store, first)
+    for away in tmp_path.glob("events.sqlite*"):
+        away.rename(tmp_path / f"away-{away.name}")
+    waiting = store.put(messages(1)[0])
+    with pytest.raises(TimeoutError):
+        waiting.result(2)
+    assert "was removed" in store.problem
+    (tmp_path / "events.sqlite").write_bytes(b"")  # another one in its place
+    with pytest.raises(TimeoutError):
+        waiting.result(1)
+    for back in tmp_path.glob("away-*"):
+        back.rename(tmp_path / back.name.removeprefix("away-"))
+    waiting.result(10)
+    assert len(reader.events()) == 2 and not store.problem
+
+
 def test_a_full_disk_does_not_keep_the_program_from_ending(tmp_path):
     store = Store(tmp_path / "events.sqlite")
     store._db.execute("PRAGMA max_page_count = 1")
