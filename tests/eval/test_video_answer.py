@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aadc.eval.spans import Span
 from aadc.eval.video import answer_folder, list_videos
 from aadc.extract.video_features import VideoFeatures
 from aadc.manifests.errors import UserError
@@ -44,3 +45,8 @@ def test_folders_are_looked_through_and_files_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(("frames", "expected", "cut"), [(100, 0, False), (100, 101, False), (100, 300, True)])
 def test_cut_off(frames, expected, cut):
     assert VideoFeatures("a", "test", (), frames, expected).truncated is cut
+
+
+def test_how_sure_a_span_is_has_the_names_of_the_tables():
+    assert Span(0, 9, 0.0, 3.0, "fall", 0.971, 0.99, 0.6).sure == "probability 0.97, share 0.60"
+    assert Span(0, 9, 0.0, 3.0, "fall", 0.971, 0.99).sure == "probability 0.97"
