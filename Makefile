@@ -81,12 +81,12 @@ bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/detection_map.py
 
-# The live part on the demo: hours of stream in half an hour, ten minutes with scoring slowed tenfold; and a hundred kills. MINUTES=120 for longer.
+# The live part on the demo: hours of stream in half an hour, then as long with scoring slowed tenfold; a hundred kills. MINUTES=120 for longer.
 MINUTES ?= 30
 soak: $(VENV)/.installed
 	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo
 	$(BIN)/python benchmarks/soak.py --run runs/$(DEMO) --scenes $(DEMO) --minutes $(MINUTES)
-	$(BIN)/python benchmarks/soak.py --run runs/$(DEMO) --scenes $(DEMO) --minutes 10 --warm-up 4 --slow 10 --pace 1 --out soak-slow
+	$(BIN)/python benchmarks/soak.py --run runs/$(DEMO) --scenes $(DEMO) --minutes $(MINUTES) --slow 10 --pace 1 --out soak-slow
 
 kills: $(VENV)/.installed
 	@test -f runs/$(DEMO)/head/config.json || $(MAKE) demo

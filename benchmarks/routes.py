@@ -17,13 +17,17 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soak import free_port, look
+
+if TYPE_CHECKING:
+    from aadc.live.frame_slot import FrameSlot
 
 CAMERA = "yard"
 
 
-def feed(view, frames, scorer, stop: threading.Event) -> None:
+def feed(view: "FrameSlot", frames: "FrameSlot", scorer: "FrameSlot", stop: threading.Event) -> None:
     """A camera that is online and scored."""
     import numpy as np
 
