@@ -19,9 +19,10 @@ def compose(facts: Facts, chance: random.Random | None = None) -> str:
     return (chance.choice(_OPENINGS) if chance else _OPENINGS[0]).format(_shown(facts, chance))
 
 
-def as_text(facts: Facts) -> str:
-    """The facts channel: a few lines that a language model can copy from."""
-    lines = [f"Length: {clock(facts.duration_s)}", f"Shown: {_shown(facts)}"]
+def as_text(facts: Facts, length: bool = True) -> str:
+    """The facts channel: a few lines that a language model can copy from. `length`: that of the video, too; no description
+    needs it, and a small model that was not trained on these lines takes it for the beginning of what was shown."""
+    lines = [*([f"Length: {clock(facts.duration_s)}"] if length else []), f"Shown: {_shown(facts)}"]
     if facts.events:
         sure = (f"{plain(event.category)} {how_sure(event.probability, event.share)}" for event in facts.events)
         lines.append(f"How sure: {'; '.join(sure)}")

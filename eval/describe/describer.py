@@ -78,7 +78,8 @@ def describe(
     if llm is None:
         return (Description(compose(one), How.unasked) for one in facts)
     asked = [
-        Request(facts=as_text(one), tokens=soft, max_tokens=most_tokens(one)) for one, soft in zip(facts, tokens, strict=True)
+        Request(facts=as_text(one, length=soft is not None), tokens=soft, max_tokens=most_tokens(one))
+        for one, soft in zip(facts, tokens, strict=True)
     ]
     judges = [lambda text, one=one: faults(text, one, words) for one in facts]
     return write_checked(asked, judges, [compose(one) for one in facts], llm)

