@@ -61,8 +61,7 @@ def xd(lists: Lists = None, out: Out = None) -> None:
 
 
 @app.command(
-    epilog="\b\nExample:  aadc-manifest folder /data/gym\n"
-    "          aadc-manifest folder /data/gym --normal walking,squat"
+    epilog="\b\nExample:  aadc-manifest folder /data/gym\n          aadc-manifest folder /data/gym --normal walking,squat"
 )
 def folder(
     videos: Annotated[Path, typer.Argument(help="Folder that holds a folder of clips for each class: class/clip.mp4.")],
