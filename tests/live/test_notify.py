@@ -50,15 +50,17 @@ def wait_until(holds, most_s=20):
 
 
 class Server:
-    """A web server that answers what it is told to, then 204, and keeps what it was sent."""
+    """A web server that answers what it is told to, then 204, and keeps what it was sent. It answers while it is `open`."""
 
     def __init__(self, *answers):
-        self.got, self.answers = [], list(answers)
+        self.got, self.answers, self.open = [], list(answers), threading.Event()
+        self.open.set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):  # noqa: N802
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.open.wait(20)
                 code = server.answers.pop(0) if server.answers else 204
                 server.got.append((code, body["type"], body["after"]["id"], dict(self.headers)))
                 self.send_response(code)
@@ -90,7 +92,9 @@ def test_a_webhook_gets_each_notice_until_it_takes_it(store):
     with Server(500, 503, 429, 301, 204, 400) as server:
         notifier = Notifier(store, "there", Webhook(f"http://anna:s3cret%40@127.0.0.1:{server.port}/hook"), told.append)
         wait_until(lambda: not store.unsent("there").result())
+        server.open.clear()  # the end comes in while the first notice is on its way, and takes the place of what was between
         put(store, 2)
+        server.open.set()
         wait_until(lambda: not store.unsent("there").result())
         notifier.close()
     names = [an_event(number).id for number in range(3)]
