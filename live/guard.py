@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -304,6 +304,8 @@ class Shield:
         except _BodyError as error:
             if not answered:
                 await problem(error.status, str(error), {"Connection": "close"})(scope, receive, with_headers)
+        except ClientDisconnect:
+            pass  # went away before the request was whole: nobody is there to be answered, and nothing was wrong here
 
 
 class _BodyError(RefusedError):

@@ -74,6 +74,18 @@ def state(house: House, camera: str) -> dict:
     return next(one for one in house.server.admin.get("/api/cameras").json() if one["name"] == camera)
 
 
+def test_who_goes_away_within_a_request_is_no_fault_of_the_server(house):
+    """A page that is left while it asks; what `house` looks for at its end is that nothing is said of it either."""
+    head = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n"
+    for body in (b"", b"name=admin&pass"):
+        with socket.create_connection(("127.0.0.1", house.server.port)) as leaving:
+            leaving.sendall(head + body)
+            time.sleep(0.2)
+    assert house.server.admin.get("/api/me").status_code == 200
+    time.sleep(0.2)
+    assert "Traceback" not in house.server.said()
+
+
 def test_a_peers_pictures_are_scored_kept_and_shown(house):
     """One frame a snippet by time, in order; states as of any camera; the blackout on all of them."""
     assert state(house, "door")["state"] == "offline" and state(house, "door")["error"] == "nobody sends to it"

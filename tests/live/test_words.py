@@ -255,7 +255,7 @@ class House:
     def begin(self, words):
         self.toml = self.folder / "cameras.toml"
         self.toml.write_text(f'{words}\n[[camera]]\nname = "yard"\nsource = "webrtc"\n')
-        job = {"config": str(self.toml), "run": str(self.run), "status": self.slot.descriptor}
+        job = {"config": str(self.toml), "text": self.toml.read_text(), "run": str(self.run), "status": self.slot.descriptor}
         with self.log.open("a") as log:
             pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log}
             self.process = subprocess.Popen([sys.executable, "-c", _NICED], pass_fds=[self.slot.descriptor], **pipes)
