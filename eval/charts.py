@@ -1,7 +1,6 @@
 """Curves as SVG paths: small, sharp at any size, no library in the page. Coordinates run from 0 to 1000 and 0 to 100."""
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from aadc.eval.spans import clock
 
@@ -45,12 +44,16 @@ def operating_point(truth: np.ndarray, score: np.ndarray, threshold: float) -> t
 
 def roc_path(truth: np.ndarray, score: np.ndarray) -> str:
     """ROC curve in a square of 1000 x 1000."""
+    from sklearn.metrics import roc_curve  # heavy, and whoever scores a video draws none
+
     false, true, _ = roc_curve(truth, score)
     return "M" + "L".join(f"{x} {y}" for x, y in _thinned(false, true))
 
 
 def pr_path(truth: np.ndarray, score: np.ndarray) -> str:
     """Precision over recall in a square of 1000 x 1000, in steps: the area below is the average precision."""
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, _ = precision_recall_curve(truth, score)
     points = _thinned(recall[-2::-1], precision[-2::-1])  # the last is (0, 1) by definition
     return f"M0 {points[0][1]}" + "".join(f"V{y}H{x}" for x, y in points)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_extract import assert_same_shards, command, make_set, run
+from test_extract import assert_same_shards, command, make_set, run_here
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 CLIPS = {f"{number:02d}.mp4": {"frames": 200 + number} for number in range(20)}  # two shards
@@ -27,7 +27,7 @@ def models(tiny_detr, tiny_clip) -> tuple[Path, Path]:
 def unharmed(tmp_path_factory, models) -> Path:
     """Twenty videos and their run `whole`, by one process."""
     manifest = make_set(tmp_path_factory.mktemp("cluster"), CLIPS)
-    assert run(manifest, models, "--run", "whole").returncode == 0
+    assert run_here(manifest, models, "--run", "whole").returncode == 0
     return manifest
 
 
@@ -61,7 +61,7 @@ def test_a_full_disk_writes_nothing_wrong_and_says_what_to_do(unharmed, models):
     )
     assert not (folder / "full/shards/00000.h5").exists() and not list((folder / "full").rglob("*.tmp"))
     assert len(list((folder / "full/parts").glob("*.h5"))) >= 16  # all videos of the shard that did not fit
-    done = run(unharmed, models, "--run", "full")
+    done = run_here(unharmed, models, "--run", "full")
     assert done.returncode == 0
     assert_same_shards(folder / "full", folder / "whole")
 
@@ -107,7 +107,7 @@ def test_a_scheduler_that_dies_costs_nothing_finished(unharmed, models, tmp_path
         assert orphan.returncode == 2 and "Traceback" not in stderr and "distributed" not in stderr, stderr
         assert "the cluster went away" in stderr and "start the same command again" in stderr
         assert len(stderr.strip().splitlines()[-1]) < 300
-    done = run(unharmed, models, "--run", "orphan")
+    done = run_here(unharmed, models, "--run", "orphan")
     assert done.returncode == 0
     assert_same_shards(folder / "orphan", folder / "whole")
 
@@ -119,7 +119,7 @@ def test_two_commands_on_one_folder(unharmed, models):
     wait_for(lambda: list((folder / "shared/parts").glob("*.working")) or first.poll() is not None)
     first.send_signal(signal.SIGSTOP)  # it must not finish before the second has looked
     try:
-        second = run(unharmed, models, "--run", "shared", "--workers", "2")
+        second = run_here(unharmed, models, "--run", "shared", "--workers", "2")
     finally:
         first.send_signal(signal.SIGCONT)
     assert second.returncode == 2 and "another aadc command" in second.stderr

@@ -82,10 +82,7 @@ def run_here(manifest: Path, models: tuple[Path, Path], *options: str) -> subpro
 
 def run(manifest: Path, models: tuple[Path, Path], *options: str) -> subprocess.CompletedProcess:
     """The command as a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command(manifest, models, *options), cwd=manifest.parent, capture_output=True, text=True, env=environment
-    )
+    done = subprocess.run(command(manifest, models, *options), cwd=manifest.parent, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -152,7 +149,7 @@ def test_what_comes_out(tmp_path, models):
     for name, array in alone.arrays().items():
         np.testing.assert_allclose(array.astype(float), stored.arrays()[name].astype(float), atol=2e-3)
 
-    again = run(manifest, models)
+    again = run_here(manifest, models)
     assert again.returncode == 0 and "nothing is left to do" in again.stdout
 
 
@@ -201,14 +198,13 @@ def test_killed_at_random_moments_gives_the_same_shards(tmp_path, models):
     """kill -9 again and again, starting anew each time: the same shards, value by value, and nothing left behind."""
     clips = {f"{number:02d}.mp4": {"frames": 30 + 7 * number} for number in range(20)}  # two shards
     manifest = make_set(tmp_path, clips)
-    assert run(manifest, models, "--run", "whole").returncode == 0
+    assert run_here(manifest, models, "--run", "whole").returncode == 0
     random = np.random.default_rng(0)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     kills = 0
     for _ in range(40):
         process = subprocess.Popen(
             command(manifest, models, "--run", "killed"), cwd=tmp_path, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env=environment, start_new_session=True,
+            stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         began, parts = time.monotonic(), tmp_path / "killed" / "parts"
         before = set(parts.glob("*.h5"))
@@ -224,7 +220,7 @@ def test_killed_at_random_moments_gives_the_same_shards(tmp_path, models):
         if kills == 2:
             break
     assert kills >= 2
-    done = run(manifest, models, "--run", "killed")
+    done = run_here(manifest, models, "--run", "killed")
     assert done.returncode == 0 and " 0 were done before" not in done.stdout
     assert_same_shards(tmp_path / "killed", tmp_path / "whole")
     assert not list((tmp_path / "killed").rglob("*.tmp")) and not (tmp_path / "killed" / "parts").exists()
