@@ -61,7 +61,9 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
                 raise UserError(f"--scheduler {scheduler}: it has no workers; start some with `dask worker {scheduler}`")
             yield client
         return
-    dask.config.set({"distributed.worker.preload": ["aadc.extract.local_worker"]})
+    # One that died is started anew at once. On a busy machine that takes longer than the 15 s after which it would be given up.
+    patience = {"distributed.deploy.lost-worker-timeout": "1 h"}
+    dask.config.set({"distributed.worker.preload": ["aadc.extract.local_worker"], **patience})
     local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
     try:
         cluster = LocalCluster(**local, silence_logs=logging.CRITICAL)

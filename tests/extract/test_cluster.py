@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import pytest
 import torch
 
@@ -135,10 +136,12 @@ def test_the_workers_option_of_the_command(tmp_path, models):
 
 @pytest.mark.parametrize("deaths", [2, 3])
 def test_a_worker_that_dies_while_it_only_publishes(tmp_path, models, deaths):
-    """All videos are done, the worker dies over the shard: no video is blamed, and it is tried again, but not for ever."""
+    """All videos are done, the worker dies over the shard: no video is blamed, and it is tried again, but not for ever. The one
+    that is started in its place may take longer than Dask waits by itself."""
     manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}, "b.mp4": {"frames": 40}})
     run, settings = RunFolder(tmp_path / "run"), settings_of(models)
     fingerprint = FrameEmbedder(settings).header.fingerprint
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "0.1 s"})
     with connect(1, None) as client:
         client.register_plugin(Dying(deaths, str(tmp_path / "deaths")))
         if deaths < 3:
