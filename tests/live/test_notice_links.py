@@ -18,12 +18,13 @@ from pictures import jpeg_of
 from rtsp import wait_until
 from web_server import Server
 
-from aadc.live.config import Web, read_config
+from aadc.live.config import Web
 from aadc.live.data_folder import MARKER
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.keeping import Keeping
 from aadc.live.kept_events import KeptEvents
 from aadc.live.notify import Webhook
+from aadc.live.read_config import read_config
 from aadc.live.retention import Limits
 
 NAME = "cameras.example"

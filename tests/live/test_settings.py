@@ -16,10 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_events import KINDS, NAMES, PLAIN, ends, run, snippet  # noqa: E402
 
 from aadc.live.access import Access  # noqa: E402
+from aadc.live.areas import Zone  # noqa: E402
 from aadc.live.cli import app  # noqa: E402
-from aadc.live.config import CameraRules, Zone, read_config  # noqa: E402
+from aadc.live.config import CameraRules  # noqa: E402
 from aadc.live.event import Ending, Kind, State  # noqa: E402
 from aadc.live.events import EventMachine  # noqa: E402
+from aadc.live.read_config import read_config  # noqa: E402
 from aadc.live.rules import EventRules  # noqa: E402
 from aadc.live.settings import ChangedMeanwhileError, FileCamera, FileSettings, Settings, file_settings  # noqa: E402
 from aadc.manifests.errors import UserError  # noqa: E402

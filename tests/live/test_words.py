@@ -15,9 +15,9 @@ import pytest
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.reading import Vocabulary
 from aadc.extract.run_folder import RunFolder
-from aadc.live.config import read_config
 from aadc.live.event import Kind
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.read_config import read_config
 from aadc.live.reader import Reader
 from aadc.live.seen_boxes import Box
 from aadc.live.store import STORE, Store
