@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE))
 
 from made_events import an_event, messages  # noqa: E402
 from pictures import jpeg_of, number_of  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 FPS = 10
 
@@ -250,9 +251,7 @@ def test_a_clip_is_finished_where_no_frame_comes_any_more(tmp_path, monkeypatch)
     time.sleep(0.4)
     assert not recorded.done  # it goes on
     recorded.recorder.tell(end)
-    until = time.monotonic() + 20
-    while not recorded.done and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: recorded.done)
     assert len(frames_of(tmp_path / recorded.done[0][1])) == 30
     recorded.recorder.close()
 

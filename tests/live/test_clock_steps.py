@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import wait_until
 from test_watch import watching  # noqa: F401  a fixture
+from waiting import wait_until
 
 from aadc.live.clip_file import frame_times
 from aadc.live.reader import Reader

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import wait_until
 from test_watch import watching  # noqa: F401  a fixture
+from waiting import wait_until
 
 from aadc.live.data_folder import MARKER
 from aadc.live.reader import Reader

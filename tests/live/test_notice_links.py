@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("aiortc")
 from made_events import an_event, messages
 from pictures import jpeg_of
-from rtsp import wait_until
+from waiting import wait_until
 from web_server import Server
 
 from aadc.live.config import Web

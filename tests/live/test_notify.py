@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from made_events import an_event, messages  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 
 @pytest.fixture
@@ -40,13 +41,6 @@ def put(store, *numbers):
     for number in numbers:
         for message in messages(number):
             store.put(message, "a car hits a wall").result()
-
-
-def wait_until(holds, most_s=20):
-    end = time.monotonic() + most_s
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 class Server:

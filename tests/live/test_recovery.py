@@ -17,8 +17,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 sync_api = pytest.importorskip("playwright.sync_api")
-from rtsp import clock_video, wait_until  # noqa: E402
+from rtsp import clock_video  # noqa: E402
 from test_watch import Watching  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")

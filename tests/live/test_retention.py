@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from made_events import NOON_NS, an_event, messages  # noqa: E402
 from pictures import jpeg_of  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 DAY_NS = 86400 * 10**9
 KEEP = Limits(days=None, gigabytes=None, free_gigabytes=0.0)
@@ -152,13 +153,6 @@ def test_an_empty_folder_without_its_marker_is_not_taken(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="no folder"):
         DataFolder(tmp_path / "file")
-
-
-def wait_until(holds, most_s=20):
-    end = time.monotonic() + most_s
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_disk_of_fifty_megabytes(tmp_path):

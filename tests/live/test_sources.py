@@ -14,7 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from http_camera import HttpCamera, answers, coded, goes_on, leads_to, multipart, never
-from rtsp import RtspServer, clock_video, wait_until
+from rtsp import RtspServer, clock_video
+from waiting import wait_until
 
 from aadc.live import strip_clock, tls
 from aadc.live.capture import Capture, CaptureJob

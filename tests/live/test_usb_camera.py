@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import wait_until
 from test_capture import camera  # noqa: F401  a fixture
+from waiting import wait_until
 
 DEVICE = "/dev/video-made-up"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import clock_video, wait_until
+from rtsp import clock_video
+from waiting import wait_until
 
 _WATCH = """
 import sys

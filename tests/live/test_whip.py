@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("aiortc")
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from waiting import wait_until
 from web_peers import CELLS, Numbered, Publisher, Viewer, number_on, until
 from web_server import CAMERAS, Server, threads_and_files
 
@@ -325,10 +326,7 @@ def test_the_media_process_does_not_outlive_the_server(tmp_path):
     media = server.media_process()
     server.process.kill()
     server.process.wait()
-    until_s = time.monotonic() + 10
-    while Path(f"/proc/{media}").exists() and time.monotonic() < until_s:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{media}").exists()
+    wait_until(lambda: not Path(f"/proc/{media}").exists(), 10)
     server.out.close()
 
 
