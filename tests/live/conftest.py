@@ -40,3 +40,9 @@ def rtsp_server(tmp_path):
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def on_loopback(monkeypatch):
+    """WebRTC's peers in the test's own process have one address, 127.0.0.1."""
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])

@@ -30,6 +30,8 @@ from web_server import CAMERAS, Server, threads_and_files
 from aadc.live import tls
 from aadc.live.offers import LARGEST, OfferError, Way, checked, finished
 
+pytestmark = pytest.mark.usefixtures("on_loopback")
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
@@ -37,11 +39,6 @@ def server(tmp_path_factory):
     yield started
     assert started.stop() == 0
     assert "Traceback" not in started.said()
-
-
-@pytest.fixture(autouse=True)
-def on_loopback(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 def listens_on(pid: int) -> set[str]:
