@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
 from web_peers import CELLS, Viewer, picture, until
-from web_server import Server
 
 HERE = Path(__file__).parent
 FPS = 30
@@ -29,14 +28,6 @@ pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (MODULES / "node-datachannel").is_dir(),
     reason="needs node, and node-datachannel in the folder that AADC_NODE_MODULES names",
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    assert started.stop() == 0
-    assert "Traceback" not in started.said()
 
 
 def numbered_units(file: Path, profile: str, pictures: int = 240) -> None:

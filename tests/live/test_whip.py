@@ -33,14 +33,6 @@ from aadc.live.offers import LARGEST, OfferError, Way, checked, finished
 pytestmark = pytest.mark.usefixtures("on_loopback")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    assert started.stop() == 0
-    assert "Traceback" not in started.said()
-
-
 def listens_on(pid: int) -> set[str]:
     """Addresses of a process's UDP sockets."""
     links = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
