@@ -214,7 +214,7 @@ def measure(run: Path, seconds: float, chromium: str) -> dict[str, Any]:
 
     from aadc.extract.run_choice import choose_run
     from aadc.live.bench_score import NOTES
-    from aadc.live.config import read_config
+    from aadc.live.read_config import read_config
     from aadc.live.watch import Watch
 
     with socket.socket() as probe:

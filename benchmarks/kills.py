@@ -29,7 +29,7 @@ from soak import children, free_port, serve
 WATCH = """
 import sys
 from pathlib import Path
-from aadc.live.config import read_config
+from aadc.live.read_config import read_config
 from aadc.live.watch import Watch
 path = Path(sys.argv[1])
 Watch(read_config(path), path).run()

@@ -18,8 +18,8 @@ import numpy as np
 
 from aadc.extract.run_folder import RunFolder
 from aadc.live.bench_score import NOTES
-from aadc.live.config import read_config
 from aadc.live.legs import EVENT, FRAME, WHOLE, by_leg, event_legs, frame_legs, percentiles
+from aadc.live.read_config import read_config
 from aadc.live.rtsp_server import rtsp_server
 from aadc.live.watch import Watch
 from aadc.manifests.errors import UserError

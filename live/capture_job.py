@@ -1,6 +1,6 @@
 """What a capture process is asked to do; apart from it, for the parent reads no video."""
 
-from aadc.live.config import Kind
+from aadc.live.addresses import Kind
 from aadc.manifests.records import Record
 
 

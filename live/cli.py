@@ -60,7 +60,7 @@ def watch(
     from dataclasses import replace
 
     _end_with_sigterm()
-    from aadc.live.config import read_config
+    from aadc.live.read_config import read_config
 
     read = read_config(cameras)
     for caution in read.cautions:
@@ -86,7 +86,7 @@ def settings(
     Whatever is at work in the data folder goes by it within seconds.
     """
     from aadc.live.changed_settings import ChangedSettings
-    from aadc.live.config import read_config
+    from aadc.live.read_config import read_config
 
     config = read_config(cameras).config
     changed = ChangedSettings(config if data is None else config.model_copy(update={"data": data}))

@@ -1,58 +1,22 @@
-"""`cameras.toml`: which cameras there are, what is asked of each, and where everything goes. Every mistake is told at once.
+"""What `cameras.toml` may say: which cameras there are, what is asked of each, and where everything goes.
 
 Passwords of cameras are in this file or, as `${NAME}`, in the environment; nothing here shows them (see `credentials`).
 """
 
 import ipaddress
-import os
 import re
-import stat
-import tomllib
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-import numpy as np
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from aadc.live.credentials import fill_in, hide_credentials, secrets_of
+from aadc.live.addresses import SCHEMES, Kind, check_address, check_source, kind_of
+from aadc.live.areas import MOST_POLYGONS, Blackout, Zones
+from aadc.live.credentials import hide_credentials, secrets_of
 from aadc.live.rules import EventRules
-from aadc.manifests.errors import UserError
-from aadc.manifests.records import MOST_BYTES, Record, problems_of
+from aadc.manifests.records import Record
 
-SCHEMES = ("rtsp", "rtsps", "http", "https")
 NO_LLM = "none"  # words composed from the facts
-WEBRTC = "webrtc"  # a peer sends the pictures (WHIP)
-MOST_CAMERAS, MOST_POLYGONS, MOST_CORNERS = 1000, 100, 1000
-_WAY_OUT = "mend it and start again"
-
-Kind = Literal["url", "device", "file", "webrtc"]
-Share = Annotated[float, Field(ge=0, le=1)]
-Polygon = Annotated[list[tuple[Share, Share]], Field(min_length=3, max_length=MOST_CORNERS)]
-
-
-def _an_area(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Corners in an order in which they go around something. Others are filled in part, and show what was to be hidden."""
-    a_N2 = np.array(corners)
-    b_N2 = np.roll(a_N2, -1, axis=0)
-
-    def side(from_: np.ndarray, to: np.ndarray, of: np.ndarray) -> np.ndarray:
-        """On which side of each line (N, ...) each point (..., M) is: above 0, below 0, on it."""
-        (x, y), (u, v) = (to - from_).T[:, :, None], (of[None] - from_[:, None]).transpose(2, 0, 1)
-        return np.sign(x * v - y * u)
-
-    apart = side(a_N2, b_N2, a_N2) * side(a_N2, b_N2, b_N2) < 0  # ends of line j lie on both sides of line i
-    if (apart & apart.T).any():
-        raise ValueError("its lines cross: name the corners in order, around the area")
-    if abs(a_N2[:, 0] @ b_N2[:, 1] - b_N2[:, 0] @ a_N2[:, 1]) < 1e-9:
-        raise ValueError("has no area, so it would hide nothing")
-    return corners
-
-
-Blackout = Annotated[Polygon, AfterValidator(_an_area)]
+MOST_CAMERAS = 1000
 
 
 class Asked(Record, extra="forbid"):
@@ -61,23 +25,6 @@ class Asked(Record, extra="forbid"):
 
 class CameraRules(EventRules, extra="forbid"):
     """`EventRules` as they are written in the file."""
-
-
-class Zone(Asked):
-    """A named part of the picture; corners (x, y) as shares of width and height, from the top left."""
-
-    name: str = Field(min_length=1, max_length=100)
-    polygon: Polygon
-
-
-def _told_apart(zones: list[Zone]) -> list[Zone]:
-    twice = [name for name, times in Counter(zone.name for zone in zones).items() if times > 1]
-    if twice:
-        raise ValueError(f"two zones are called {', '.join(twice)}")
-    return zones
-
-
-Zones = Annotated[list[Zone], Field(max_length=MOST_POLYGONS), AfterValidator(_told_apart)]
 
 
 class Camera(Asked):
@@ -107,13 +54,13 @@ class Camera(Asked):
     @field_validator("source")
     @classmethod
     def _some_source(cls, source: SecretStr) -> SecretStr:
-        _check_source(source.get_secret_value())
+        check_source(source.get_secret_value())
         return source
 
     @field_validator("clip_url")
     @classmethod
     def _some_address(cls, url: SecretStr | None) -> SecretStr | None:
-        return _address(url, SCHEMES, f"not an address ({', '.join(SCHEMES)})")
+        return check_address(url, SCHEMES, f"not an address ({', '.join(SCHEMES)})")
 
     @property
     def kind(self) -> Kind:
@@ -156,12 +103,12 @@ class Notices(Asked):
     @field_validator("webhook")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        return _address(url, ("http", "https"), "not an http or https address")
+        return check_address(url, ("http", "https"), "not an http or https address")
 
     @field_validator("mqtt")
     @classmethod
     def _broker(cls, url: SecretStr | None) -> SecretStr | None:
-        return _address(url, ("mqtt", "mqtts"), "not an address of a broker (mqtt, mqtts)")
+        return check_address(url, ("mqtt", "mqtts"), "not an address of a broker (mqtt, mqtts)")
 
 
 class Words(Asked):
@@ -176,7 +123,7 @@ class Words(Asked):
     @field_validator("url")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        return _address(url, ("http", "https"), "not an http or https address")
+        return check_address(url, ("http", "https"), "not an http or https address")
 
     @model_validator(mode="after")
     def _one_model(self) -> "Words":
@@ -287,169 +234,3 @@ class LiveConfig(Asked):
         """Words that must not be seen anywhere."""
         urls = [url.get_secret_value() for url in (self.notices.webhook, self.notices.mqtt, self.words.url) if url is not None]
         return [word for camera in self.cameras for word in camera.secrets] + [word for url in urls for word in secrets_of(url)]
-
-
-@dataclass(frozen=True)
-class ReadConfig:
-    """What a file says, every word that must not be shown (those from the environment too), and what its owner should know.
-    `text`: the file as it was read, for processes that are to go by the same, whatever becomes of it meanwhile."""
-
-    config: LiveConfig
-    secrets: tuple[str, ...]
-    cautions: tuple[str, ...]
-    text: str = field(default="", repr=False)
-
-
-def read_config(path: Path, environment: Mapping[str, str] | None = None) -> ReadConfig:
-    """Read `cameras.toml`; relative paths in it count from its own folder.
-
-    Raises:
-        UserError: it is not there, or is wrong; says all that is wrong with it, and shows no password.
-    """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(MOST_BYTES).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such file; write one with a [[camera]] in it (docs/cameras.md shows how)"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_WAY_OUT}") from None
-    return parse_config(text, path, environment, bool(mode & (stat.S_IRGRP | stat.S_IROTH)))
-
-
-def parse_config(text: str, path: Path, environment: Mapping[str, str] | None = None, others_read: bool = False) -> ReadConfig:
-    """As `read_config`, of the text of the file at `path`. `others_read`: whether others on this machine can read it."""
-    try:
-        values: Any = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({hide_credentials(error)}); {_WAY_OUT}") from None
-    secrets: list[str] = []
-    unset: list[str] = []
-    values = _filled(values, environment, secrets, unset)
-    problems = [f"{name} is not set in the environment" for name in dict.fromkeys(unset)]
-    problems += _twice(values)
-    try:
-        config = LiveConfig.model_validate(values)
-    except ValidationError as error:
-        secrets += _addresses_in(values)
-        problems.insert(0, problems_of(error, most=50).replace("Extra inputs are not permitted", "there is no such setting"))
-    if problems:
-        raise UserError(hide_credentials(f"{path}: {'; '.join(problems)}; {_WAY_OUT}", secrets)) from None
-    config = _from_folder(config, path.parent)
-    secrets += config.secrets
-    cautions = []
-    if others_read and any(word in text for word in config.secrets):
-        cautions.append(
-            f"{path}: holds passwords, and others on this machine can read it; chmod 600 it, or write ${{NAME}} there"
-        )
-    cautions += [
-        f"{path}: clip_url of {camera.name} is not read yet; clips are made of the stream that is scored"
-        for camera in config.cameras
-        if camera.clip_url is not None
-    ]
-    return ReadConfig(config, tuple(dict.fromkeys(secrets)), tuple(cautions), text)
-
-
-def kind_of(source: str) -> Kind:
-    """Which sort of source a text names."""
-    if source == WEBRTC:
-        return "webrtc"
-    if _scheme(source):
-        return "url"
-    return "device" if source.startswith("/dev/") else "file"
-
-
-def _check_source(source: str) -> None:
-    scheme = _scheme(source)
-    if not source.strip() or "\0" in source:
-        raise ValueError("is empty")
-    if scheme and scheme not in SCHEMES:
-        raise ValueError(
-            f"an address that begins with {scheme}: is not read; there are {', '.join(SCHEMES)}, devices, files, {WEBRTC}"
-        )
-    if scheme:
-        _check_host(source)
-
-
-def _check_host(address: str) -> None:
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("not an address; special characters of a password are written in percent (%40 for @)") from None
-    if not host:
-        raise ValueError("an address without a host")
-    if not address.isprintable():
-        raise ValueError("an address with signs that cannot be printed")
-
-
-def _address(url: SecretStr | None, schemes: tuple[str, ...], wrong: str) -> SecretStr | None:
-    """An address that something is asked at; what it is wrong with it never shows it."""
-    if url is not None:
-        address = url.get_secret_value()
-        if _scheme(address) not in schemes:
-            raise ValueError(wrong)
-        _check_host(address)
-        if not address.isascii() or " " in address:
-            raise ValueError("not an address; spaces and special characters are written in percent (%20, %C3%BC)")
-    return url
-
-
-def _scheme(source: str) -> str:
-    """What an address begins with, in small letters; nothing for a path."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", source)
-    return found[1].lower() if found else ""
-
-
-def _filled(values: Any, environment: Mapping[str, str] | None, secrets: list[str], unset: list[str]) -> Any:
-    """All texts among the values with the environment's put in."""
-    if isinstance(values, str):
-        text, put_in, missing = fill_in(values, environment)
-        secrets += put_in
-        unset += missing
-        return text
-    if isinstance(values, dict):
-        return {key: _filled(value, environment, secrets, unset) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_filled(value, environment, secrets, unset) for value in values]
-    return values
-
-
-def _twice(values: Any) -> list[str]:
-    cameras = values.get("camera", []) if isinstance(values, dict) else []
-    names = [one.get("name") for one in cameras if isinstance(one, dict)] if isinstance(cameras, list) else []
-    counted = Counter(name for name in names if isinstance(name, str))
-    return [f"two cameras are called {name}" for name, times in counted.items() if times > 1]
-
-
-def _addresses_in(values: Any) -> list[str]:
-    """Secrets of every text of a file that is no good: a mistake may show any of them."""
-    if isinstance(values, str):
-        return secrets_of(values)
-    inside = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    return [word for value in inside for word in _addresses_in(value)]
-
-
-def _from_folder(config: LiveConfig, folder: Path) -> LiveConfig:
-    """The same with paths that count from the file's own folder."""
-
-    def placed(camera: Camera) -> Camera:
-        if camera.certificate is not None:
-            camera = camera.model_copy(update={"certificate": (folder / camera.certificate).resolve()})
-        if camera.kind != "file":
-            return camera
-        return camera.model_copy(update={"source": SecretStr(str(folder / camera.source.get_secret_value()))})
-
-    pem = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.web, name)) is not None}
-    llm = {"llm": str(folder / config.words.llm)} if config.words.llm and os.path.exists(folder / config.words.llm) else {}
-    changed = {
-        "data": folder / config.data,
-        "web": config.web.model_copy(update=pem),
-        "words": config.words.model_copy(update=llm),
-        "cameras": [placed(camera) for camera in config.cameras],
-    }
-    return config.model_copy(update=changed | ({} if config.run is None else {"run": folder / config.run}))

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from aadc.live.config import read_config
 from aadc.live.data_folder import DataFolder
+from aadc.live.read_config import read_config
 from aadc.live.rtsp_server import rtsp_server
 from aadc.live.watch import Watch, alone
 from aadc.manifests.errors import UserError

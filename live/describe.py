@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from aadc.live.back_off import BackOff
-from aadc.live.config import Words, parse_config
+from aadc.live.config import Words
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job
+from aadc.live.read_config import parse_config
 from aadc.manifests.errors import UserError
 from aadc.manifests.records import Record
 from aadc.manifests.shown import say

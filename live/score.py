@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aadc.live.camera_state import status_of
-from aadc.live.config import ReadConfig, parse_config
 from aadc.live.credentials import hide_credentials
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.job import read_job, until_parent_goes
+from aadc.live.read_config import ReadConfig, parse_config
 from aadc.live.settings import Settings, file_settings
 from aadc.live.start import Start
 from aadc.manifests.errors import UserError

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from aadc.live.config import CameraRules, LiveConfig, Zone, Zones
+from aadc.live.areas import Zone, Zones
+from aadc.live.config import CameraRules, LiveConfig
 from aadc.live.rules import EventRules
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file

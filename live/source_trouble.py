@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from aadc.live.config import Kind
+from aadc.live.addresses import Kind
 from aadc.live.sources import authorities
 from aadc.manifests.files import reason
 

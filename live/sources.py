@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from aadc.extract.open_video import FORMATS, VideoError, open_video, video_stream
-from aadc.live.config import Kind
+from aadc.live.addresses import Kind
 
 OPEN_S, READ_S = 6.0, 3.0  # waiting for an answer, and for the next packet
 # What an address may lead to: nothing from the network opens a file of this machine, and what began with TLS stays so.

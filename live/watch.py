@@ -14,11 +14,12 @@ from aadc.extract.run_choice import choose_run
 from aadc.live.camera_state import CameraStatus, status_of
 from aadc.live.capture_job import CaptureJob
 from aadc.live.child import Child
-from aadc.live.config import Camera, ReadConfig
+from aadc.live.config import Camera
 from aadc.live.credentials import hide_credentials
 from aadc.live.data_folder import STATUS, DataFolder
 from aadc.live.describe import DescribeJob, hangs_s
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.read_config import ReadConfig
 from aadc.live.run_clock import classes_of, run_clock
 from aadc.live.score import FATAL, ScoreJob
 from aadc.live.settings import Settings, file_settings

@@ -5,13 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from waiting import wait_until
 
 from aadc.live.strip_clock import burn
 
@@ -85,12 +84,3 @@ def clock_video(path: Path, size=(320, 240), rate=25, seconds=10.0, times=None, 
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
-
-
-def wait_until(there: Callable[[], object], seconds: float) -> float:
-    """Seconds until it was there; fails after `seconds`."""
-    began = time.monotonic()
-    while not there():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - began

@@ -16,7 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from http_camera import HttpCamera, has_in_store
-from rtsp import clock_video, wait_until
+from rtsp import clock_video
+from waiting import wait_until
 
 from aadc.live import strip_clock
 from aadc.live.camera_state import status_of

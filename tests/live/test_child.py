@@ -3,7 +3,7 @@
 import json
 import time
 
-from rtsp import wait_until
+from waiting import wait_until
 
 from aadc.live.child import Child
 

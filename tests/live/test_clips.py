@@ -25,8 +25,10 @@ from aadc.live.store import Store
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from chromium import chromium, needs_chromium  # noqa: E402
 from made_events import an_event, messages  # noqa: E402
 from pictures import jpeg_of, number_of  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 FPS = 10
 
@@ -250,9 +252,7 @@ def test_a_clip_is_finished_where_no_frame_comes_any_more(tmp_path, monkeypatch)
     time.sleep(0.4)
     assert not recorded.done  # it goes on
     recorded.recorder.tell(end)
-    until = time.monotonic() + 20
-    while not recorded.done and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: recorded.done)
     assert len(frames_of(tmp_path / recorded.done[0][1])) == 30
     recorded.recorder.close()
 
@@ -338,11 +338,9 @@ def test_a_torn_fragment_is_cut_off_and_nothing_else(made, tmp_path):
         assert file.stat().st_size == 0
 
 
+@needs_chromium
 def test_a_clip_plays_in_a_browser(made, tmp_path):
     """Also one that was cut off in the middle of a fragment, once it was mended."""
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("chromium is not here")
-    playwright = pytest.importorskip("playwright.sync_api")
     data, recorded = made
     whole = (data / recorded.done[0][1]).read_bytes()
     (tmp_path / "whole.mp4").write_bytes(whole)
@@ -358,14 +356,10 @@ def test_a_clip_plays_in_a_browser(made, tmp_path):
         setTimeout(last, 8000)
     })"""
     (tmp_path / "page.html").write_text("<!doctype html><title>clips</title>")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--allow-file-access-from-files"]
-        )
+    with chromium("--allow-file-access-from-files") as browser:
         page = browser.new_page()
         page.goto((tmp_path / "page.html").as_uri())
         width, second = page.evaluate(script, "whole.mp4")
         assert width == 160 and second > 13.9
         width, second = page.evaluate(script, "cut.mp4")
         assert width == 160 and second > 7
-        browser.close()

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aadc.live.blackouts import Blackouts
-from aadc.live.config import Camera, read_config
+from aadc.live.config import Camera
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
+from aadc.live.read_config import read_config
 from aadc.manifests.errors import UserError
 
 SECRET = "hunter2!%2F"

@@ -1,6 +1,5 @@
 """The dashboard in a real browser, over the store of events, as people use it; names and words in it are hostile."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,18 +7,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-sync_api = pytest.importorskip("playwright.sync_api")
-import numpy as np  # noqa: E402
-from made_events import an_event, messages  # noqa: E402
-from web_server import Server  # noqa: E402
+import numpy as np
+from chromium import chromium, log_in, needs_chromium, waited
+from made_events import an_event, messages
+from web_server import Server
 
-from aadc.live.event_pictures import keeping  # noqa: E402
-from aadc.live.reader import Reader  # noqa: E402
-from aadc.live.store import STORE, Store  # noqa: E402
-from aadc.live.text_tower import _Tower  # noqa: E402
+from aadc.live.event_pictures import keeping
+from aadc.live.reader import Reader
+from aadc.live.store import STORE, Store
+from aadc.live.text_tower import _Tower
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+pytestmark = needs_chromium
 
 HOSTILE = "yard <img src=x onerror=alert(1)>"
 SEEN = ["a bag on the floor", "two persons fight", "a car in the snow"]
@@ -54,18 +52,13 @@ def data(tmp_path_factory, run):
 def server(data, run):
     started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE], "run": str(run)})
     yield started
-    assert started.stop() == 0
-    assert "Traceback" not in started.said()
+    started.ends_well()
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with chromium("--disable-background-networking") as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -82,29 +75,12 @@ def page(browser, server):
     assert not faults
 
 
-def log_in(page, name: str, password: str) -> None:
-    page.goto("/login")
-    page.fill("input[name=name]", name)
-    page.fill("input[name=password]", password)
-    page.click("button")
-    page.wait_for_url("**/ui/**")
-
-
 def verdicts(data) -> dict[str, str | None]:
     reader = Reader(data / STORE)
     try:
         return {kept.event.id: kept.label or kept.verdict for kept in reader.events()}
     finally:
         reader.close()
-
-
-def waited(page, what) -> None:
-    """Until something is so, 10 s at most."""
-    for _ in range(100):
-        if what():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("it did not become so")
 
 
 def test_nobody_sees_it_without_a_login(page):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +29,7 @@ from aadc.manifests.errors import UserError
 sys.path.insert(0, str(Path(__file__).parent))
 
 from made_events import an_event, messages  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 OURS, THEIRS = ClipUsed("ours", "a" * 64), ClipUsed("theirs", "b" * 64)
 C = 4
@@ -238,8 +238,7 @@ def test_words_are_embedded_as_by_the_clip_itself_and_remembered(run):
     assert np.linalg.norm(found.text) == pytest.approx(1)
     first = tower.pid
     os.kill(first, signal.SIGKILL)
-    while tower.pid:
-        time.sleep(0.01)
+    wait_until(lambda: not tower.pid)
     assert tower("a person lying on the floor") is found and tower.pid is None  # nobody is asked for what is known
     for words in ('" OR "" NEAR(', "\ud800 <b>\x00", "*" * 70, "a bag"):
         assert np.isfinite(tower(words).text).all()
@@ -282,8 +281,7 @@ def test_only_so_many_wait(run, monkeypatch):
     threads = [threading.Thread(target=tower, args=(f"words {n}",), daemon=True) for n in range(text_tower.MOST_WAITING + 1)]
     for thread in threads:
         thread.start()
-    while tower._asked.qsize() < text_tower.MOST_WAITING:
-        time.sleep(0.01)
+    wait_until(lambda: tower._asked.qsize() >= text_tower.MOST_WAITING)
     with pytest.raises(UserError, match="too many look at once"):
         tower("one more")
     go.set()

@@ -7,33 +7,18 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import wait_until
 from test_watch import watching  # noqa: F401  a fixture
+from waiting import wait_until
 
-from aadc.live.data_folder import MARKER
 from aadc.live.reader import Reader
 
 FREE_BYTES = 15_000_000  # that the cleaner is to leave to others
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A disk of fifty megabytes, with its marker."""
-    disk = tmp_path / "live"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    (disk / MARKER).touch()
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
 
 
 def take(path, size):

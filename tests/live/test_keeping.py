@@ -31,6 +31,7 @@ sys.path.insert(0, str(HERE))
 
 from made_events import NOON_NS, an_event, messages  # noqa: E402
 from pictures import jpeg_of  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 RULES = EventRules(open_for=2, close_after_s=1, merge_gap_s=1)
 KEEP = Limits(days=None)  # the events here are old
@@ -158,18 +159,14 @@ def test_the_second_start_after_a_kill(tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{HERE}"}
     child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "data"], stdout=subprocess.PIPE, env=environment)
     assert child.stdout.readline() == b"ready\n"
-    end = time.monotonic() + 30
-    while not any(len(frame_times(clip)) > 100 for clip in tmp_path.rglob("*.mp4")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: any(len(frame_times(clip)) > 100 for clip in tmp_path.rglob("*.mp4")), 30)
     child.send_signal(signal.SIGKILL)
     child.communicate()
     heard = Heard()
     keeping = Keeping(tmp_path / "data", ["yard"], KEEP, channels={"there": heard})
     (ended,) = keeping.interrupted
     assert keeping.mended == (1, 0) and ended.after.ending is Ending.interrupted
-    end = time.monotonic() + 10
-    while not heard.got and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_until(lambda: heard.got, 10)
     keeping.close()
     assert [kind for kind, _ in heard.got] == [Kind.end]
     events = KeptEvents(tmp_path / "data")

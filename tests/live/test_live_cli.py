@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from aadc.live.cli import app
 from aadc.live.clip_file import ClipFile, frame_times
 from aadc.live.clips import clip_path, complete
 from aadc.live.export import export, split_of
@@ -23,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from made_events import NOON_NS, an_event, messages  # noqa: E402
 from pictures import jpeg_of  # noqa: E402
+from typed import typed  # noqa: E402
 
 DAY_NS = 86400 * 10**9
 CARD = Card.model_validate(
@@ -35,13 +34,6 @@ CARD = Card.model_validate(
         ],
     }
 )
-
-
-def typed(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, words)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
 
 
 @pytest.fixture

@@ -12,27 +12,22 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
-import aioice.ice
 import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.codecs.vpx import Vp8Encoder
-from aiortc.mediastreams import VideoStreamTrack
 from aiortc.rtp import RtpPacket
 from lossy_way import LossyWay, through_a_lossy_way, without_candidates
-from web_peers import until
+from web_peers import Numbered, until
 
 from aadc.live import strip_clock, whole_pictures
 from aadc.live.broadcast import Encoder
 from aadc.live.frames import InMemory
 from aadc.live.webrtc import Peers
 
+pytestmark = pytest.mark.usefixtures("on_loopback")
+
 HEIGHT, WIDTH = 240, 320
 _WAVES = (np.sin(np.arange(2 * WIDTH) / 11)[None] * np.cos(np.arange(HEIGHT) / 7)[:, None] * 90 + 128).astype(np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def on_loopback(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 def picture(number: int) -> np.ndarray:
@@ -43,19 +38,10 @@ def picture(number: int) -> np.ndarray:
     return rgb
 
 
-class Waves(VideoStreamTrack):
-    """Numbered pictures, 30 a second."""
+class Waves(Numbered):
+    """These, 30 a second."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-
-    async def recv(self):
-        pts, time_base = await self.next_timestamp()
-        self.number += 1
-        frame = av.VideoFrame.from_ndarray(picture(self.number), "rgb24")
-        frame.pts, frame.time_base = pts, time_base
-        return frame
+    draw = staticmethod(picture)
 
 
 class Seen(InMemory):

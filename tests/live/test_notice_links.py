@@ -1,10 +1,7 @@
 """A notice's link to the clip, from the event to whoever clicks on it."""
 
-import json
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -15,15 +12,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("aiortc")
 from made_events import an_event, messages
 from pictures import jpeg_of
-from rtsp import wait_until
+from waiting import wait_until
 from web_server import Server
 
-from aadc.live.config import Web, read_config
+from aadc.live.config import Web
 from aadc.live.data_folder import MARKER
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.keeping import Keeping
 from aadc.live.kept_events import KeptEvents
 from aadc.live.notify import Webhook
+from aadc.live.read_config import read_config
 from aadc.live.retention import Limits
 
 NAME = "cameras.example"
@@ -47,37 +45,21 @@ def test_what_links_begin_with(web, address):
     assert Web(**web).address == address
 
 
-def hook(got: list[dict]) -> HTTPServer:
-    """Keeps what it is told."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_): ...
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
 @pytest.mark.parametrize("proxy", [False, True])
-def test_a_link_opens_for_who_is_logged_in(tmp_path, proxy):
+def test_a_link_opens_for_who_is_logged_in(tmp_path, hook, proxy):
     """The event's clip itself; 401 for everybody else. Behind a proxy it has the proxy's name."""
     (tmp_path / MARKER).touch()
-    status, got = FrameSlot(most_pixels=1), []
+    status = FrameSlot(most_pixels=1)
     job = {"data": str(tmp_path), "cameras": ["yard"], "views": {}, "jobs": {}, "status": status.descriptor}
     named = {"behind_proxy": True, "names": [NAME]} if proxy else {}
-    server, told = Server.__new__(Server), hook(got)
+    server = Server.__new__(Server)
     outside = {"Host": NAME, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"} if proxy else {}
     if proxy:  # its cookie is for TLS alone, which the proxy would do
         server.client = lambda name, password: httpx.Client()
     server.__init__(tmp_path, {**job, **named}, (status.descriptor,))
     web = Web(port=server.port, **named)
     keeping = Keeping(
-        tmp_path, ["yard"], Limits(days=None), {"hook": Webhook(f"http://127.0.0.1:{told.server_port}/", address=web.address)}
+        tmp_path, ["yard"], Limits(days=None), {"hook": Webhook(f"http://127.0.0.1:{hook.port}/", address=web.address)}
     )
     for message in messages(0):
         keeping.take(message)
@@ -86,9 +68,9 @@ def test_a_link_opens_for_who_is_logged_in(tmp_path, proxy):
             time.sleep(0.001)
     keeping.see("yard", jpeg_of(0), 30.0)
     events, event = KeptEvents(tmp_path), an_event(0).id
-    wait_until(lambda: events.one(event)["clip"] and [one["type"] for one in got][-1:] == ["end"], 20)
-    link = got[-1]["clip_url"]
-    assert link == f"{web.address}/clips/{event}.mp4" and {one["clip_url"] for one in got} == {link}
+    wait_until(lambda: events.one(event)["clip"] and [one["type"] for one in hook.bodies][-1:] == ["end"], 20)
+    link = hook.bodies[-1]["clip_url"]
+    assert link == f"{web.address}/clips/{event}.mp4" and {one["clip_url"] for one in hook.bodies} == {link}
     here = link.replace(f"https://{NAME}", server.url)  # as the proxy passes it on
     assert httpx.get(here, headers=outside).status_code == 401
     login = {"name": "admin", "password": server.password}
@@ -98,8 +80,6 @@ def test_a_link_opens_for_who_is_logged_in(tmp_path, proxy):
     assert clip.status_code == 200 and clip.content == events.file(event, "clip").read_bytes() and clip.content[4:8] == b"ftyp"
     keeping.close()
     events.close()
-    told.shutdown()
-    told.server_close()
     assert server.stop() == 0
     status.close()
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from made_events import an_event, messages  # noqa: E402
+from waiting import wait_until  # noqa: E402
+from webhook import Hook  # noqa: E402
 
 
 @pytest.fixture
@@ -42,54 +43,10 @@ def put(store, *numbers):
             store.put(message, "a car hits a wall").result()
 
 
-def wait_until(holds, most_s=20):
-    end = time.monotonic() + most_s
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-class Server:
-    """A web server that answers what it is told to, then 204, and keeps what it was sent. It answers while it is `open`."""
-
-    def __init__(self, *answers):
-        self.got, self.answers, self.open = [], list(answers), threading.Event()
-        self.open.set()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):  # noqa: N802
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                server.open.wait(20)
-                code = server.answers.pop(0) if server.answers else 204
-                server.got.append((code, body["type"], body["after"]["id"], dict(self.headers)))
-                self.send_response(code)
-                if code in (301, 307):
-                    self.send_header("Location", f"http://127.0.0.1:{server.port}/elsewhere")
-                self.end_headers()
-
-            do_GET = do_POST  # noqa: N815
-
-            def log_message(self, *_): ...
-
-        self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.http.server_port
-        self.thread = threading.Thread(target=self.http.serve_forever)
-        self.thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
 def test_a_webhook_gets_each_notice_until_it_takes_it(store):
     put(store, 0, 1)
     told = []
-    with Server(500, 503, 429, 301, 204, 400) as server:
+    with Hook(500, 503, 429, 301, 204, 400) as server:
         notifier = Notifier(store, "there", Webhook(f"http://anna:s3cret%40@127.0.0.1:{server.port}/hook"), told.append)
         wait_until(lambda: not store.unsent("there").result())
         server.open.clear()  # the end comes in while the first notice is on its way, and takes the place of what was between
@@ -98,10 +55,10 @@ def test_a_webhook_gets_each_notice_until_it_takes_it(store):
         wait_until(lambda: not store.unsent("there").result())
         notifier.close()
     names = [an_event(number).id for number in range(3)]
-    taken = [(kind, name) for code, kind, name, _ in server.got if code == 204]
+    taken = [(body["type"], body["after"]["id"]) for code, body, _ in server.got if code == 204]
     assert [code for code, *_ in server.got][:6] == [500, 503, 429, 301, 204, 400] and len(server.got) == 6 + 4
     assert taken == [("new", names[0]), ("new", names[1]), ("end", names[1]), ("new", names[2]), ("end", names[2])]
-    headers = [one[3] for one in server.got]
+    headers = [headers for _, _, headers in server.got]
     assert {one["Authorization"] for one in headers} == {"Basic YW5uYTpzM2NyZXRA"}
     assert len({one["Idempotency-Key"] for one in headers}) == 6 and len({one["Idempotency-Key"] for one in headers[:5]}) == 1
     assert any("400" in one and "left out" in one for one in told)

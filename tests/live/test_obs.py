@@ -14,15 +14,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
-import aioice.ice
-from web_peers import CELLS, Viewer, until
-from web_server import Server
+from web_peers import CELLS, Viewer, picture, until
 
 HERE = Path(__file__).parent
 FPS = 30
@@ -31,14 +28,6 @@ pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (MODULES / "node-datachannel").is_dir(),
     reason="needs node, and node-datachannel in the folder that AADC_NODE_MODULES names",
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    assert started.stop() == 0
-    assert "Traceback" not in started.said()
 
 
 def numbered_units(file: Path, profile: str, pictures: int = 240) -> None:
@@ -54,10 +43,7 @@ def numbered_units(file: Path, profile: str, pictures: int = 240) -> None:
     }
     packets = []
     for number in range(1, pictures + 1):
-        bits = np.array([number >> bit & 1 for bit in range(CELLS)], np.uint8) * 200 + 20
-        frame = av.VideoFrame.from_ndarray(
-            np.broadcast_to(np.repeat(bits, 40)[None, :, None], (CELLS * 24, CELLS * 40, 3)).copy(), "rgb24"
-        )
+        frame = av.VideoFrame.from_ndarray(picture(number, CELLS * 24, CELLS * 40), "rgb24")
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
@@ -65,10 +51,9 @@ def numbered_units(file: Path, profile: str, pictures: int = 240) -> None:
 
 
 @pytest.mark.parametrize(("profile", "addresses"), [("baseline", "early"), ("high", "late")])
-def test_obs_publishes(server, tmp_path, monkeypatch, profile, addresses):
+def test_obs_publishes(server, on_loopback, tmp_path, profile, addresses):
     """With or without a candidate in the offer, sound beside the picture, the first key lost: pictures come whole and in order
     from the next key on, sound is not taken, and when OBS leaves its place is free at once."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
     numbered_units(tmp_path / "units", profile)
     where = f"{server.url}/whip/door"
     command = ["node", HERE / "as_obs.mjs", where, server.token("publish"), tmp_path / "units", str(FPS), addresses]

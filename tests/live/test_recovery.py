@@ -16,12 +16,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-sync_api = pytest.importorskip("playwright.sync_api")
-from rtsp import clock_video, wait_until  # noqa: E402
-from test_watch import Watching  # noqa: E402
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+from chromium import chromium, log_in, needs_chromium, waited
+from rtsp import clock_video
+from test_watch import Watching
+from waiting import wait_until
+from web_server import media_process
 
 
 class Live:
@@ -58,10 +57,7 @@ class Live:
     def pid(self, what: str) -> int:
         status = self.watching.status
         if what == "media":
-            web = status["web"]["pid"]
-            children = Path(f"/proc/{web}/task/{web}/children").read_text().split()
-            (media,) = [one for one in children if b"aadc.live.media" in Path(f"/proc/{one}/cmdline").read_bytes()]
-            return int(media)
+            return media_process(status["web"]["pid"])
         return status["cameras"][what]["pid"] if what in status["cameras"] else status[what]["pid"]
 
 
@@ -78,18 +74,12 @@ def live(tmp_path_factory, trained):
 @pytest.fixture(scope="module")
 def context(live):
     """A browser in which an administrator is logged in."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context(base_url=live.url)
         page = context.new_page()
-        page.goto("/login")
-        page.fill("input[name=name]", "admin")
-        page.fill("input[name=password]", live.password)
-        page.click("button")
-        page.wait_for_url("**/ui/**")
+        log_in(page, "admin", live.password)
         page.close()
         yield context
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +108,6 @@ def pictures(page) -> int:
     return video.first.evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames") if video.count() else 0
 
 
-def until(page, what, seconds: float) -> None:
-    for _ in range(int(seconds * 10)):
-        if what():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"it did not become so; the page says: {page.locator('.front').all_inner_texts()}")
-
-
 def age_of_score(page) -> float:
     """Seconds, as the page says them; infinite where it says none."""
     legend = page.locator(".front .legend span")
@@ -136,20 +118,20 @@ def age_of_score(page) -> float:
 def well(page) -> None:
     """A moving picture, a score that is not old, and nothing said to be the matter."""
     before = pictures(page)
-    until(page, lambda: "Live" in page.locator(".front .state").inner_text(), 90)
-    until(page, lambda: pictures(page) not in (0, before), 30)
-    until(page, lambda: age_of_score(page) < 4, 30)
-    until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
+    waited(page, lambda: "Live" in page.locator(".front .state").inner_text(), 90)
+    waited(page, lambda: pictures(page) not in (0, before), 30)
+    waited(page, lambda: age_of_score(page) < 4, 30)
+    waited(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
 
 
 def tiles_are_well(page) -> None:
     """Online, nothing the matter, and pictures that are new."""
-    until(page, lambda: page.locator(".tile .state").all_inner_texts() == ["online"], 90)
-    until(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
-    until(page, lambda: not trouble_of(page), 30)
+    waited(page, lambda: page.locator(".tile .state").all_inner_texts() == ["online"], 90)
+    waited(page, lambda: page.locator(".front .matter:visible").count() == 0, 30)
+    waited(page, lambda: not trouble_of(page), 30)
     shown = page.locator(".tile img")
     before = shown.get_attribute("src") if shown.count() else None
-    until(page, lambda: shown.count() == 1 and shown.get_attribute("src") != before, 30)
+    waited(page, lambda: shown.count() == 1 and shown.get_attribute("src") != before, 30)
     assert shown.evaluate("picture => picture.naturalWidth") > 0
 
 
@@ -159,25 +141,42 @@ def trouble_of(page) -> str:
     return " · ".join(part for part in said.split(" · ") if not re.fullmatch(r"real-time factor [0-9.]+|[0-9]+ dropped|", part))
 
 
+class Killed:
+    """A process that is killed."""
+
+    def __init__(self, live: Live, what: str) -> None:
+        self.live, self.what, self.dead = live, what, [live.pid(what)]
+        os.kill(self.dead[0], signal.SIGKILL)
+
+    def again(self) -> bool:
+        """True; a camera's process may be back before anybody saw that it was gone: then it is killed again."""
+        if self.what == "door" and (there := self._another()):
+            with suppress(ProcessLookupError):
+                os.kill(there, signal.SIGKILL)
+            self.dead.append(there)
+        return True
+
+    def is_back(self) -> bool:
+        """Another one is there, and the server answers."""
+        return bool(self.live.get("/health") and self._another())
+
+    def _another(self) -> int | None:
+        try:
+            there = self.live.pid(self.what)
+        except (OSError, LookupError, ValueError):  # it is between two
+            return None
+        return None if there in self.dead else there
+
+
 @needs_chromium
 @pytest.mark.parametrize(
     "killed,words", [("score", "Scoring stopped"), ("door", "The camera is"), ("web", "The server does not answer")]
 )
 def test_tiles_tell_of_a_killed_process_and_come_back_by_themselves(live, tiles, killed, words):
     loaded = tiles.evaluate("performance.timeOrigin")
-    dead = [live.pid(killed)]
-    os.kill(dead[0], signal.SIGKILL)
-
-    def said() -> bool:
-        """What may be back before anybody saw that it was gone is killed again."""
-        with suppress(OSError, LookupError, ValueError):
-            if killed == "door" and (there := live.pid(killed)) not in (None, *dead):
-                os.kill(there, signal.SIGKILL)
-                dead.append(there)
-        return words in trouble_of(tiles)
-
-    until(tiles, said, 20)
-    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, *dead), 60)
+    gone = Killed(live, killed)
+    waited(tiles, lambda: gone.again() and words in trouble_of(tiles), 20)
+    wait_until(gone.is_back, 60)
     tiles_are_well(tiles)
     assert tiles.evaluate("performance.timeOrigin") == loaded, "nobody loaded the page anew"
 
@@ -193,20 +192,10 @@ def test_tiles_tell_of_a_killed_process_and_come_back_by_themselves(live, tiles,
     ],
 )
 def test_a_killed_process_is_told_of_and_comes_back_by_itself(live, page, killed, part, words):
-    before, loaded = live.pid(killed), page.evaluate("performance.timeOrigin")
-    dead = [before]
-    os.kill(before, signal.SIGKILL)
-
-    def said() -> bool:
-        """A camera's process may be back before anybody saw that it was gone: then it is killed again."""
-        with suppress(OSError, LookupError, ValueError):
-            if killed == "door" and (there := live.pid(killed)) not in (None, *dead):
-                os.kill(there, signal.SIGKILL)
-                dead.append(there)
-        return words in page.locator(f".front .{part}").inner_text()
-
-    until(page, said, 15)
-    wait_until(lambda: live.get("/health") and live.pid(killed) not in (None, *dead), 60)
+    loaded = page.evaluate("performance.timeOrigin")
+    gone = Killed(live, killed)
+    waited(page, lambda: gone.again() and words in page.locator(f".front .{part}").inner_text(), 15)
+    wait_until(gone.is_back, 60)
     well(page)
     assert page.evaluate("performance.timeOrigin") == loaded, "nobody loaded the page anew"
 

@@ -1,7 +1,6 @@
 """What goes when, and what never does."""
 
 import shutil
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from made_events import NOON_NS, an_event, messages  # noqa: E402
 from pictures import jpeg_of  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 DAY_NS = 86400 * 10**9
 KEEP = Limits(days=None, gigabytes=None, free_gigabytes=0.0)
@@ -154,54 +154,39 @@ def test_an_empty_folder_without_its_marker_is_not_taken(tmp_path):
         DataFolder(tmp_path / "file")
 
 
-def wait_until(holds, most_s=20):
-    end = time.monotonic() + most_s
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_a_disk_of_fifty_megabytes(tmp_path):
+def test_a_disk_of_fifty_megabytes(disk):
     """It fills up twice over: the oldest clips go, events stay, and nothing stops."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
-        (disk / MARKER).touch()
-        folder = DataFolder(disk)
-        store = Store(disk / "events.sqlite")
-        cleaner = Cleaner(folder, store, Limits(days=None, gigabytes=1, free_gigabytes=0.02), every_s=0.05)
-        done = []
-        recorder = Recorder(disk, lambda event, path, problem: done.append((path, problem)), before_s=0, after_s=0)
-        picture = jpeg_of(1)
-        for number in range(20):
-            first, _, end = messages(number, start_s=number * 10.0, end_s=number * 10.0 + 1.0)
-            assert store.put(first).result(30) is None
-            recorder.tell(first)
-            for frame in range(12):
-                recorder.add(picture, number * 10.0 + frame / 10)
-            recorder.tell(end)
-            assert store.put(end, "words").result(30) is None
-            recorder.add(picture, number * 10.0 + 2.0)
-            wait_until(lambda n=number: len(done) > n)
-            path = done[-1][0]
-            if path is not None:  # as large as a clip of a minute is
-                with suppress(OSError), (disk / path).open("ab") as file:
-                    file.write(b"\0" * 5_000_000)
-                store.set_clip(first.after.id, str(path))
-        wait_until(lambda: shutil.disk_usage(disk).free >= 0.02 * GB and cleaner.well())
-        cleaner.close()
-        recorder.close()
-        reader = Reader(store.path)
-        kept = reader.events()
-        assert len(kept) == 20 and all(not one.event.open for one in kept)
-        clips = [one.number for one in kept if one.clip]
-        assert clips and clips == list(range(20, 20 - len(clips), -1))  # the newest ones
-        reader.close()
-        store.close()
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+    folder = DataFolder(disk)
+    store = Store(disk / "events.sqlite")
+    cleaner = Cleaner(folder, store, Limits(days=None, gigabytes=1, free_gigabytes=0.02), every_s=0.05)
+    done = []
+    recorder = Recorder(disk, lambda event, path, problem: done.append((path, problem)), before_s=0, after_s=0)
+    picture = jpeg_of(1)
+    for number in range(20):
+        first, _, end = messages(number, start_s=number * 10.0, end_s=number * 10.0 + 1.0)
+        assert store.put(first).result(30) is None
+        recorder.tell(first)
+        for frame in range(12):
+            recorder.add(picture, number * 10.0 + frame / 10)
+        recorder.tell(end)
+        assert store.put(end, "words").result(30) is None
+        recorder.add(picture, number * 10.0 + 2.0)
+        wait_until(lambda n=number: len(done) > n)
+        path = done[-1][0]
+        if path is not None:  # as large as a clip of a minute is
+            with suppress(OSError), (disk / path).open("ab") as file:
+                file.write(b"\0" * 5_000_000)
+            store.set_clip(first.after.id, str(path))
+    wait_until(lambda: shutil.disk_usage(disk).free >= 0.02 * GB and cleaner.well())
+    cleaner.close()
+    recorder.close()
+    reader = Reader(store.path)
+    kept = reader.events()
+    assert len(kept) == 20 and all(not one.event.open for one in kept)
+    clips = [one.number for one in kept if one.clip]
+    assert clips and clips == list(range(20, 20 - len(clips), -1))  # the newest ones
+    reader.close()
+    store.close()
 
 
 def test_the_marker_says_what_it_is_for(tmp_path):

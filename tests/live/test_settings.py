@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from test_events import KINDS, NAMES, PLAIN, ends, run, snippet  # noqa: E402
+from typed import typed  # noqa: E402
 
 from aadc.live.access import Access  # noqa: E402
-from aadc.live.cli import app  # noqa: E402
-from aadc.live.config import CameraRules, Zone, read_config  # noqa: E402
+from aadc.live.areas import Zone  # noqa: E402
+from aadc.live.config import CameraRules  # noqa: E402
 from aadc.live.event import Ending, Kind, State  # noqa: E402
 from aadc.live.events import EventMachine  # noqa: E402
+from aadc.live.read_config import read_config  # noqa: E402
 from aadc.live.rules import EventRules  # noqa: E402
 from aadc.live.settings import ChangedMeanwhileError, FileCamera, FileSettings, Settings, file_settings  # noqa: E402
 from aadc.manifests.errors import UserError  # noqa: E402
@@ -295,13 +296,6 @@ source = "x.mp4"
 name = "gate"
 polygon = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.6]]
 """
-
-
-def typed(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, words)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
 
 
 def test_the_command_shows_what_stands_over_the_file_and_goes_back(tmp_path):

@@ -14,12 +14,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from http_camera import HttpCamera, answers, coded, goes_on, leads_to, multipart, never
-from rtsp import RtspServer, clock_video, wait_until
+from rtsp import RtspServer, clock_video
+from waiting import wait_until
 
 from aadc.live import strip_clock, tls
 from aadc.live.capture import Capture, CaptureJob
-from aadc.live.config import read_config
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.read_config import read_config
 from aadc.live.source_trouble import source_trouble
 from aadc.live.sources import SOURCE_ERRORS, open_source
 from aadc.manifests.errors import UserError

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -26,6 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from made_events import NOON_NS, an_event, messages  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 HOUR_NS = 3600 * 10**9
 
@@ -282,8 +282,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(store, reader):
     store.write(lambda db: None).result()
     store._db.execute(f"PRAGMA max_page_count = {pages + 12}")  # SQLite then says SQLITE_FULL, as for a full disk
     futures = [store.put(message, "x" * 3000) for n in range(20) for message in messages(n)]
-    while not store.problem:
-        time.sleep(0.01)
+    wait_until(lambda: store.problem)
     assert "full" in store.problem and not futures[-1].done()
     reader.events()  # goes on
     store.write(lambda db: None)

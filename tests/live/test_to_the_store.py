@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import json
 import signal
 
-from rtsp import wait_until
 from test_watch import watching  # noqa: F401  a fixture
+from waiting import wait_until
 
 from aadc.live.camera_state import CameraStatus, status_of
 from aadc.live.capture import Capture, CaptureJob

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rtsp import clock_video, wait_until
+from rtsp import clock_video
+from waiting import wait_until
 
 _WATCH = """
 import sys
 from pathlib import Path
-from aadc.live.config import read_config
+from aadc.live.read_config import read_config
 from aadc.live.watch import Watch
 path = Path(sys.argv[1])
 Watch(read_config(path), path).run()

@@ -19,7 +19,6 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
-import aioice.ice
 from made_events import an_event, messages
 from web_peers import CELLS, Publisher, Viewer, number_on, until
 from web_server import Server
@@ -28,6 +27,8 @@ from aadc.live.camera_state import status_of
 from aadc.live.capture_job import CaptureJob
 from aadc.live.frame_slot import FrameSlot
 from aadc.live.store import STORE, Store
+
+pytestmark = pytest.mark.usefixtures("on_loopback")
 
 BLACKOUT = [(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]  # the lower half
 
@@ -60,14 +61,8 @@ class House:
 def house(tmp_path_factory):
     made = House(tmp_path_factory.mktemp("house"))
     yield made
-    assert made.server.stop() == 0
-    assert "Traceback" not in made.server.said()
+    made.server.ends_well()
     made.store.close()
-
-
-@pytest.fixture(autouse=True)
-def on_loopback(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 def state(house: House, camera: str) -> dict:

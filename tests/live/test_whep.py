@@ -13,23 +13,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
-import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from web_peers import CELLS, Numbered, number_on, until
+from web_peers import Numbered, number_on, picture, until
 
 from aadc.live.broadcast import Broadcast, Encoder, ViewerTrack
 from aadc.live.frames import InMemory
 from aadc.live.webrtc import Peers
 
-
-@pytest.fixture(autouse=True)
-def on_loopback(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
-
-
-def picture(number: int, height: int = CELLS * 16, width: int = CELLS * 20) -> np.ndarray:
-    bits = np.array([number >> bit & 1 for bit in range(CELLS)], np.uint8) * 200 + 20
-    return np.broadcast_to(np.repeat(bits, width // CELLS)[None, :, None], (height, width, 3)).copy()
+pytestmark = pytest.mark.usefixtures("on_loopback")
 
 
 def numbers_of(packets) -> list[int]:

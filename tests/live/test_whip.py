@@ -23,24 +23,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("aiortc")
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from waiting import wait_until
 from web_peers import CELLS, Numbered, Publisher, Viewer, number_on, until
 from web_server import CAMERAS, Server, threads_and_files
 
 from aadc.live import tls
 from aadc.live.offers import LARGEST, OfferError, Way, checked, finished
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    assert started.stop() == 0
-    assert "Traceback" not in started.said()
-
-
-@pytest.fixture(autouse=True)
-def on_loopback(monkeypatch):
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+pytestmark = pytest.mark.usefixtures("on_loopback")
 
 
 def listens_on(pid: int) -> set[str]:
@@ -325,10 +315,7 @@ def test_the_media_process_does_not_outlive_the_server(tmp_path):
     media = server.media_process()
     server.process.kill()
     server.process.wait()
-    until_s = time.monotonic() + 10
-    while Path(f"/proc/{media}").exists() and time.monotonic() < until_s:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{media}").exists()
+    wait_until(lambda: not Path(f"/proc/{media}").exists(), 10)
     server.out.close()
 
 

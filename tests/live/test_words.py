@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import pytest
 from aadc.eval.describe.checker import faults
 from aadc.eval.describe.reading import Vocabulary
 from aadc.extract.run_folder import RunFolder
-from aadc.live.config import read_config
 from aadc.live.event import Kind
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.read_config import read_config
 from aadc.live.reader import Reader
 from aadc.live.seen_boxes import Box
 from aadc.live.store import STORE, Store
@@ -30,6 +29,7 @@ from aadc.manifests.manifest import Row, write_manifest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from made_events import an_event, messages  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 PERSON, CAR = (Box(0, 0, 1, 1, name, 0.9) for name in ("person", "car"))
 SEEN = [(59.0, [CAR] * 9), (60.5, [PERSON, PERSON, CAR]), (61.0, [PERSON]), (65.0, [PERSON] * 9)]  # before, in it, in it, after
@@ -276,13 +276,6 @@ class House:
         return found
 
 
-def until(what, seconds=120):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not become so"
-        time.sleep(0.02)
-
-
 def test_a_server_that_tells_the_truth_lies_hangs_is_away_and_a_process_that_is_killed(house, chat):
     """One after the other, as the process goes through what is due; words are all that each of it costs."""
     lie = "A unicorn fell from 00:05 to 00:09 with 3 persons."
@@ -290,26 +283,26 @@ def test_a_server_that_tells_the_truth_lies_hangs_is_away_and_a_process_that_is_
     asked = [told_of(house.store, number) for number in range(1, 5)]
     at = f'[words]\nurl = "http://anna:{SECRET}@127.0.0.1:{chat.server_port}/v1"\ntimeout_s = 4\n'
     house.begin(at)
-    until(lambda: not due_in(house.store.path))
+    wait_until(lambda: not due_in(house.store.path), 120)
     words = house.words()
     assert [words[one] for one in asked] == [
         (GOOD, "model"), composed(an_event(2)), composed(an_event(3)), (GOOD, "model, second try"),
     ]  # fmt: skip
     assert chat.asked == 8 and "status 503" in house.log.read_text() and "nice 19" in house.log.read_text()
     beaten = house.slot.beaten_ns
-    until(lambda: house.slot.beaten_ns > beaten)  # it lives, with nothing to do
+    wait_until(lambda: house.slot.beaten_ns > beaten, 120)  # it lives, with nothing to do
     # Killed while the model is at it: composed words are there, and the next process takes the event up.
     house.process.kill()
     house.process.wait()
     chat.asked, last = 0, told_of(house.store, 5)
     house.begin(at.replace("timeout_s = 4", "timeout_s = 60"))
-    until(lambda: chat.asked == 1)
+    wait_until(lambda: chat.asked == 1, 120)
     house.process.kill()
     house.process.wait()
     assert house.words()[last] == composed(an_event(5)) and due_in(house.store.path) == [(last, 1, 1)]
     chat.says = [GOOD]
     house.begin(at)
-    until(lambda: not due_in(house.store.path))
+    wait_until(lambda: not due_in(house.store.path), 120)
     assert house.words()[last] == (GOOD, "model")
     assert SECRET not in house.log.read_text()
     with sqlite3.connect(house.store.path) as db:
@@ -319,7 +312,7 @@ def test_a_server_that_tells_the_truth_lies_hangs_is_away_and_a_process_that_is_
 def test_a_model_of_this_machine_that_knows_nothing_changes_nothing(house, tiny_llama):
     event = told_of(house.store, 1)
     house.begin(f'[words]\nllm = "{tiny_llama}"\n')
-    until(lambda: not due_in(house.store.path))
+    wait_until(lambda: not due_in(house.store.path), 120)
     assert house.words()[event] == composed(an_event(1)) and "describes events" in house.log.read_text()
 
 

@@ -15,8 +15,16 @@ from web_server import Server
 CELLS = 12  # bits of a picture's number, as bright and dark columns
 
 
+def picture(number: int, height: int = CELLS * 16, width: int = CELLS * 20) -> np.ndarray:
+    """One that carries its number, uint8 (height, width, 3)."""
+    bits = np.array([number >> bit & 1 for bit in range(CELLS)], np.uint8) * 200 + 20
+    return np.broadcast_to(np.repeat(bits, width // CELLS)[None, :, None], (height, width, 3)).copy()
+
+
 class Numbered(VideoStreamTrack):
-    """Pictures that carry their number."""
+    """Pictures that carry their number, 30 a second."""
+
+    draw = staticmethod(picture)
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,10 +33,7 @@ class Numbered(VideoStreamTrack):
     async def recv(self):
         pts, time_base = await self.next_timestamp()
         self.number += 1
-        bits = [self.number >> bit & 1 for bit in range(CELLS)]
-        rgb = np.zeros((CELLS * 16, CELLS * 20, 3), np.uint8)
-        rgb[:] = np.repeat(np.array(bits, np.uint8) * 200 + 20, 20)[None, :, None]
-        frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+        frame = av.VideoFrame.from_ndarray(self.draw(self.number), "rgb24")
         frame.pts, frame.time_base = pts, time_base
         return frame
 

@@ -125,9 +125,12 @@ class Server:
 
     def media_process(self) -> int:
         """The number of the media process."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (media,) = [int(child) for child in children if b"aadc.live.media" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        return media
+        return media_process(self.process.pid)
+
+    def ends_well(self) -> None:
+        """It ends when it is told to, and has said nothing of a fault."""
+        assert self.stop() == 0
+        assert "Traceback" not in self.said()
 
     def stop(self) -> int:
         """SIGTERM; gives the exit status, or fails after 10 s."""
@@ -139,6 +142,13 @@ class Server:
                 self.process.kill()
             self.out.close()
             self.admin.close()
+
+
+def media_process(web: int) -> int:
+    """The number of the media process of a server's."""
+    children = Path(f"/proc/{web}/task/{web}/children").read_text().split()
+    (media,) = [int(child) for child in children if b"aadc.live.media" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return media
 
 
 def threads_and_files(pid: int) -> tuple[int, int]:
