@@ -180,7 +180,7 @@ def test_a_camera_one_may_not_see_is_not_there(house):
         if not any(word in path for word in OF_A_CAMERA) or method == "OPTIONS":
             continue
         headers = house.session("narrow")
-        house.access.set_rights("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
+        house.access.change_user("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
         unseen = house.ask(method, path_for(path, "door"), headers)
         absent = house.ask(method, path_for(path, "none", "none"), headers)
         assert unseen.status_code == absent.status_code == 404, (path, method)
@@ -325,7 +325,7 @@ def test_changed_settings_are_in_the_log_with_old_and_new(house):
 
 def test_who_sees_some_cameras_does_not_set_what_holds_for_all(house):
     headers = house.session("narrow")
-    house.access.set_rights("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
+    house.access.change_user("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
     for method in ("GET", "PATCH", "DELETE"):
         assert house.ask(method, "/api/settings", headers, json={"rules": {"open_at": 0.9}}).status_code == 404
     assert house.rules.in_force("door").rules.open_at == 0.5
