@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from aadc.live.credentials import fill_in, hide_credentials, secrets_of
+from aadc.live.host_names import check_name, with_port
 from aadc.live.rules import EventRules
 from aadc.manifests.errors import UserError
 from aadc.manifests.records import MOST_BYTES, Record, problems_of
@@ -211,8 +212,7 @@ class Web(Asked):
     @classmethod
     def _names_of_hosts(cls, names: list[str]) -> list[str]:
         for name in names:
-            if not re.fullmatch(r"([^\s/@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", name):
-                raise ValueError(f"{name!r} is no name of a host, as cameras.example is")
+            check_name(name)
         return names
 
     @field_validator("far_origins")
@@ -255,7 +255,7 @@ class Web(Asked):
         if self.behind_proxy:
             return f"https://{self.names[0]}" if self.names else None
         scheme = "http" if bare in ("localhost", "[::1]") or bare.startswith("127.") else "https"
-        return f"{scheme}://{self.names[0] if self.names else bare}:{self.port}"
+        return f"{scheme}://{with_port(self.names[0] if self.names else bare, self.port)}"
 
 
 class LiveConfig(Asked):
