@@ -14,6 +14,7 @@ from made_events import an_event, messages  # noqa: E402
 from web_server import Server  # noqa: E402
 
 from aadc.live.event_pictures import keeping  # noqa: E402
+from aadc.live.frame_slot import FrameSlot  # noqa: E402
 from aadc.live.reader import Reader  # noqa: E402
 from aadc.live.store import STORE, Store  # noqa: E402
 from aadc.live.text_tower import _Tower  # noqa: E402
@@ -53,10 +54,14 @@ def data(tmp_path_factory, run):
 
 @pytest.fixture(scope="module")
 def server(data, run):
-    started = Server(data, {"data": str(data), "cameras": ["door", HOSTILE], "run": str(run)})
+    scorer = FrameSlot(most_pixels=1)
+    scorer.tell({"problem": "no space <b>", "written_ns": 7 * 10**9})
+    job = {"data": str(data), "cameras": ["door", HOSTILE], "run": str(run), "scorer": scorer.descriptor}
+    started = Server(data, job, (scorer.descriptor,))
     yield started
     assert started.stop() == 0
     assert "Traceback" not in started.said()
+    scorer.close()
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +182,7 @@ def test_a_viewer_sees_his_cameras_alone_and_decides_nothing(page, server, data)
     store.close()
     page.goto("/ui/health")
     page.get_by_text("frozen, says yard").first.wait_for()
+    page.get_by_text("no space <b>").first.wait_for()  # what is no camera's, everybody sees
     assert page.get_by_text("says door").count() == 0 and page.get_by_text("picture of door").count() == 0
     page.goto("/ui/settings")
     page.get_by_text("You are eve, viewer").wait_for()

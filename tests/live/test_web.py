@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,8 +30,10 @@ from web_server import Server
 from aadc.live.camera_state import status_of
 from aadc.live.capture_job import CaptureJob
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.kept_events import KeptEvents
 from aadc.live.store import STORE, Store
 from aadc.live.watch import WEB_HANGS_S
+from aadc.live.web import SlotCameras
 
 BLACKOUT = [(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]  # the lower half
 
@@ -256,3 +259,21 @@ def test_health_says_what_the_store_cannot_keep(house):
     house.store.set_health("cleaner", False, "no room").result(20)
     assert http.get("/health").json() == {"status": "trouble"}
     house.store.set_health("cleaner", True, "").result(20)
+
+
+def test_health_says_that_nothing_scores(house):
+    """From what the process that scores last gave as a sign of life; before its first one there is nothing to be said."""
+
+    def parts(silent_s):
+        beaten_ns = 0 if silent_s is None else time.monotonic_ns() - round(silent_s * 1e9)
+        scorer = SimpleNamespace(told=dict, beaten_ns=beaten_ns)
+        return {part["name"]: part for part in SlotCameras([], {}, kept, scorer=scorer).health()}
+
+    kept = KeptEvents(house.folder)
+    assert "scoring" not in parts(None)
+    well, ill = parts(8.0)["scoring"], parts(12.0)["scoring"]
+    assert well["ok"] and not ill["ok"] and "no sign of life for 12 s" in ill["told"]
+    assert 11 < time.time() - ill["utc_ns"] / 1e9 < 60 and well["camera"] is ill["camera"] is None
+    kept.close()
+    house.scorer.beat()
+    assert 'aadc_part_well{part="scoring"} 1.0' in house.server.admin.get("/metrics").text
