@@ -261,19 +261,22 @@ def test_health_says_what_the_store_cannot_keep(house):
     house.store.set_health("cleaner", True, "").result(20)
 
 
-def test_health_says_that_nothing_scores(house):
+def test_health_says_that_nothing_scores(house, monkeypatch):
     """From what the process that scores last gave as a sign of life; before its first one there is nothing to be said."""
+    now_ns, utc_ns = 100 * 10**9, 1_800_000_000 * 10**9
+    kept = KeptEvents(house.folder)
 
     def parts(silent_s):
-        beaten_ns = 0 if silent_s is None else time.monotonic_ns() - round(silent_s * 1e9)
+        beaten_ns = 0 if silent_s is None else now_ns - silent_s * 10**9
         scorer = SimpleNamespace(told=dict, beaten_ns=beaten_ns)
         return {part["name"]: part for part in SlotCameras([], {}, kept, scorer=scorer).health()}
 
-    kept = KeptEvents(house.folder)
-    assert "scoring" not in parts(None)
-    well, ill = parts(8.0)["scoring"], parts(12.0)["scoring"]
-    assert well["ok"] and not ill["ok"] and "no sign of life for 12 s" in ill["told"]
-    assert 11 < time.time() - ill["utc_ns"] / 1e9 < 60 and well["camera"] is ill["camera"] is None
+    with monkeypatch.context() as stopped:
+        stopped.setattr("aadc.live.web.time", SimpleNamespace(monotonic_ns=lambda: now_ns, time_ns=lambda: utc_ns))
+        assert "scoring" not in parts(None)
+        well, ill = parts(8)["scoring"], parts(12)["scoring"]
     kept.close()
+    assert well["ok"] and not ill["ok"] and ill["told"] == "gave no sign of life for 12 s"
+    assert ill["utc_ns"] == utc_ns - 12 * 10**9 and well["camera"] is ill["camera"] is None
     house.scorer.beat()
     assert 'aadc_part_well{part="scoring"} 1.0' in house.server.admin.get("/metrics").text
