@@ -14,7 +14,7 @@ from pydantic import Field
 from aadc.eval.field_protocols import SNIPPET
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
-from aadc.manifests.npy import OBJECTS, NpyError, map_npy
+from aadc.manifests.npy import OBJECTS, NpyError, is_of_objects, map_npy
 from aadc.manifests.records import Record, parse_record
 from aadc.manifests.shown import shown
 
@@ -124,7 +124,7 @@ def _npz(path: Path) -> GivenScores:
     except UserError:
         raise
     except Exception as error:  # whatever numpy and zipfile make of a damaged or foreign file
-        what = OBJECTS if "pickle" in str(error).lower() else f"cannot be read as arrays ({reason(error)})"
+        what = OBJECTS if is_of_objects(error) else f"cannot be read as arrays ({reason(error)})"
         raise UserError(f"{path}: {what}; save it anew with numpy.savez, plain numbers, one array a video") from None
     if not arrays:
         raise UserError(f"{path}: there is no array in it; give scores as {FORMS}")

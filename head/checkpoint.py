@@ -107,7 +107,7 @@ def save_head(
     card: Card,
     fingerprint: str,
     clip: Mapping[str, str],
-    trained_on: Mapping[str, str],
+    trained_on: Mapping[str, Any],
     metrics: Mapping,
     threads: Sequence[int] = (),
     snippet_s: float | None = None,
@@ -118,7 +118,7 @@ def save_head(
 
     Args:
         clip: `source` and `weights` (hash) of the CLIP whose text tower it was trained with.
-        trained_on: classes and videos, which tell whether a training asked for again is the same.
+        trained_on: videos and features, which tell whether a training asked for again is the same.
         threads: numbers of threads that it was computed with; empty for as many as there are now.
         snippet_s: seconds a snippet lasted in training, None where that is not known.
         calibration: of its scores; None: they are taken as they are.

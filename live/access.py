@@ -160,14 +160,6 @@ class Access:
         assert user is not None
         return user
 
-    def set_rights(self, name: str, role: Role, cameras: Iterable[str] | None) -> None:
-        """`change_user`, both rights."""
-        self.change_user(name, role, cameras)
-
-    def set_password(self, name: str, password: str) -> None:
-        """`change_user`, the password alone."""
-        self.change_user(name, password=password)
-
     def remove_user(self, name: str) -> None:
         """Let somebody in no more; their sessions end with it. `UserError`: nobody of that name, or the last administrator."""
         with self._change():

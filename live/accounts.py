@@ -73,7 +73,7 @@ def account_routes(guard: Guard) -> list[Route]:
             raise RefusedError(429, str(error), {"Retry-After": str(math.ceil(error.wait_s))}) from error
         if right is None:
             raise RefusedError(403, "the old password is wrong")
-        await run_in_threadpool(access.set_password, who.name, new)
+        await run_in_threadpool(access.change_user, who.name, password=new)
         await guard.note(who, "password changed", subject=who.name)
         return JSONResponse({"changed": True})
 

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from aadc.live.addresses import SCHEMES, Kind, check_address, check_source, kind_of
 from aadc.live.areas import MOST_POLYGONS, Blackout, Zones
 from aadc.live.credentials import hide_credentials, secrets_of
+from aadc.live.host_names import check_name, with_port
 from aadc.live.rules import EventRules
 from aadc.manifests.records import Record
 
@@ -158,8 +159,7 @@ class Web(Asked):
     @classmethod
     def _names_of_hosts(cls, names: list[str]) -> list[str]:
         for name in names:
-            if not re.fullmatch(r"([^\s/@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", name):
-                raise ValueError(f"{name!r} is no name of a host, as cameras.example is")
+            check_name(name)
         return names
 
     @field_validator("far_origins")
@@ -202,7 +202,7 @@ class Web(Asked):
         if self.behind_proxy:
             return f"https://{self.names[0]}" if self.names else None
         scheme = "http" if bare in ("localhost", "[::1]") or bare.startswith("127.") else "https"
-        return f"{scheme}://{self.names[0] if self.names else bare}:{self.port}"
+        return f"{scheme}://{with_port(self.names[0] if self.names else bare, self.port)}"
 
 
 class LiveConfig(Asked):

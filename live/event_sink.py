@@ -16,7 +16,7 @@ from aadc.live.keeping import Keeping
 from aadc.live.mqtt import Mqtt
 from aadc.live.notify import Channel, Webhook
 from aadc.live.picture_feed import PictureFeed
-from aadc.live.reader import CLOCK_OF, PICTURE_OF
+from aadc.live.reader import CLOCK_OF, PICTURE_OF, camera_of
 from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
@@ -69,6 +69,8 @@ class EventSink:
         self._machines = {name: EventMachine(asked[name], card.names, kinds, start) for name in cameras}
         self._pictures = {} if clip is None else {name: EventPictures(clip) for name in cameras}
         self._heard: dict[str, CameraStatus] = {}
+        watched = {None, *cameras}
+        self._keep(self.store.forget_health(lambda part: camera_of(part) not in watched))
 
     @property
     def problem(self) -> str:

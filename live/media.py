@@ -24,6 +24,7 @@ from aadc.live.frames import Frames, InMemory
 
 _LONGEST_LINE = 1024 * 1024
 _PATIENCE_S = 15.0  # for an answer; gathering and checking take milliseconds
+_READY_WITHIN_S = 60.0
 _LOOKS_EVERY_S = 5.0
 PICTURE_WAIT_S = 5.0
 _log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 class MediaSettings:
     """What the media process is started with. `addresses`: where it takes media from (IP addresses of this machine; none: all
     but loopback); `public_address`: what this machine is called from outside; `take_over`: a second publisher replaces the
-    first; `most`: connections at once. `views`: descriptors of the slots with what is shown, by camera, and `jobs` of those
+    first; `most`: who may look at once. `views`: descriptors of the slots with what is shown, by camera, and `jobs` of those
     that peers send (see `peer_slots.Slots`); none: what comes is kept in memory and shown."""
 
     addresses: list[str] = field(default_factory=lambda: ["127.0.0.1"])
@@ -55,6 +56,13 @@ class MediaError(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+class NoAnswerError(MediaError):
+    """It is not there, or gave no answer, neither yes nor no."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(503, f"the media process {text}; try again in a few seconds")
 
 
 class Media:
@@ -87,7 +95,7 @@ class Media:
     async def start(self) -> None:
         """Start it, and keep it running."""
         self._keeper = asyncio.create_task(self._keep())
-        await asyncio.wait_for(self._up.wait(), 60)
+        await asyncio.wait_for(self._up.wait(), _READY_WITHIN_S)
 
     async def stop(self) -> None:
         """End it: 5 s to close its connections, then it is killed."""
@@ -117,22 +125,26 @@ class Media:
         return (answer["number"], jpeg) if jpeg else None
 
     async def _ask(self, do: str, what: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        told, attached = await self._answered(do, what)
+        if "error" in told:
+            raise MediaError(told["status"], told["error"])
+        return told, attached
+
+    async def _answered(self, do: str, what: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Its answer, whatever that is."""
         if self._writer is None or not self._up.is_set():
-            raise MediaError(503, "the media process is being started; try again in a few seconds")
+            raise NoAnswerError("is being started")
         self._number += 1
         number = self._number
         answer: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
             self._writer.write(json.dumps({"question": number, "do": do, **what}).encode() + b"\n")
-            told, attached = await asyncio.wait_for(answer, _PATIENCE_S)
+            return await asyncio.wait_for(answer, _PATIENCE_S)
         except (TimeoutError, OSError) as error:
-            raise MediaError(503, "the media process does not answer; try again in a few seconds") from error
+            raise NoAnswerError("does not answer") from error
         finally:
             self._answers.pop(number, None)
-        if "error" in told:
-            raise MediaError(told["status"], told["error"])
-        return told, attached
 
     async def _keep(self) -> None:
         wait_s = 0.2
@@ -187,18 +199,16 @@ class Media:
             await self._process.wait()
 
     async def _kill_where_it_hangs(self, process: asyncio.subprocess.Process) -> None:
-        """One that was up and answers nothing any more is there for nobody; another one is."""
-        while True:
-            await asyncio.sleep(_LOOKS_EVERY_S)
-            if not self._up.is_set():
-                continue
-            try:
-                await self._ask("status", {})
-            except MediaError:
-                if process.returncode is None:
-                    _log.warning("the media process gave no answer for %.0f s and was killed", _PATIENCE_S)
-                    process.kill()
-                return
+        """One that does not get ready, or answers no more, is there for nobody; another one is. A no is an answer."""
+        try:
+            await asyncio.wait_for(self._up.wait(), _READY_WITHIN_S)
+            while True:
+                await asyncio.sleep(_LOOKS_EVERY_S)
+                await self._answered("status", {})
+        except (TimeoutError, NoAnswerError):
+            if process.returncode is None:
+                _log.warning("the media process hangs and is killed")
+                process.kill()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes] | None:

@@ -59,6 +59,11 @@ class CameraState(NamedTuple):
 PICTURE_OF, CLOCK_OF = "picture of ", "clock of "  # what names of parts begin with that belong to a camera
 
 
+def camera_of(part: str) -> str | None:
+    """The camera that a part of this name belongs to; None for one that belongs to none."""
+    return next((part[len(what) :] for what in (PICTURE_OF, CLOCK_OF) if part.startswith(what)), None)
+
+
 class Health(NamedTuple):
     """How a part of the system is. `utc_ns`: its last success, 0 where there was none."""
 
@@ -70,7 +75,7 @@ class Health(NamedTuple):
     @property
     def camera(self) -> str | None:
         """The camera that it is a part of; None for what belongs to none."""
-        return next((self.name[len(what) :] for what in (PICTURE_OF, CLOCK_OF) if self.name.startswith(what)), None)
+        return camera_of(self.name)
 
 
 class LogLine(NamedTuple):

@@ -23,6 +23,7 @@ from aadc.live.event_api import event_routes
 from aadc.live.export_api import export_routes
 from aadc.live.front.house import House
 from aadc.live.guard import Front, Guard, Needs, RefusedError, Shield, problem, refused, route
+from aadc.live.host_names import with_port
 from aadc.live.media import Media, MediaSettings
 from aadc.live.served import CameraSource, EventSource
 from aadc.live.settings import Settings
@@ -109,12 +110,11 @@ class ServerSettings:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """What our own pages' addresses begin with; none where the host is not known (all addresses)."""
-        if not self.names:
-            return ()
-        scheme = "https" if self.secure else "http"
-        ports = ("",) if self.behind_proxy else (f":{self.port}",)
-        return tuple(f"{scheme}://{name}{port}" for name in self.names for port in ports)
+        """What our own pages' addresses begin with, as browsers write it: without the usual port. None where the host is not
+        known (all addresses)."""
+        scheme, usual = ("https", 443) if self.secure else ("http", 80)
+        named = self.names if self.behind_proxy else [with_port(name, self.port) for name in self.names]
+        return tuple(f"{scheme}://{name}".removesuffix(f":{usual}") for name in named)
 
     def media(self) -> MediaSettings:
         """How the media process is started."""

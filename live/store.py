@@ -203,6 +203,15 @@ class Store:
         sql = f"INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET {keep}"
         return self.write(lambda db: db.execute(sql, row).rowcount)
 
+    def forget_health(self, gone: Callable[[str], bool]) -> Future:
+        """Forget how parts were that are no more, as `gone` says of a name: they would stay so for ever."""
+
+        def job(db: sqlite3.Connection) -> None:
+            rows = [(name,) for (name,) in db.execute("SELECT name FROM health").fetchall() if gone(name)]
+            db.executemany("DELETE FROM health WHERE name = ?", rows)
+
+        return self.write(job)
+
     def unsent(self, channel: str, most: int = 50, after: int = 0) -> Future:
         """The oldest `Notice`s that a channel has not sent, of those past number `after`."""
 

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from aadc.live.host_names import host_of
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason, replace_file
 
@@ -19,7 +20,7 @@ def certificate(folder: Path, names: list[str]) -> tuple[Path, Path]:
     """The certificate and its key in a folder (`certificate.pem`, `key.pem`), made if not there or if it ends within 30 days.
 
     Args:
-        names: host names and addresses it is for.
+        names: host names and addresses it is for, with a port or without.
     Raises:
         UserError: what is there cannot be read.
     """
@@ -66,7 +67,8 @@ def fingerprint(path: Path) -> str:
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    host = host_of(name)
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))
+        return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(name)
+        return x509.DNSName(host)

@@ -18,6 +18,8 @@ from aadc.live.text_tower import TextTower
 from aadc.live.web_job import WebJob
 from aadc.manifests.files import make_folder
 
+SILENT_S = 10.0  # without a sign of life, of what scores; a round of it takes seconds on a slow machine
+
 
 class SlotCameras:
     """`CameraSource` over the slots: how each camera is now. All of it comes through memory: the disk may be full."""
@@ -58,11 +60,16 @@ class SlotCameras:
         return nothing | (frames.told() if frames is not None else {}) | well | shown
 
     def health(self) -> list[dict[str, Any]]:
-        """What the store knows of the parts of the system; and how it is itself, which it could not keep while it is ill."""
-        told = self._told()
-        problem = told.get("problem", "")
-        store = {"name": "store", "ok": not problem, "told": problem, "utc_ns": told.get("written_ns", 0)}
-        return [*self._events.health(), *([store] if told else [])]
+        """What the store knows of the parts of the system; and how itself and scoring are, which it could not keep while they
+        are ill."""
+        parts, told, silent_s = self._events.health(), self._told(), self._silent_s()
+        if told:
+            problem = told.get("problem", "")
+            parts.append({"name": "store", "ok": not problem, "told": problem, "utc_ns": told.get("written_ns", 0)})
+        if silent_s is not None:
+            ill = f"gave no sign of life for {silent_s:.0f} s" if silent_s > SILENT_S else ""
+            parts.append({"name": "scoring", "ok": not ill, "told": ill, "utc_ns": time.time_ns() - round(silent_s * 1e9)})
+        return [{"camera": None} | part for part in parts]
 
     def _camera(self, camera: str) -> CameraStatus:
         view = self._views.get(camera)

@@ -90,7 +90,7 @@ class Peers:
     Args:
         frames: where pictures that come are put, and those that are shown are taken from.
         ended: called with the number of each connection that ended by itself, and why.
-        most: how many connections there may be.
+        most: how many may look at once; publishers are one a camera, whoever looks.
         public_address: what this machine is called from outside, for the candidates in answers.
         take_over: a second publisher replaces the first (else it is refused, unless the first is silent).
     """
@@ -123,7 +123,7 @@ class Peers:
 
         Raises:
             OfferError: the offer is not taken.
-            BusyError: somebody else publishes, or too many are connected.
+            BusyError: somebody else publishes.
         """
         offer = checked(offer_text, Way.IN)
         if not self._frames.takes(camera):
@@ -142,7 +142,7 @@ class Peers:
             self._publishing.discard(camera)
 
     async def view(self, camera: str, offer_text: str) -> tuple[str, str]:
-        """Take a viewer's offer; errors as for `publish`."""
+        """Take a viewer's offer, as `publish` does a publisher's; `BusyError` where too many look."""
         offer = checked(offer_text, Way.OUT)
         broadcast = self._broadcasts.setdefault(camera, Broadcast(camera, self._frames, self._threads))
         track = broadcast.join()

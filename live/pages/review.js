@@ -70,6 +70,8 @@ async function act(kept, deed, category) {
   if (!kept.open) return;
   if (deed === "renamed" && !category) {
     kept.renaming = true;
+    kept.unknown = null; // what was told of another event's new class was not told of this one's
+    kept.told = "";
     showOne(kept);
     kept.one.querySelector("input")?.focus();
     return;
@@ -151,7 +153,8 @@ function showOne(kept) {
   if (event) fetchCurve(kept, event);
   const key = JSON.stringify([event, kept.curves.get(event?.id)?.length, kept.told, kept.renaming, kept.data.may_decide, kept.gone]);
   if (kept.shownOne === key) return;
-  const typed = kept.one.querySelector("input")?.value;
+  const field = kept.one.querySelector("input");
+  const typing = field?.matches(":focus");
   kept.shownOne = key;
   if (!event) return kept.one.replaceChildren();
   const film = kept.film?.id === event.id && kept.film.clip === event.clip ? kept.film.element : filmOf(event);
@@ -159,7 +162,7 @@ function showOne(kept) {
   const may = kept.data.may_decide;
   const deed = (what, words, letter) =>
     make("button", { disabled: !may, "aria-pressed": String(event.verdict === what), onclick: () => act(kept, what) }, words, make("kbd", {}, letter));
-  const rename = kept.renaming ? renameForm(kept, typed ?? event.category) : null;
+  const rename = kept.renaming ? renameForm(kept, field?.value ?? event.category) : null;
   const points = kept.curves.get(event.id) ?? [];
   const parts = [
     film,
@@ -174,6 +177,11 @@ function showOne(kept) {
     make("p", { class: "faint" }, `peak ${event.peak.toFixed(2)} · mean ${event.mean.toFixed(2)} · ${Math.round(100 * event.share)} % of the abnormal classes' share · ${event.state}${event.ending ? `, ended: ${event.ending}` : ""}`),
   ];
   kept.one.replaceChildren(...parts.filter(Boolean));
+  if (typing && rename) { // else the next letters would be keys, and decide
+    const fresh = rename.querySelector("input");
+    fresh.focus();
+    fresh.setSelectionRange(field.selectionStart, field.selectionEnd);
+  }
 }
 
 // The curve of the one that is looked at; asking for it is what the log calls a view.

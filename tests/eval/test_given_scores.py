@@ -464,6 +464,20 @@ def test_archives_that_are_none_and_arrays_that_claim_too_much_are_named(tmp_pat
             evaluate(tmp_path / name, manifest)
 
 
+@pytest.mark.parametrize("name", ["a0_x264.npy", "all.npz"])
+def test_what_cannot_be_opened_is_not_said_to_hold_objects_because_of_its_folders_name(tmp_path, monkeypatch, manifest, name):
+    path = tmp_path / "pickled objects" / name
+    path.parent.mkdir()
+    path.touch()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(UserError, match=r"cannot be read.* \(Permission denied\)"):
+        evaluate(path, manifest)
+
+
 def test_hdf5_never_reads_other_files_and_names_what_is_too_large(tmp_path, manifest, scores):
     (tmp_path / "secret").write_bytes(bytes(range(64)))
     with h5py.File(tmp_path / "s.h5", "w") as file:

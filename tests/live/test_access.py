@@ -106,11 +106,11 @@ def test_an_unused_and_an_old_session_are_over(access: Access, clock: Clock):
 def test_rights_change_at_once_and_a_new_password_ends_sessions(access: Access):
     secret = logged_in(access, "ann", Role.REVIEWER)
     access.add_user("root", Role.ADMINISTRATOR, PASSWORD)
-    access.set_rights("ann", Role.VIEWER, ["door"])
+    access.change_user("ann", Role.VIEWER, ["door"])
     user = access.session(secret).user
     assert (user.role, user.cameras) == (Role.VIEWER, {"door"})
     assert user.sees("door") and not user.sees("yard")
-    access.set_password("ann", "another password")
+    access.change_user("ann", password="another password")
     assert access.session(secret) is None
     assert access.log_in("ann", PASSWORD, "10.0.0.1") is None
     secret = access.log_in("ann", "another password", "10.0.0.1")
@@ -130,7 +130,7 @@ def test_a_session_is_ended_by_its_number(access: Access):
 
 def test_somebody_can_always_let_people_in(access: Access):
     access.first_password()
-    for change in (lambda: access.remove_user("admin"), lambda: access.set_rights("admin", Role.VIEWER, None)):
+    for change in (lambda: access.remove_user("admin"), lambda: access.change_user("admin", Role.VIEWER, None)):
         with pytest.raises(UserError, match="only administrator"):
             change()
     access.add_user("ann", Role.ADMINISTRATOR, PASSWORD)

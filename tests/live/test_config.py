@@ -147,6 +147,7 @@ def test_every_polygon_that_goes_around_hides_all_of_it(count, seed):
         '[notices]\nwebhook = "https://h/hunter2 x"',
         '[notices]\nwebhook = "https://h/hünter2"', '[notices]\nmqtt = "mqtt://"', '[notices]\nmqtt = "mqtt://u:hunter2@h:abc"',
         '[words]\nurl = "http://h:port/v1"', '[web]\nnames = ["https://cameras.example/"]', '[web]\nnames = ["a b"]',
+        '[web]\nnames = ["tür.example"]',
         '[web]\nfar_origins = ["*"]', '[web]\nfar_origins = ["https://site.example/"]', '[web]\nmedia_addresses = ["here"]',
         '[web]\npublic_address = "a b"', '[web]\ncertificate = "c.pem"', '[web]\nkey = "k.pem"',
     ],
@@ -164,7 +165,7 @@ def test_addresses_as_people_write_them(tmp_path):
     webhook = "https://u:p%40x@[::1]:8443/hook?a=b%20c"
     mqtt = "mqtts://broker"
     [web]
-    names = ["cameras.example", "cameras.example:8443", "[::1]", "tür.example"]
+    names = ["cameras.example", "cameras.example:8443", "[::1]", "xn--tr-hia.example"]
     far_origins = ["https://site.example", "http://127.0.0.1:8080"]
     media_addresses = ["10.0.0.2", "fd00::1"]
     public_address = "203.0.113.7"
@@ -172,7 +173,7 @@ def test_addresses_as_people_write_them(tmp_path):
     name = "a"
     source = "rtsp://10.0.0.5/a b"
     """
-    assert read_config(write(tmp_path, text)).config.web.names[3] == "tür.example"
+    assert read_config(write(tmp_path, text)).config.web.names[3] == "xn--tr-hia.example"
 
 
 def test_passwords_that_others_can_read_are_told(tmp_path):

@@ -1,5 +1,7 @@
 """A slot holds the newest picture whole, for any number of readers in any process, at any size, in constant memory."""
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -64,8 +66,21 @@ def test_state_and_signs_of_life():
     assert slot.told() == {} and slot.beaten_ns == 0
     slot.tell({"state": "online", "error": "é"})
     slot.beat()
-    other = FrameSlot(__import__("os").dup(slot.descriptor))
+    other = FrameSlot(os.dup(slot.descriptor))
     assert other.told() == {"state": "online", "error": "é"} and other.beaten_ns > 0
+    other.close()
+    slot.close()
+
+
+def test_what_is_said_is_read_once_however_often_it_is_asked_for(monkeypatch):
+    read, real = [], json.loads
+    monkeypatch.setattr("aadc.live.frame_slot.json.loads", lambda content: read.append(content) or real(content))
+    slot = FrameSlot(most_pixels=1)
+    other = FrameSlot(os.dup(slot.descriptor))
+    for number in (1, 2, 1):
+        slot.tell({"number": number})
+        assert [other.told()["number"] for _ in range(5)] == [number] * 5
+    assert len(read) == 3
     other.close()
     slot.close()
 

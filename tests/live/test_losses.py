@@ -180,7 +180,7 @@ def test_a_viewers_picture_is_right_again_within_two_key_pictures(monkeypatch, s
         await until(lambda: way.lost > 25, 60)
         way.loss = way.spoiled = 0.0
         clean_from, there = frames.number + 1, len(seen.all)
-        await until(lambda: frames.number > clean_from + 60, 60)
+        await until(lambda: frames.number > clean_from + 60 and (seen.all[-1][0] or 0) > clean_from + 50, 60)
         reading.cancel()
         showing.cancel()
         await connection.close()

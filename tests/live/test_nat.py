@@ -106,13 +106,10 @@ def served(namespace: str, folder: Path, told: str) -> tuple[subprocess.Popen, s
         command = ["ip", "netns", "exec", namespace, sys.executable, "-c", SERVER, str(folder), INSIDE, ROUTER_OUT, told]
         process = subprocess.Popen(command, stdout=out, stderr=out)
     until = time.monotonic() + 60
-    while not (password := re.search(r"password (\S+)", (folder / "said.txt").read_text())):
-        assert process.poll() is None and time.monotonic() < until
+    while ":223D " not in run("ip", "netns", "exec", namespace, "cat", "/proc/net/tcp").stdout:  # 8765, once all is started
+        assert process.poll() is None and time.monotonic() < until, (folder / "said.txt").read_text()
         time.sleep(0.1)
-    while ":223D " not in run("ip", "netns", "exec", namespace, "cat", "/proc/net/tcp").stdout:  # 8765
-        time.sleep(0.1)
-    time.sleep(1)
-    return process, password[1]
+    return process, re.search(r"password (\S+)", (folder / "said.txt").read_text())[1]
 
 
 def outside_does(namespace: str, password: str, do: str) -> dict:

@@ -312,7 +312,7 @@ def test_a_viewer_is_told_that_they_may_not_publish(browser, server):
     page.get_by_label("Name").fill("ann")
     page.get_by_label("Password").fill("wrong one")
     page.get_by_role("button", name="Log in").click()
-    assert page.get_by_role("alert").text_content() == "Name or password is wrong."
+    page.get_by_role("alert").get_by_text("Name or password is wrong.", exact=True).wait_for()
     page.get_by_label("Name").fill("ann")
     page.get_by_label("Password").fill("long enough 1")
     page.get_by_role("button", name="Log in").click()

@@ -5,9 +5,11 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from aadc.live import retention
 from aadc.live.clips import Recorder, clip_path
 from aadc.live.data_folder import MARKER, DataFolder
 from aadc.live.reader import Reader
@@ -136,6 +138,38 @@ def test_a_disk_that_is_taken_away(house):
     (folder.path / "elsewhere").rename(folder.path / MARKER)
     wait_until(lambda: health().ok and health().utc_ns > last)
     assert cleaner.well()
+    cleaner.close()
+
+
+def test_a_disk_that_becomes_short_is_cleaned_at_once_and_one_that_has_room_again_is_well_at_once(house, monkeypatch):
+    """Cleaning is due in an hour; what is free is looked at meanwhile, and nothing is done where it is as it was."""
+    folder, store, reader = house
+    free, cleaned = {"others": 0}, []
+
+    def usage(path):
+        own = sum(one.stat().st_size for one in folder.path.glob("clips/*/*/*"))
+        return SimpleNamespace(free=20_000 - own - free["others"])
+
+    def noting(*asked):
+        cleaned.append(clean(*asked))
+        return cleaned[-1]
+
+    monkeypatch.setattr(retention, "LOOKS_EVERY_S", 0.02)
+    monkeypatch.setattr(retention, "clean", noting)
+    monkeypatch.setattr(retention.shutil, "disk_usage", usage)
+    cleaner = Cleaner(folder, store, KEEP._replace(free_gigabytes=5000 / GB), every_s=3600)
+    wait_until(lambda: cleaned)
+    time.sleep(0.2)
+    assert len(cleaned) == 1 and cleaner.well() and cleaned[0].clips == 0
+    free["others"] = 7500  # 2,500 are free: three clips have to go
+    wait_until(lambda: len(cleaned) == 2 and cleaner.well())
+    assert clips_of(reader) == [4, 5, 6, 7, 8, 9, 10]
+    free["others"] = 17_000  # no clip that goes would help
+    wait_until(lambda: len(cleaned) == 3 and not cleaner.well())
+    time.sleep(0.2)
+    assert len(cleaned) == 3, "it is as short as it was"
+    free["others"] = 0
+    wait_until(lambda: len(cleaned) == 4 and cleaner.well())
     cleaner.close()
 
 

@@ -180,7 +180,7 @@ def test_a_camera_one_may_not_see_is_not_there(house):
         if not any(word in path for word in OF_A_CAMERA) or method == "OPTIONS":
             continue
         headers = house.session("narrow")
-        house.access.set_rights("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
+        house.access.change_user("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
         unseen = house.ask(method, path_for(path, "door"), headers)
         absent = house.ask(method, path_for(path, "none", "none"), headers)
         assert unseen.status_code == absent.status_code == 404, (path, method)
@@ -325,7 +325,7 @@ def test_changed_settings_are_in_the_log_with_old_and_new(house):
 
 def test_who_sees_some_cameras_does_not_set_what_holds_for_all(house):
     headers = house.session("narrow")
-    house.access.set_rights("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
+    house.access.change_user("narrow", Role.ADMINISTRATOR, [CAMERAS[1]])
     for method in ("GET", "PATCH", "DELETE"):
         assert house.ask(method, "/api/settings", headers, json={"rules": {"open_at": 0.9}}).status_code == 404
     assert house.rules.in_force("door").rules.open_at == 0.5
@@ -457,15 +457,28 @@ def test_pages_load_nothing_from_elsewhere():
             assert " style=" not in text and " onclick=" not in text and "<script>" not in text, path.name
 
 
+@pytest.mark.parametrize(
+    ("named", "origins"),
+    [
+        ({"host": "0.0.0.0"}, ["https://cameras.example:8765", "https://[fd00::1]:8443"]),
+        ({"host": "0.0.0.0", "port": 443}, ["https://cameras.example", "https://[fd00::1]:8443"]),
+        ({"port": 80}, ["http://cameras.example", "http://[fd00::1]:8443"]),
+        ({"behind_proxy": True}, ["https://cameras.example", "https://[fd00::1]:8443"]),
+    ],
+)
+def test_our_own_pages_are_known_by_the_origin_that_browsers_write(tmp_path, named, origins):
+    assert list(ServerSettings(tmp_path, names=("cameras.example", "[fd00::1]:8443"), **named).origins) == origins
+
+
 def test_the_certificate_is_made_once_and_kept_to_its_owner(tmp_path):
-    path, key = tls.certificate(tmp_path, ["192.0.2.1", "cameras.example"])
+    path, key = tls.certificate(tmp_path, ["192.0.2.1", "cameras.example:8443", "[fd00::1]"])
     assert key.stat().st_mode & 0o077 == 0
     before = path.read_bytes()
     assert tls.certificate(tmp_path, ["192.0.2.1"])[0].read_bytes() == before
     from cryptography import x509
 
     names = x509.load_pem_x509_certificate(before).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert [str(one.value) for one in names] == ["192.0.2.1", "cameras.example", "localhost"]
+    assert [str(one.value) for one in names] == ["192.0.2.1", "cameras.example", "fd00::1", "localhost"]
     path.write_text("nothing")
     with pytest.raises(UserError, match=r"certificate\.pem: is no certificate"):
         tls.certificate(tmp_path, [])

@@ -189,3 +189,23 @@ def test_a_camera_whose_clock_is_off_is_told_of(tmp_path):
     assert clock(0.1) == (True, "")
     assert clock(-7.0) == (False, "its own clock is 7 s behind this machine's")
     sink.close()
+
+
+def test_a_camera_that_is_watched_no_more_is_not_ill_for_ever(tmp_path):
+    """Its picture was frozen as it was taken out of the file, or switched off there: nobody would ever say that it is well."""
+
+    def parts(cameras, wrong):
+        listed = [{"name": name, "source": "rtsp://127.0.0.1/x"} for name in cameras]
+        sink = EventSink(LiveConfig.model_validate({"data": tmp_path / "live", "camera": listed}), CARD, cameras)
+        for name in cameras:
+            sink.heard(name, CameraStatus(state="online", wrong=wrong))
+        sink.close()
+        reader = Reader(tmp_path / "live" / "events.sqlite")
+        told = {one.name: one.ok for one in reader.health()}
+        reader.close()
+        return told
+
+    sick = parts(["yard", "gate"], {"frozen": 3.0})
+    assert sick["picture of yard"] is sick["picture of gate"] is False
+    well = parts(["gate"], {})
+    assert well["picture of gate"] is True and not [part for part in well if "yard" in part]

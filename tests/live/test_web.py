@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,13 +21,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("aiortc")
 from made_events import an_event, messages
+from test_watch import has_loaded
+from waiting import wait_until
 from web_peers import CELLS, Publisher, Viewer, number_on, until
 from web_server import Server
 
 from aadc.live.camera_state import status_of
 from aadc.live.capture_job import CaptureJob
 from aadc.live.frame_slot import FrameSlot
+from aadc.live.kept_events import KeptEvents
 from aadc.live.store import STORE, Store
+from aadc.live.watch import WEB_HANGS_S
+from aadc.live.web import SlotCameras
 
 pytestmark = pytest.mark.usefixtures("on_loopback")
 
@@ -134,8 +140,8 @@ def test_a_peers_pictures_are_scored_kept_and_shown(house):
         await publisher.stop()
 
     asyncio.run(run())
-    house.status.told()
-    assert time.monotonic_ns() - house.status.beaten_ns < 2e9
+    beaten_ns = house.status.beaten_ns
+    wait_until(lambda: house.status.beaten_ns > beaten_ns, WEB_HANGS_S)  # as its parent looks whether it lives
 
 
 def test_what_another_process_puts_into_a_slot_is_shown(house):
@@ -192,16 +198,16 @@ def test_the_web_process_ends_with_its_parent(tmp_path):
     arguments = [sys.executable, "-c", code, json.dumps({**job, "port": port})]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as parent:
         web = int(parent.stdout.readline())
-        end = time.monotonic() + 60
-        while not (children := Path(f"/proc/{web}/task/{web}/children").read_text().split()):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        time.sleep(2)
-        os.kill(int(children[0]), signal.SIGSTOP)  # the one with the media hangs besides
+
+        def children() -> list[str]:
+            return Path(f"/proc/{web}/task/{web}/children").read_text().split()
+
+        wait_until(children, 60)
+        (media,) = children()
+        wait_until(lambda: has_loaded(media, "libavformat"), 60)  # by then it has asked the system to go with its parent
+        os.kill(int(media), signal.SIGSTOP)  # it hangs besides
         parent.kill()
-    while any(Path(f"/proc/{pid}").exists() for pid in (web, *children)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (web, media)), 20)
 
 
 def test_what_keeps_the_server_from_starting_is_one_sentence(tmp_path):
@@ -248,3 +254,24 @@ def test_health_says_what_the_store_cannot_keep(house):
     house.store.set_health("cleaner", False, "no room").result(20)
     assert http.get("/health").json() == {"status": "trouble"}
     house.store.set_health("cleaner", True, "").result(20)
+
+
+def test_health_says_that_nothing_scores(house, monkeypatch):
+    """From what the process that scores last gave as a sign of life; before its first one there is nothing to be said."""
+    now_ns, utc_ns = 100 * 10**9, 1_800_000_000 * 10**9
+    kept = KeptEvents(house.folder)
+
+    def parts(silent_s):
+        beaten_ns = 0 if silent_s is None else now_ns - silent_s * 10**9
+        scorer = SimpleNamespace(told=dict, beaten_ns=beaten_ns)
+        return {part["name"]: part for part in SlotCameras([], {}, kept, scorer=scorer).health()}
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("aadc.live.web.time", SimpleNamespace(monotonic_ns=lambda: now_ns, time_ns=lambda: utc_ns))
+        assert "scoring" not in parts(None)
+        well, ill = parts(8)["scoring"], parts(12)["scoring"]
+    kept.close()
+    assert well["ok"] and not ill["ok"] and ill["told"] == "gave no sign of life for 12 s"
+    assert ill["utc_ns"] == utc_ns - 12 * 10**9 and well["camera"] is ill["camera"] is None
+    house.scorer.beat()
+    assert 'aadc_part_well{part="scoring"} 1.0' in house.server.admin.get("/metrics").text

@@ -289,21 +289,34 @@ def test_what_is_killed_comes_back(tmp_path):
     asyncio.run(run())
 
 
-def test_a_media_process_that_hangs_is_replaced(tmp_path, monkeypatch):
+def test_a_media_process_that_hangs_is_replaced(monkeypatch):
+    """One that was up, and the next one before it is; a no to what is asked is no hanging."""
     from aadc.live import media
 
-    monkeypatch.setattr(media, "_LOOKS_EVERY_S", 0.2)
-    monkeypatch.setattr(media, "_PATIENCE_S", 3.0)
+    def be_impatient(ready_s: float, answer_s: float) -> None:
+        monkeypatch.setattr(media, "_READY_WITHIN_S", ready_s)
+        monkeypatch.setattr(media, "_PATIENCE_S", answer_s)
+
+    monkeypatch.setattr(media, "_LOOKS_EVERY_S", 0.1)
+    asked = media.Media._answered
+    monkeypatch.setattr(media.Media, "_answered", lambda self, do, what: asked(self, "what nobody knows", what))
 
     async def run():
         kept = media.Media(media.MediaSettings())
         await kept.start()
-        hangs = kept.pid
-        os.kill(hangs, signal.SIGSTOP)
-        begun = time.monotonic()
-        while kept.pid in (hangs, None) or not kept._up.is_set():
-            assert time.monotonic() - begun < 60
-            await asyncio.sleep(0.1)
+        there = kept.pid
+        await asyncio.sleep(0.5)
+        with pytest.raises(media.MediaError, match="is not known"):
+            await kept.ask("status")
+        assert (kept.pid, kept.starts) == (there, 1)
+        be_impatient(2.0, 2.0)
+        os.kill(there, signal.SIGSTOP)
+        await until(lambda: kept.starts >= 2 and kept.pid, 60)
+        os.kill(kept.pid, signal.SIGSTOP)
+        await until(lambda: kept.starts >= 3, 60)
+        be_impatient(60.0, 15.0)
+        await until(lambda: kept.pid and kept._up.is_set(), 120)
+        monkeypatch.setattr(media.Media, "_answered", asked)
         assert (await kept.ask("status"))["peers"] == []
         await kept.stop()
 
