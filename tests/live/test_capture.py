@@ -84,6 +84,7 @@ def test_outages_of_all_kinds_and_back_again(rtsp_server, camera):
     door = camera(rtsp_server.url("a.mp4", "admin:hunter2@"))
     door.reaches("online", 15)
     assert door.status.width == 640 and door.newest()[0] is not None
+    wait_until(lambda: door.status.camera_off_s is not None, 10)  # the camera says it in a report of its own
     assert door.status.clock == "camera" and abs(door.status.camera_off_s) < 5, "row 11: whose clock, and how far it is off"
     rtsp_server.stop()
     assert door.reaches("stalled", 3.5) > 1
