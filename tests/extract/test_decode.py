@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -248,14 +249,22 @@ def test_a_hung_decoder_is_stopped_and_the_next_video_read(tmp_path):
 
 
 def test_a_crashed_decoder_is_one_rejected_video(tmp_path):
+    """It crashes over a video that it was asked for and has said nothing of yet: it is held until it has been asked."""
     good = videos.write_ramp(tmp_path / "good.mp4")
     with DecodeChild() as decoder:
-        blocks = decoder.blocks(good, 1)
-        next(blocks)
-        os.kill(decoder._process.pid, signal.SIGSEGV)
-        with pytest.raises(VideoError) as error:
-            list(blocks)
-            list(decoder.blocks(good, 1))
+        assert child_frames(decoder, good)
+        held = decoder._process.pid
+        os.kill(held, signal.SIGSTOP)
+
+        def crash():
+            os.kill(held, signal.SIGSEGV)
+            os.kill(held, signal.SIGCONT)
+
+        crashing = threading.Timer(0.5, crash)
+        crashing.start()
+        with pytest.raises(VideoError, match="exit code -11") as error:
+            child_frames(decoder, good)
+        crashing.join()
         assert error.value.reason == "crashed"
         assert child_frames(decoder, good)
 
