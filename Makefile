@@ -16,12 +16,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 ifneq ($(TORCH_INDEX),)
-	@{ $(BIN)/pip install --quiet --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
+	@{ $(BIN)/pip install --quiet --no-compile --timeout 10 --retries 0 --index-url $(TORCH_INDEX) torch torchvision && \
 		$(BIN)/python -c "import torchvision" && echo "torch and torchvision without CUDA"; } 2>/dev/null || { \
 		echo "PyTorch without CUDA cannot be had from $(TORCH_INDEX) here: the usual one comes instead, gigabytes larger"; \
 		$(BIN)/pip uninstall --quiet --yes torch torchvision 2>/dev/null; }
 endif
-	$(BIN)/pip install --quiet --editable '.[all]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[all]'
+	-@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null  # pip has one core for it
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
@@ -72,7 +73,7 @@ test-decode: $(VENV)/.tested
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/extract.py
