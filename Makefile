@@ -22,7 +22,7 @@ ifneq ($(TORCH_INDEX),)
 		$(BIN)/pip uninstall --quiet --yes torch torchvision 2>/dev/null; }
 endif
 	$(BIN)/pip install --quiet --no-compile --editable '.[all]'
-	-@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null  # pip has one core for it
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null || true  # pip has one core for it; a file may be for another Python
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
