@@ -57,7 +57,7 @@ def checked(text: str, way: Way) -> Offer:
     sounds = [media for media in offer.media if media.kind == "audio"]
     if len(pictures) != 1 or len(sounds) > 1 or len(offer.media) != len(pictures) + len(sounds):
         raise OfferError("one video track is taken, at most one audio track beside it, and nothing else")
-    mids = [media.rtp.muxId for media in offer.media]
+    mids = [media.rtp.muxId or "" for media in offer.media]
     if len(set(mids)) != len(mids) or any(not re.fullmatch(r"[\w.~+/=-]{1,32}", mid) for mid in mids):
         raise OfferError("each track needs a name of its own (a=mid)", malformed=True)
     if sounds and not any(group.semantic == "BUNDLE" and set(group.items) == set(mids) for group in offer.group):
