@@ -27,7 +27,7 @@ class ReadConfig:
     config: LiveConfig
     secrets: tuple[str, ...]
     cautions: tuple[str, ...]
-    text: str = field(default="", repr=False)
+    text: str = field(repr=False)
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> ReadConfig:

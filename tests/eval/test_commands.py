@@ -31,6 +31,13 @@ def test_every_help_is_quick_narrow_and_shows_an_example(name):
     assert loaded.stdout.strip() == "[]", loaded
 
 
+def test_a_plot_of_scores_needs_no_library_of_statistics():
+    """The live part's scoring process has it open for months; curves of a report are another matter."""
+    code = "import sys, aadc.eval.plot\nprint([name for name in ('sklearn', 'scipy', 'pandas') if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.stdout.strip() == "[]", loaded
+
+
 def test_aadc_lists_all_and_is_each_of_them():
     listed = run("aadc").stdout + run("aadc").stderr
     assert len(NAMES) >= 11
