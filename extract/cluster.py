@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aadc.extract.features import FrameEmbedder
 
 _CLOSING_S = 20
+_NOBODY_FOR = "10 minutes"  # no local worker could be started anew for so long: none will be
 _MOST_DEATHS = 3  # of workers over one task while none of its videos is in work
 _loaded: "dict[tuple[ExtractSettings, str], tuple[FrameEmbedder, DecodeChild]]" = {}
 _one_at_a_time = Lock()  # a worker with several threads has one set of models and one decoder all the same
@@ -62,7 +63,7 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
             yield client
         return
     # One that died is started anew at once. On a busy machine that takes longer than the 15 s after which it would be given up.
-    patience = {"distributed.deploy.lost-worker-timeout": "1 h"}
+    patience = {"distributed.deploy.lost-worker-timeout": "1 h", "distributed.scheduler.no-workers-timeout": _NOBODY_FOR}
     dask.config.set({"distributed.worker.preload": ["aadc.extract.local_worker"], **patience})
     local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
     try:
@@ -168,7 +169,7 @@ def spread(
     """
     from distributed import as_completed
     from distributed.client import FutureCancelledError
-    from distributed.scheduler import KilledWorker
+    from distributed.scheduler import KilledWorker, NoWorkerError
 
     waiting = list(reversed(tasks))
     flown: dict[Hashable, ShardTask] = {}
@@ -216,6 +217,11 @@ def spread(
         raise UserError(
             f"a worker cannot take the work up ({reason(error)}); every worker needs this version of aadc-net"
         ) from error
+    except NoWorkerError:
+        raise UserError(
+            "all workers are gone and none was started anew; is there memory for them? What is finished counts: start the same "
+            "command again"
+        ) from None
     except (OSError, FutureCancelledError) as error:
         raise UserError(
             f"the cluster went away ({type(error).__name__}); what is finished counts: start the same command again"

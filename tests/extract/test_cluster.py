@@ -18,6 +18,7 @@ import videos
 from dying import Dying
 from test_extract import assert_same_shards, make_set, run_here
 
+from aadc.extract import cluster as cluster_module
 from aadc.extract.cluster import _host, connect, spread
 from aadc.extract.features import FrameEmbedder
 from aadc.extract.pipeline import extract, here, prepare
@@ -151,6 +152,20 @@ def test_a_worker_that_dies_while_it_only_publishes(tmp_path, models, deaths):
             with pytest.raises(UserError, match="00000.h5: 3 workers died over it, and none had a video in work"):
                 spread_over(client, manifest, run, settings, fingerprint)
             assert len(list(run.parts.glob("*.h5"))) == 2  # what is finished counts
+
+
+def test_where_no_worker_is_left_nobody_waits_for_ever(tmp_path, models, monkeypatch):
+    manifest = make_set(tmp_path, {"a.mp4": {"frames": 20}})
+    run, settings = RunFolder(tmp_path / "run"), settings_of(models)
+    monkeypatch.setattr(cluster_module, "_NOBODY_FOR", "1 s")
+    with connect(1, None) as client:
+        client.cluster.scale(0)
+        until = time.monotonic() + 60
+        while client.nthreads():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with pytest.raises(UserError, match="all workers are gone .* start the same command again"):
+            spread_over(client, manifest, run, settings, "0" * 16)
 
 
 def test_a_worker_that_does_not_see_the_run_is_told_of(tmp_path, models, cluster):
