@@ -1,6 +1,5 @@
 """`make live-demo`: no camera and no network, and yet two cameras: drawn scenes that a real RTSP server shows over and over."""
 
-import asyncio
 import csv
 import json
 import os
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from aadc.live.data_folder import DataFolder
 from aadc.live.read_config import read_config
-from aadc.live.rtsp_server import rtsp_server
+from aadc.live.rtsp_server import rtsp_server, serve
 from aadc.live.watch import Watch, alone
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, replace_file
@@ -68,7 +67,7 @@ def main() -> None:
 
     for level in ("info", "warning", "error"):
         setattr(server.logger, level, lambda *_, **__: None)
-    asyncio.run(server.serve(sys.argv[-2], "127.0.0.1", int(sys.argv[-1])))
+    serve(lambda: server.serve(sys.argv[-2], "127.0.0.1", int(sys.argv[-1])))
 
 
 if __name__ == "__main__":  # without a parent to follow, as benchmarks start and kill it

@@ -1,17 +1,20 @@
 """A real RTSP server in a process of its own, on loopback: made-up cameras for the demo and for measurements."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.extras import needed
 
 _LISTENS_WITHIN_S = 20.0
+_SESSIONS = 256
 
 
 @contextmanager
@@ -40,6 +43,17 @@ def rtsp_server(command: Callable[[int], Sequence[str]]) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def serve(serving: Callable[[], Awaitable[None]]) -> None:
+    """Of the process that serves: do so for ever. A session keeps a thread for as long as it lasts, and asyncio's own pool has
+    four more of them than there are cores: the next camera would wait for its first picture for ever."""
+
+    async def with_a_thread_each() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_SESSIONS))
+        await serving()
+
+    asyncio.run(with_a_thread_each())
 
 
 def _listens(port: int) -> bool:

@@ -5,7 +5,6 @@ picture, at whatever place, knows how old it is. All who look are given the same
 the system, not the camera.
 """
 
-import asyncio
 import os
 import queue
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 from aio_rtsp_toolkit import server as rtsp
 from aio_rtsp_toolkit.server_media import MediaSource, split_annexb_nalus
 
+from aadc.live.rtsp_server import serve
 from aadc.live.strip_clock import now_ms
 from aadc.live.strip_scene import Scene
 
@@ -161,4 +161,4 @@ def main() -> None:
     with open(notes_path, "ab") as notes:
         picture = LivePicture(int(width), int(height), notes)
         threading.Thread(target=picture.run, daemon=True).start()
-        asyncio.run(StripServer(picture, folder, int(port)).serve_forever())
+        serve(StripServer(picture, folder, int(port)).serve_forever)
