@@ -113,7 +113,7 @@ def _score(job: ScoreJob, read: ReadConfig, stop: threading.Event, trial: Trial 
     gate = embedder.settings.gate if config.gate is None else config.gate
     engine = Engine(embedder, head, sources, job.snippet_s, config.window, config.ahead, gate)
     held = round(machine_holds(embedder, job.snippet_s), 1)
-    say(f"score: ready; this machine holds about {held:g} cameras of 1280 x 720, crowded ones ({device})")
+    say(f"score: ready; it alone keeps up with about {held:g} crowded cameras of 1280 x 720 ({device})")
     kept = trial.kept if trial else lambda message: None
     clip = ClipUsed(embedder.models["clip"]["source"], embedder.models["clip"]["weights"])
     views = {name: slots[name][1] for name in cameras}

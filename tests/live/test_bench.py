@@ -124,3 +124,7 @@ def test_the_table_holds_every_leg(monkeypatch, passed):
     assert max(map(len, text.splitlines())) < 160
     nothing = result._replace(event_s={}, confirmed_s={}, events=0, frame_s={}, frames=0, holds=0.0)
     assert "what limits: scoring" in "\n".join(as_lines(nothing))
+    able = result._replace(cameras=2, holds=7.9, real_time=1.0)
+    assert as_lines(able)[-1].startswith("next: aadc-live bench --cameras 7,")
+    behind, full = able._replace(real_time=0.9), able._replace(holds=2.9)
+    assert not any("next: " in line for one in (behind, full) for line in as_lines(one))

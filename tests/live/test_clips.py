@@ -277,6 +277,21 @@ def test_a_slow_encoder_costs_frames_and_never_the_caller(tmp_path, monkeypatch)
     recorded.recorder.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_who_encodes_stands_behind_who_scores(tmp_path):
+    """The whole ring of every camera is encoded as their events open; scores must not wait for it."""
+    before = set(threading.enumerate())
+    one = Recorder(tmp_path, lambda *told: None)
+    (thread,) = set(threading.enumerate()) - before
+
+    def behind():
+        return os.getpriority(os.PRIO_PROCESS, thread.native_id) - os.getpriority(os.PRIO_PROCESS, 0)
+
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    wait_until(lambda: behind() > 0 or own == 19)
+    one.close()
+
+
 def test_a_digest_is_no_film(tmp_path, monkeypatch):
     added = []
     monkeypatch.setattr(ClipFile, "add", lambda self, jpeg, second: (added.append(second), setattr(self, "first_s", 0.0)))
