@@ -74,7 +74,8 @@ class Soak:
     def __init__(self, asked: argparse.Namespace):
         from aadc.live.demo import abnormal_videos
 
-        self.asked, self.folder = asked, asked.out
+        asked.run, asked.scenes, self.folder = asked.run.resolve(), asked.scenes.resolve(), asked.out.resolve()
+        self.asked = asked
         self.folder.mkdir(parents=True, exist_ok=True)
         self.videos = abnormal_videos(asked.scenes, 4)
         self.data = self.folder / "data"
@@ -93,7 +94,7 @@ class Soak:
             ("flapping", f"{flapping}/{self.videos[1]}?play_count=0", ""),
         ]
         cameras += [("never there", "rtsp://admin:nobody@127.0.0.1:9/x", "")]
-        text = f'data = "{self.data.resolve()}"\nrun = "{self.asked.run.resolve()}"\n[rules]\nmost_an_hour = 10000\n'
+        text = f'data = "{self.data}"\nrun = "{self.asked.run}"\n[rules]\nmost_an_hour = 10000\n'
         text += f"[retention]\ngigabytes = {self.asked.quota_mb / 1000}\nfree_gigabytes = 0.01\n[web]\nport = {port}\n"
         for name, source, more in cameras:
             text += f'[[camera]]\nname = "{name}"\nsource = "{source}"\n{more}\n'
