@@ -332,10 +332,25 @@ def read_video(shard: h5py.File, key: str, names: Iterable[str] = tuple(DTYPES))
 
 def _values(path: Path, group: h5py.Group, name: str, rows: slice) -> np.ndarray:
     try:
-        return group[name][rows]
+        dataset = group[name]
+        values = dataset[rows]
+        _look_up_zeros(dataset, rows, values)
+        return values
     except (OSError, RuntimeError, ValueError) as error:
         video = group.attrs["video"]
         raise UserError(f"{path}: {video}: {name} is damaged ({reason(error)}); {_anew(video)}") from error
+
+
+def _look_up_zeros(dataset: h5py.Dataset, rows: slice, values: np.ndarray) -> None:
+    """HDF5's own error where rows are zeros because their chunk is not found, the index of chunks being damaged: read as part
+    of a dataset, such rows are taken for ones that were never written."""
+    if dataset.chunks is None or not values.size:
+        return
+    start, stop, _ = rows.indices(len(dataset))
+    for first, *others in dataset.iter_chunks((slice(start, stop), *(slice(0, width) for width in dataset.shape[1:]))):
+        if not values[(slice(first.start - start, first.stop - start), *others)].any():
+            places = zip((first, *others), dataset.chunks, strict=True)
+            dataset.id.read_direct_chunk(tuple(place.start // length * length for place, length in places))
 
 
 def _anew(video: str) -> str:

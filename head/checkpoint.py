@@ -2,7 +2,7 @@
 
 config.json: format, version, config (HeadConfig), card (the classes it was trained on), fingerprint (of the shards), clip
 (source and weight hash of the text tower), trained_on (videos with their labels, and what their features were made from),
-metrics (of the epoch that was kept), weights (SHA-256 of model.safetensors), created_by.
+metrics (of the epoch that was kept), weights (SHA-256 of model.safetensors), created_by, seal (hash of all of these).
 """
 
 import os
@@ -22,7 +22,7 @@ from aadc.head.beside_clip import BesideClip
 from aadc.head.calibration import Calibration, evidence
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
-from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.head.published import RECORD, Sealed, publish, sha256_of, weights_of
 from aadc.head.window import Window
 from aadc.manifests import records
 from aadc.manifests.card import Card
@@ -39,7 +39,7 @@ class MadeWith(records.Record):
     weights: str
 
 
-class HeadRecord(records.Record):
+class HeadRecord(Sealed):
     """`config.json` of a head. `weights` is the SHA-256 of its weights, `threads` how many computed them: a list, where a
     stopped training went on with another number (None: not noted); `snippet_s` how long a snippet lasted in training (seconds,
     median over the videos), which is the clock of live scoring (None: not noted); `level` is the anomaly logit

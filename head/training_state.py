@@ -1,5 +1,6 @@
 """Where a training is, in one file that is replaced in one step, so that a killed run goes on as if nothing had been."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -48,8 +49,8 @@ def save_state(
         **{f"best.{name}": tensor for name, tensor in best.items()},
         **{f"adam.{number}.{name}": tensor for number, one in moments.items() for name, tensor in one.items()},
     }
-    record = {"identity": identity, "progress": asdict(progress), "tensors": len(tensors)}
-    replace_tensors(folder / STATE, tensors, {"record": json.dumps(record)})
+    record = json.dumps({"identity": identity, "progress": asdict(progress), "tensors": len(tensors)})
+    replace_tensors(folder / STATE, tensors, {"record": record, "seal": _seal_of(record, tensors)})
 
 
 class ProgressRecord(Record):
@@ -110,9 +111,12 @@ def load_state(
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            said = file.metadata()
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {ANEW}") from error
     _check_tensors(path, tensors, model, optimiser)
+    if "seal" in said and said["seal"] != _seal_of(said["record"], tensors):  # states of earlier versions have none
+        raise UserError(f"{path}: not as it was written, something in it has been changed since; {ANEW}")
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -131,6 +135,15 @@ def load_state(
             )
         progress.threads = [*progress.threads, now]
     return progress, part("best.")
+
+
+def _seal_of(record: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all that a state holds: a flipped bit leaves a weight a weight."""
+    found = hashlib.sha256(record.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _check_tensors(path: Path, tensors: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:

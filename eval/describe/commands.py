@@ -93,7 +93,7 @@ def ask(describer: Describer, question: str, scored: Scored, run: RunFolder) -> 
     """Answer a question about one video, and say the moments the answer rests on. `run`: for the command that is named next.
 
     Raises:
-        UserError: there is no question.
+        UserError: there is no question, or one that is too long.
     """
     asked_text = harmless(question)
     if not asked_text:

@@ -1,7 +1,7 @@
 """The trained projector on disk, beside the head: `describer/model.safetensors` and `config.json`, never a pickle.
 
 config.json: format, version, config (DescriberConfig), llm (source and weight hash), head (hash of its weights), videos (digest
-of those trained on, with their labels), metrics, weights (SHA-256 of model.safetensors), created_by.
+of those trained on, with their labels), metrics, weights (SHA-256 of model.safetensors), created_by, seal (of all this).
 """
 
 import os
@@ -18,7 +18,7 @@ from aadc.eval.describe.llm import Llm
 from aadc.eval.describe.projector import Projector
 from aadc.head.checkpoint import MadeWith
 from aadc.head.checkpoint import read_record as read_head_record
-from aadc.head.published import RECORD, publish, sha256_of, weights_of
+from aadc.head.published import RECORD, Sealed, publish, sha256_of, weights_of
 from aadc.manifests import records
 from aadc.manifests.errors import UserError
 
@@ -37,7 +37,7 @@ class DescriberMetrics(records.Record):
     val_loss: float | None
 
 
-class DescriberRecord(records.Record):
+class DescriberRecord(Sealed):
     """`config.json` of a describer. `head` and `weights` are hashes of weights."""
 
     format: Literal["aadc-describer"]

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from aadc.manifests.errors import UserError
+
 QUESTION = "Can you describe this video?"
 MOST_FAULTS = 3  # named in a second try
+LONGEST = 300  # characters of a question
 STOPS = ("###", "\n", "<Video>")  # where an answer ends, in the paper's template
 _ROLE = (
     "You tell an operator what happened in a surveillance video. Answer in one sentence, from the facts alone: copy classes, "
@@ -75,6 +78,12 @@ def clean(text: str) -> str:
 
 
 def harmless(question: str) -> str:
-    """An operator's question on one line, without the template's marks."""
-    kept = question.replace("###", " ").replace("<", " ").replace(">", " ")
-    return " ".join(kept.split())[:300]
+    """An operator's question on one line, without the template's marks.
+
+    Raises:
+        UserError: it is longer than a question may be.
+    """
+    kept = " ".join(question.replace("###", " ").replace("<", " ").replace(">", " ").split())
+    if len(kept) > LONGEST:
+        raise UserError(f"the question has {len(kept)} characters, and {LONGEST} are read; ask in fewer words")
+    return kept

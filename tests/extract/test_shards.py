@@ -134,6 +134,23 @@ def test_every_flipped_bit_in_the_data_is_found(tmp_path):
         verify_shard(path)
 
 
+def test_blocks_of_rows_that_hdf5_cannot_find_are_told(tmp_path):
+    """One flipped bit in the index of a dataset's chunks: HDF5 gives zeros for rows whose chunk it does not find."""
+    path = tmp_path / "00000.h5"
+    write_shard(path, HEADER, [features(snippets=200)])
+    whole = path.read_bytes()
+    indices = [found.start() for found in re.finditer(b"TREE\x01", whole)]
+    assert len(indices) == len(DTYPES)
+    for index in indices:
+        data = bytearray(whole)
+        data[index + 32] ^= 64  # the first row of the first chunk: 64, not 0
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="b.mp4: .* is damaged .*--again a/b.mp4"):
+            ShardSet(tmp_path).read("a%2Fb.mp4")
+        with pytest.raises(UserError, match="b.mp4: .* is damaged"):
+            verify_shard(path)
+
+
 def test_a_cut_shard_is_named(tmp_path):
     path = tmp_path / "00000.h5"
     write_shard(path, HEADER, [features()])

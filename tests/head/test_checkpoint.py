@@ -55,7 +55,9 @@ def test_what_was_saved_is_read(tmp_path, options):
 
 def edit(folder, **changes) -> None:
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    record = {**json.loads(path.read_text()), **changes}
+    record.pop("seal", None)
+    path.write_text(json.dumps(record))
 
 
 def flip_a_bit(folder) -> None:
@@ -110,6 +112,25 @@ def test_a_harmed_head_is_refused(tmp_path, harm, said):
     harm(tmp_path / "head")
     with pytest.raises(UserError, match=said):
         load_head(tmp_path / "head")
+
+
+@pytest.mark.parametrize("text", ['"level": 0.', '"weights": "', '"prompt": "', '"gamma": ', '"val_auc": 0.'])
+def test_one_flipped_bit_in_a_record_is_told(tmp_path, text):
+    """What stays a number or a word would change scores and names, and say nothing."""
+    save(tmp_path / "head")
+    path = tmp_path / "head" / "config.json"
+    content = path.read_text()
+    place = content.index(text) + len(text)
+    path.write_text(content[:place] + chr(ord(content[place]) ^ 1) + content[place + 1 :])
+    with pytest.raises(UserError, match=r"config.json.*--restart"):
+        load_head(tmp_path / "head")
+
+
+def test_a_record_of_before_is_read(tmp_path):
+    """Earlier ones hold no hash of themselves."""
+    save(tmp_path / "head")
+    edit(tmp_path / "head", level=0.5)
+    assert load_head(tmp_path / "head").level == 0.5
 
 
 @pytest.mark.parametrize("call", range(6))

@@ -451,6 +451,18 @@ def test_a_damaged_state_is_refused_with_the_way_out(run, tmp_path, state_of_one
     assert not (out / "config.json").exists()
 
 
+@pytest.mark.parametrize("place", [b'kept_epoch\\": ', b'val_loss\\": ', None], ids=["epoch", "figure", "weight"])
+def test_one_flipped_bit_in_a_state_is_told(run, tmp_path, state_of_one_epoch, place):
+    """What stays a number, and could be one of this training: gone on with, it would give other weights and say nothing."""
+    out = tmp_path / "head"
+    shutil.copytree(state_of_one_epoch, out)
+    content = bytearray((out / "state.safetensors").read_bytes())
+    content[-2 if place is None else content.rindex(place) + len(place)] ^= 1
+    (out / "state.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"state.safetensors.*--restart"):
+        train_head(run, SHORT, out)
+
+
 @pytest.fixture(scope="module")
 def state_of_one_epoch(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("state") / "head"
@@ -669,6 +681,6 @@ def test_a_head_of_features_that_are_others_now_is_not_called_the_same(run, head
         train_head(copy, config)
     identity = {"features": record["trained_on"]["features"]}
     assert "1 videos with other features" in differences(identity, {"features": {**identity["features"], "train/001.mp4": "x"}})
-    del record["trained_on"]["features"]
+    del record["trained_on"]["features"], record["seal"]
     (copy.head / "config.json").write_text(json.dumps(record))
     assert train_head(copy, config).already
