@@ -333,6 +333,7 @@ def test_a_broker_that_is_not_who_it_should_be_is_said(store, tmp_path, monkeypa
         broker.start()
         wait_until(lambda: not store.unsent("there").result(), 60)
     notifier.close()
+    broker.kill()
     assert "s3cret" not in str(told)
 
 
