@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import EllipsisType
 
-from aadc.live.database import connect
+from aadc.live.database import UNUSABLE, connect
 from aadc.live.limits import Attempts, TooManyError
 from aadc.live.passwords import LONGEST_PASSWORD, NOBODY, SHORTEST_PASSWORD, same, scrypt
 from aadc.live.rights import LogEntry, Role, Session, Token, Use, User
@@ -73,7 +73,7 @@ class Access:
             with suppress(FileExistsError):  # never opened where it is there: see `store`
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._db = connect(path)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *UNUSABLE) as error:
             raise UserError(f"{path}: cannot be opened ({reason(error)}); name another data folder") from error
         try:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
@@ -85,7 +85,7 @@ class Access:
                     for statement in _TABLES.split(";"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        except sqlite3.Error as error:
+        except UNUSABLE as error:
             self._db.close()
             raise UserError(f"{path}: is no list of users ({reason(error)}); move it away for a new one") from error
         if version < 0:

@@ -46,6 +46,10 @@ def _check_host(address: str) -> None:
         raise ValueError("not an address; special characters of a password are written in percent (%40 for @)") from None
     if not host:
         raise ValueError("an address without a host")
+    try:
+        host.encode("idna")  # as it will be when it is looked up, by libraries that expect no error there
+    except UnicodeError:
+        raise ValueError("an address whose host has a part without a sign, or with more than 63") from None
     if not address.isprintable():
         raise ValueError("an address with signs that cannot be printed")
 

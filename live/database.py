@@ -4,6 +4,10 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from aadc.manifests.errors import UserError
+from aadc.manifests.files import reason
+
+UNUSABLE = sqlite3.Error, ValueError  # the latter: what stands in the file is no text, or no event
 _CACHE_KB = 512  # of a connection; SQLite's own 2 MB fill in hours, and the system keeps what was read anyway
 
 
@@ -14,6 +18,24 @@ def connect(path: Path) -> sqlite3.Connection:
         sqlite3.Error: it cannot be opened. A file that is no database is told of by whoever asks it first.
     """
     db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-    with suppress(sqlite3.DatabaseError):  # it looks into the file already
+    with suppress(*UNUSABLE):  # it looks into the file already
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     return db
+
+
+def unusable(path: Path, error: Exception) -> UserError:
+    """What is wrong with the store at `path`, and what to do about it. `error`: one of `UNUSABLE`, or of the system."""
+    python_s_own = sqlite3.SQLITE_CORRUPT if isinstance(error, UNUSABLE) else sqlite3.SQLITE_OK  # no UTF-8, no event
+    way_out = _WAYS_OUT.get(getattr(error, "sqlite_errorcode", python_s_own) & 0xFF, "name another data folder")
+    return UserError(f"{path}: cannot be used as the store of events ({reason(error)[:200]}); {way_out}")
+
+
+_NOT_OURS = "do this as the user whose aadc-live watches, who may write to it and to its folder"
+_DAMAGED = "put a copy of it back, or move it away together with the clips"
+_WAYS_OUT = {
+    sqlite3.SQLITE_PERM: _NOT_OURS,
+    sqlite3.SQLITE_READONLY: _NOT_OURS,
+    sqlite3.SQLITE_CANTOPEN: _NOT_OURS,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}

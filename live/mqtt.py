@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import secrets
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -52,6 +53,7 @@ class Mqtt:
         self._client.will_set(f"{self._prefix}/available", "offline", qos=1, retain=True)
         self._client.reconnect_delay_set(1, 60)
         self._client.on_connect, self._client.on_message = self._connected, self._heard
+        self._client.on_connect_fail = self._not_connected
         self._client.connect_async(parts.hostname or "localhost", parts.port or (8883 if parts.scheme == "mqtts" else 1883))
         self._client.loop_start()
 
@@ -97,6 +99,11 @@ class Mqtt:
             states = dict(self._states)
         for topic, state in states.items():
             client.publish(topic, state, qos=1, retain=True)
+
+    def _not_connected(self, _client: Any, _data: Any) -> None:
+        """The library calls this while it handles the error that it says nothing of: a certificate, a name, a port."""
+        error = sys.exc_info()[1]
+        self._problem = f"the broker cannot be reached ({error or 'no reason is known'})"
 
     def _heard(self, _client: Any, _data: Any, message: Any) -> None:
         if message.payload == b"online":  # Home Assistant starts, and knows nothing

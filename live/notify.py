@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from aadc.live.credentials import hide_credentials, secrets_of
@@ -17,6 +18,7 @@ from aadc.live.store import Notice, Store
 _LOOKS_EVERY_S = 0.5
 _LONGEST_WAIT_S = 60.0
 _LAST_WORDS_S = 3.0
+_ATTEMPT_S = 30.0  # all of one; the timeout of a socket is for its next byte, and who drips would hold the channel for ever
 
 
 class RefusedError(Exception):
@@ -108,7 +110,7 @@ class Webhook:
         if "@" in parts.netloc:
             pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(_NoRedirects, _Http, _Https)
 
     def send(self, notice: Notice) -> None:
         """Post it. Redirects are not followed: whoever is told is named in the configuration."""
@@ -130,6 +132,36 @@ class Webhook:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+class _InTime(urllib.request.AbstractHTTPHandler):
+    """Hangs up after `_ATTEMPT_S`, whatever has come until then."""
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **http_conn_args: Any) -> http.client.HTTPResponse:
+        opened: list[http.client.HTTPConnection] = []
+
+        def connection(*told: Any, **more: Any) -> http.client.HTTPConnection:
+            opened.append(http_class(*told, **more))
+            return opened[-1]
+
+        def hang_up() -> None:
+            for one in opened:
+                with suppress(OSError, AttributeError):  # not connected yet, or not any more
+                    one.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(_ATTEMPT_S, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().do_open(connection, req, **http_conn_args)
+        finally:
+            timer.cancel()
+
+
+class _Http(_InTime, urllib.request.HTTPHandler): ...
+
+
+class _Https(_InTime, urllib.request.HTTPSHandler): ...
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -2,16 +2,14 @@
 
 import json
 import os
-import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aadc.live.database import connect
+from aadc.live.database import UNUSABLE, connect, unusable
 from aadc.live.event import Event, State
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason
 
 
 class KeptEvent(NamedTuple):
@@ -93,7 +91,11 @@ _DECIDED = "verdict, iif(label IS NULL, NULL, 'renamed'), iif(coalesce(label, ve
 
 
 class Reader:
-    """The reading side, for another process or thread: it can change nothing and never stands in the writer's way."""
+    """The reading side, for another process or thread: it can change nothing and never stands in the writer's way.
+
+    Raises (whatever is asked):
+        UserError: the file is damaged, or cannot be read any more.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open a store.
@@ -103,14 +105,14 @@ class Reader:
         """
         if not os.path.isfile(path):
             raise UserError(f"{path}: there is no store of events; aadc-live CAMERAS.toml makes one")
-        self._lock = threading.Lock()
+        self._lock, self._path = threading.Lock(), path
         try:
             # mode=ro is not enough: it cannot open the file after a crash, when the log must be played back first.
             self._db = connect(path)
             self._db.execute("PRAGMA query_only = ON")
             self._db.execute("SELECT 1 FROM events LIMIT 1")
-        except sqlite3.Error as error:
-            raise UserError(f"{path}: cannot be read as a store of events ({reason(error)})") from error
+        except UNUSABLE as error:
+            raise unusable(path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -237,13 +239,20 @@ class Reader:
         ]
 
     def _kept(self, sql: str, *values: object) -> list[KeptEvent]:
-        return [KeptEvent(number, Event.model_validate_json(body), *rest) for number, body, *rest in self._rows(sql, *values)]
+        rows = self._rows(sql, *values)
+        try:
+            return [KeptEvent(number, Event.model_validate_json(body), *rest) for number, body, *rest in rows]
+        except ValueError as error:
+            raise unusable(self._path, error) from error
 
     def _rows(self, sql: str, *values: object) -> list[tuple]:
         # Half a character, as a terminal or JSON may hand it over, is in no event.
         plain = [one.encode(errors="replace").decode() if isinstance(one, str) else one for one in values]
-        with self._lock:
-            return self._db.execute(sql, plain).fetchall()
+        try:
+            with self._lock:
+                return self._db.execute(sql, plain).fetchall()
+        except UNUSABLE as error:
+            raise unusable(self._path, error) from error
 
 
 def _where(

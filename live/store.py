@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aadc.live.database import connect
+from aadc.live.database import UNUSABLE, connect, unusable
 from aadc.live.event import Ending, Event, EventMessage, Kind
 from aadc.live.schema import migrate
-from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.shown import shown
 
@@ -41,7 +40,8 @@ class Notice(NamedTuple):
 
 
 class Store:
-    """The writing side. Each method gives a `Future` that is done once its change is on the disk, and takes no time itself.
+    """The writing side. Each method gives a `Future` that is done once its change is on the disk, and takes no time itself; it
+    has a `UserError` where the file is damaged, or may not be written.
 
     While the disk is full or locked, or the file away, writes wait (in order, up to 10,000) and are tried again.
     """
@@ -68,10 +68,8 @@ class Store:
                 self._db.execute(f"PRAGMA {pragma}")
             migrate(self._db, path)
             self._file = _identity(path)
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                f"{path}: cannot be used as the store of events ({reason(error)}); name another data folder"
-            ) from error
+        except (OSError, *UNUSABLE) as error:
+            raise unusable(path, error) from error
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -278,7 +276,7 @@ class Store:
                 if failed is None:
                     future.set_result(result)
                 else:
-                    future.set_exception(failed)
+                    future.set_exception(unusable(self.path, failed) if isinstance(failed, UNUSABLE) else failed)
             if batch[-1] is None or (self._closing.is_set() and self._jobs.empty()):
                 return
 

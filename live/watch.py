@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from aadc.extract.run_choice import choose_run
@@ -293,11 +293,14 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another one is, or the folder cannot be used.
     """
-    try:
-        with (folder / "lock").open("w") as file:
+    with ExitStack() as held:
+        try:
+            file = held.enter_context((folder / "lock").open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise UserError(f"{folder}: another aadc-live is at work in it; end that one, or name another data folder") from None
-    except PermissionError as error:
-        raise UserError(f"{folder}: cannot be used ({reason(error)}); name another data folder") from None
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another aadc-live is at work in it; end that one, or name another data folder"
+            ) from None
+        except OSError as error:
+            raise UserError(f"{folder / 'lock'}: cannot be used ({reason(error)}); name another data folder") from None
+        yield

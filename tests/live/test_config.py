@@ -146,6 +146,7 @@ def test_every_polygon_that_goes_around_hides_all_of_it(count, seed):
         '[notices]\nwebhook = "http://"', '[notices]\nwebhook = "http://h:99999/x"',
         '[notices]\nwebhook = "https://h/hunter2 x"',
         '[notices]\nwebhook = "https://h/hünter2"', '[notices]\nmqtt = "mqtt://"', '[notices]\nmqtt = "mqtt://u:hunter2@h:abc"',
+        f'[notices]\nmqtt = "mqtt://u:hunter2@{"h" * 64}.example"', '[notices]\nwebhook = "http://a..b/hunter2"',
         '[words]\nurl = "http://h:port/v1"', '[web]\nnames = ["https://cameras.example/"]', '[web]\nnames = ["a b"]',
         '[web]\nnames = ["tür.example"]',
         '[web]\nfar_origins = ["*"]', '[web]\nfar_origins = ["https://site.example/"]', '[web]\nmedia_addresses = ["here"]',

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from aadc.live import notify
+from aadc.live import notify, tls
 from aadc.live.config import Notices
 from aadc.live.event_sink import _channels
 from aadc.live.mqtt import Mqtt, device, review, topic_name
@@ -83,6 +84,32 @@ def test_what_a_webhook_says_that_is_no_answer_is_not_repeated(store):
             Webhook(f"http://anna:s3cret@127.0.0.1:{there.getsockname()[1]}/x").send(store.unsent("there").result()[0])
         thread.join()
     assert "s3cret" not in str(error.value)
+
+
+def test_a_webhook_that_drips_costs_an_attempt_and_no_more(store, monkeypatch):
+    """Each byte is in time."""
+    monkeypatch.setattr(notify, "_ATTEMPT_S", 0.3)
+    put(store, 0)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as there:
+
+        def drips():
+            one, _ = there.accept()
+            with one, suppress(OSError):
+                while not over.wait(0.02):
+                    one.sendall(b"x")
+
+        thread = threading.Thread(target=drips)
+        thread.start()
+        late = threading.Timer(20, over.set)
+        late.start()
+        hook = Webhook(f"http://anna:s3cret@127.0.0.1:{there.getsockname()[1]}/x")
+        with pytest.raises(OSError, match="the webhook"):  # has no answer, or is cut off
+            hook.send(store.unsent("there").result()[0])
+        assert not over.is_set(), "it was the channel that hung up"
+        late.cancel()
+        over.set()
+        thread.join()
 
 
 def test_a_webhook_that_is_away_is_told_later_and_the_password_never(store):
@@ -275,6 +302,39 @@ def test_home_assistant_that_starts_anew_is_told_again(broker):
     assert found[-1] == device("house", "yard")
     channel.close()
     listener.close()
+
+
+@needs_broker
+@pytest.mark.parametrize(
+    ("trusted", "name", "why"),
+    [
+        ("the broker's", "127.0.0.1", ""),
+        ("another", "127.0.0.1", "self-signed certificate"),
+        ("the broker's", "elsewhere", "mismatch"),
+    ],
+)
+def test_a_broker_that_is_not_who_it_should_be_is_said(store, tmp_path, monkeypatch, trusted, name, why):
+    """Over TLS, with one's own CA as the system's; and the same for whatever else keeps it from being reached."""
+    for one in ("ours", "other"):
+        (tmp_path / one).mkdir()
+    (ours, key), (other, _) = (tls.certificate(tmp_path / one, [name]) for one in ("ours", "other"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours if trusted == "the broker's" else other))
+    broker, told = Broker(tmp_path, "allow_anonymous true", f"certfile {ours}", f"keyfile {key}"), []
+    put(store, 0)
+    notifier = Notifier(store, "there", Mqtt(f"mqtts://anna:s3cret@127.0.0.1:{broker.port}", "house", []), told.append)
+    if why:
+        wait_until(lambda: any("the broker cannot be reached" in one and why in one for one in told), 30)
+    else:
+        wait_until(lambda: not store.unsent("there").result(), 30)
+    broker.kill()
+    if not why:
+        put(store, 1)
+        wait_until(lambda: any("refused" in one for one in told), 60)
+        broker.start()
+        wait_until(lambda: not store.unsent("there").result(), 60)
+    notifier.close()
+    broker.kill()
+    assert "s3cret" not in str(told)
 
 
 @needs_broker

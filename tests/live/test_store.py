@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import wait
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -357,6 +358,37 @@ def test_files_that_are_no_store(tmp_path):
         Store(path)
     with pytest.raises(UserError, match="cannot be used"):
         Store(tmp_path / "no" / "folder.sqlite")
+
+
+def test_what_is_damaged_is_said_by_whoever_reads_or_writes(tmp_path):
+    """A disk that flips bits: in a text, in what is JSON, in pages, in the names of the tables; found at a start or later."""
+    path = tmp_path / "events.sqlite"
+    store = Store(path)
+    put(store, *messages(0)[:2], *messages(1)[:2])
+    store.close()
+    whole = path.read_bytes()
+    for damaged in (
+        whole.replace(b'"camera":"yard"', b'"camera":"\xff\xffrd"'),
+        whole.replace(b'{"id":', b"{ id :"),
+        whole[:4096] + bytes(255 ^ one for one in whole[4096:]),
+        whole.replace(b"CREATE TABLE events", b"CREATE TABLE \xfe\xfe\xb3nts"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"events\.sqlite: .*put a copy of it back"):
+            Reader(path).events()
+        with pytest.raises(UserError, match=r"events\.sqlite: .*put a copy of it back"), closing(Store(path)) as store:
+            store.end_interrupted().result(20)
+
+
+def test_a_store_that_one_may_not_write_is_said(tmp_path):
+    """As of another user: rights do not count for who runs as root, so the connection itself may not."""
+    path = tmp_path / "events.sqlite"
+    store = Store(path)
+    put(store, *messages(0))
+    store._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(UserError, match="readonly.*do this as the user whose aadc-live watches"):
+        store.decide(an_event(0).id, "confirmed", "anna").result(20)
+    store.close()
 
 
 def test_an_older_file_is_brought_up_to_date_whole_or_not_at_all(tmp_path, monkeypatch):

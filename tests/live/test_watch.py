@@ -16,6 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rtsp import clock_video
 from waiting import wait_until
 
+from aadc.live.watch import alone
+from aadc.manifests.errors import UserError
+
 _WATCH = """
 import sys
 from pathlib import Path
@@ -200,6 +203,15 @@ def test_sigterm_while_it_starts_is_an_end_like_any_other(tmp_path, trained, aft
     finally:
         started.kill()
         started.wait()
+
+
+def test_a_lock_that_cannot_be_is_said_and_what_fails_under_one_is_not_its_fault(tmp_path):
+    with pytest.raises(PermissionError), alone(tmp_path):
+        raise PermissionError("of something else")
+    (tmp_path / "lock").unlink()
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(UserError, match=r"lock: cannot be used \(Is a directory\); name another data folder"), alone(tmp_path):
+        pass
 
 
 def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):
