@@ -108,7 +108,7 @@ def demo(
     watch_demo(run, scenes, data, port)
 
 
-@app.command(short_help="Whether this machine keeps up with so many cameras.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
+@app.command(short_help="Whether this machine keeps up.", epilog="Example:  aadc-live bench --run runs/mine --cameras 4")
 def bench(
     run: Annotated[
         Path | None,
