@@ -39,9 +39,12 @@ def store(tmp_path, monkeypatch):
 
 
 def put(store, *numbers):
-    for number in numbers:
-        for message in messages(number):
-            store.put(message, "a car hits a wall").result()
+    tell(store, *(message for number in numbers for message in messages(number)))
+
+
+def tell(store, *told):
+    for message in told:
+        store.put(message, "a car hits a wall").result()
 
 
 def test_a_webhook_gets_each_notice_until_it_takes_it(store):
@@ -51,7 +54,10 @@ def test_a_webhook_gets_each_notice_until_it_takes_it(store):
         notifier = Notifier(store, "there", Webhook(f"http://anna:s3cret%40@127.0.0.1:{server.port}/hook"), told.append)
         wait_until(lambda: not store.unsent("there").result())
         server.open.clear()  # the end comes in while the first notice is on its way, and takes the place of what was between
-        put(store, 2)
+        begins, *later = messages(2)
+        tell(store, begins)
+        wait_until(lambda: server.asked > len(server.got))
+        tell(store, *later)
         server.open.set()
         wait_until(lambda: not store.unsent("there").result())
         notifier.close()

@@ -7,10 +7,12 @@ from typing import Any
 
 
 class Hook:
-    """Answers with these statuses, then with 204, while it is `open`; `got` has each notice as (status, body, headers)."""
+    """Answers with these statuses, then with 204, while it is `open`; `got` has each notice as (status, body, headers), `asked`
+    counts those that have come in, answered or not."""
 
     def __init__(self, *answers: int) -> None:
         self.got: list[tuple[int, dict[str, Any], dict[str, str]]] = []
+        self.asked = 0
         self.open = threading.Event()
         self.open.set()
         left, hook = list(answers), self
@@ -18,6 +20,7 @@ class Hook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):  # noqa: N802
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                hook.asked += 1
                 hook.open.wait(20)
                 code = left.pop(0) if left else 204
                 hook.got.append((code, body, dict(self.headers)))
