@@ -142,7 +142,7 @@ def _seal_of(record: str, tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256(record.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(name.encode())
-        found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
+        found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
