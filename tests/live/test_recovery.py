@@ -149,8 +149,8 @@ class Killed:
         os.kill(self.dead[0], signal.SIGKILL)
 
     def again(self) -> bool:
-        """True; a camera's process may be back before anybody saw that it was gone: then it is killed again."""
-        if self.what == "door" and (there := self._another()):
+        """True; a camera's process, or the server, may be back before anybody saw that it was gone: then it is killed again."""
+        if self.what in ("door", "web") and (there := self._another()):
             with suppress(ProcessLookupError):
                 os.kill(there, signal.SIGKILL)
             self.dead.append(there)
