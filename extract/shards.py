@@ -347,6 +347,7 @@ def _look_up_zeros(dataset: h5py.Dataset, rows: slice, values: np.ndarray) -> No
     if dataset.chunks is None or not values.size:
         return
     start, stop, _ = rows.indices(len(dataset))
+    values = values.view(f"u{values.itemsize}")  # half precision is slow to compare
     for first, *others in dataset.iter_chunks((slice(start, stop), *(slice(0, width) for width in dataset.shape[1:]))):
         if not values[(slice(first.start - start, first.stop - start), *others)].any():
             places = zip((first, *others), dataset.chunks, strict=True)
