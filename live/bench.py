@@ -25,7 +25,7 @@ from aadc.live.watch import Watch
 from aadc.manifests.errors import UserError
 
 _READY_S = 600.0  # for models to load
-KEEPS_UP = 0.98  # real-time factor
+_KEEPS_UP = 0.98  # real-time factor
 _SETTLES_S = 3.0  # after the first scores, before it counts
 
 
@@ -188,7 +188,7 @@ def _next(result: BenchResult) -> list[str]:
     """Reading, decoding and clips of more cameras take their part of the machine too: only a measurement says how many it
     holds."""
     more = int(result.holds)
-    if result.real_time < KEEPS_UP or more <= result.cameras:
+    if result.real_time < _KEEPS_UP or more <= result.cameras:
         return []
     return [f"next: aadc-live bench --cameras {more}, which says whether the rest of the machine keeps up as well"]
 
