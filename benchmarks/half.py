@@ -3,6 +3,7 @@
     python benchmarks/half.py CACHE                              # heads that `regimes.py CACHE LABEL` trained
     python benchmarks/half.py CACHE --heads heads-b --only few
     python benchmarks/half.py CACHE --level mixed                # another rule than the project's
+    python benchmarks/half.py OTHER --sets 53 54 --level mixed   # on scenes it was not chosen on
 
 An event is found, and a span is right, where a span (a run of snippets at 0.5 or more; one below does not split it) and an
 event have an intersection over union of 0.2. Told are F1, recall and precision of spans and the share of normal videos with
@@ -119,7 +120,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
     parser.add_argument("--only", nargs="+", choices=(*regime_runs.REGIMES, "ten"), default=(*regime_runs.REGIMES, "ten"))
     parser.add_argument("--level", choices=LEVELS, default="own", help="by which rule")
+    parser.add_argument("--sets", nargs=2, type=int, default=regime_runs.SETS, help="seeds of the drawn scenes")
     given = parser.parse_args()
+    regime_runs.draw_from(given.sets, given.cache)
     torch.set_num_threads(1)
     print(
         "| regime | F1, recall, precision, disturbed without | with | F1, difference |\n| --- | ---: | ---: | ---: |",

@@ -31,7 +31,7 @@ from aadc.manifests.card import Card, ClassEntry
 from aadc.manifests.manifest import Row, Segment, read_manifest, write_manifest
 from aadc.manifests.scenes.demo import plan
 
-SETS = 51, 52  # seeds of the drawn sets
+SETS = [51, 52]  # seeds of the drawn sets
 TRAIN, TEST = 60, 40  # videos of each
 FEW = 20
 PARTS = 10  # videos of which a long one is joined
@@ -300,6 +300,14 @@ def words(folder: Path) -> None:
 
 MADE: dict[str, Callable[[Path, Path, int], None]] = {"few": few, "sparse": sparse, "noise": noise, "one": one_normal}
 REGIMES = ("scenes", *MADE, "words")
+
+
+def draw_from(sets: Sequence[int], cache: Path) -> None:
+    """Other drawn sets than the usual ones, for what was chosen on those; in a cache of their own."""
+    SETS[:] = sets
+    made = {one.name for one in (cache / "runs").glob("set-*")}
+    if made and made != {f"set-{number}" for number in sets}:
+        sys.exit(f"{cache}: its runs are of {', '.join(sorted(made))}; other sets go into another folder")
 
 
 def run_of(regime: str, seed: int, cache: Path) -> Path:

@@ -3,6 +3,7 @@
     python benchmarks/regimes.py CACHE default                               # the head as it is
     python benchmarks/regimes.py CACHE paper --set rule=paper --against default
     python benchmarks/regimes.py CACHE k7 --set k=7 --only sparse words --against default
+    python benchmarks/regimes.py OTHER default --sets 53 54                  # other drawn scenes
 
 Regimes: see `regime_runs.py`. CACHE keeps runs, trained heads and figures; what is there is not made again, so a stopped
 table goes on. mAP is the mean over IoU 0.1 to 0.5 (`clean`).
@@ -124,7 +125,9 @@ def main() -> None:
     parser.add_argument("--heads", default="heads", help="folder in CACHE of the trained heads; another one for other code")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
     parser.add_argument("--only", nargs="+", choices=regime_runs.REGIMES, default=regime_runs.REGIMES)
+    parser.add_argument("--sets", nargs=2, type=int, default=regime_runs.SETS, help="seeds of the drawn scenes")
     given = parser.parse_args()
+    regime_runs.draw_from(given.sets, given.cache)
     torch.set_num_threads(1)
     settings, seeds = settings_of(given.set), range(1, 1 + given.seeds)
     heads = ["regime", *FIGURES, *(f"{name} less {given.against}" for name in FIGURES if given.against)]

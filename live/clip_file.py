@@ -170,10 +170,12 @@ def make_thumbnail(clip: Path, at_s: float, to: Path) -> bool:
         stream = video.streams.video[0]
         if at_s > KEYFRAME_S and stream.time_base:
             video.seek(round((at_s - KEYFRAME_S) / stream.time_base), stream=stream)
-        for frame in video.decode(stream):
-            picture = frame
-            if frame.time is not None and frame.time >= at_s - 1e-3:
-                break
+        found = False
+        for packet in video.demux(stream):  # to its end: PyAV keeps some memory for ever where one stops before
+            for frame in () if found else packet.decode():
+                picture, found = frame, frame.time is not None and frame.time >= at_s - 1e-3
+                if found:
+                    break
     if picture is None:
         return False
     content = io.BytesIO()

@@ -1,5 +1,6 @@
 """Clips: what they show, that they play, and what is left of them after a kill, a full disk or a foreign hand."""
 
+import ctypes
 import io
 import json
 import os
@@ -326,6 +327,39 @@ def test_a_clip_at_another_rate_shows_at_each_time_what_it_showed(made, tmp_path
             assert number == 70 + int(min(second, 14.0) * FPS + 1e-3)
         assert np.allclose(np.diff([second for second, _ in shown]), 1 / fps, atol=1e-4)
     assert retime(tmp_path / "nothing.mp4", tmp_path / "none.mp4", 30) == 0 and not (tmp_path / "none.mp4").exists()
+
+
+_THUMBNAILS = """
+import ctypes, gc, sys
+from pathlib import Path
+from aadc.live.clip_file import make_thumbnail
+
+class Used(ctypes.Structure):
+    _fields_ = [(f"{n}", ctypes.c_size_t) for n in range(10)]  # 4: in mappings of their own; 7: the rest
+
+mallinfo2 = ctypes.CDLL(None).mallinfo2
+mallinfo2.restype = Used
+
+def used():
+    gc.collect()
+    told = mallinfo2()
+    return getattr(told, "4") + getattr(told, "7")
+
+for number in range(400):
+    if number == 100:
+        before = used()
+    assert make_thumbnail(Path(sys.argv[1]), 3.0, Path(sys.argv[2]))
+print((used() - before) / 300)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc 2.33 says what is in use")
+def test_thumbnails_leave_nothing_in_memory(made, tmp_path):
+    """Bytes each, in a process of its own: an event has one, and a process that scores has events for weeks."""
+    data, recorded = made
+    clip = str(data / recorded.done[0][1])
+    told = subprocess.run([sys.executable, "-c", _THUMBNAILS, clip, str(tmp_path / "a.jpg")], capture_output=True, text=True)
+    assert float(told.stdout) < 30, told.stderr
 
 
 def test_no_clip_no_thumbnail(tmp_path):
