@@ -22,7 +22,7 @@ from aadc.extract.truncation import Extent
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 from aadc.manifests.manifest import MOST_FRAMES
-from aadc.manifests.records import Record, check_record, parse_record
+from aadc.manifests.records import Record, Sealed, check_record, parse_record, seal_of
 
 FORMAT, VERSION = "aadc-shard", 1
 DTYPES: dict[str, type[np.generic]] = {
@@ -55,7 +55,7 @@ class ShardHeader:
     sampling: Mapping
 
 
-class VideoRecord(Extent, Record):
+class VideoRecord(Extent, Sealed):
     """Attributes of a video's group: the row it came from, what the decoder found, and the file they were taken from.
 
     `size` (bytes) and `mtime_ns` are 0, `cut_off` is False in shards of earlier versions.
@@ -135,7 +135,7 @@ class _Sampling(Record):
     stride: int = Field(ge=1, le=MOST_FRAMES)
 
 
-class _Header(Record):
+class _Header(Sealed):
     fingerprint: str = Field(min_length=1, max_length=200)
     models: str
     sampling: str
@@ -183,6 +183,11 @@ def _look_over(file: h5py.File, path: Path) -> ShardIndex:
             _refuse(where, f"{rows} rows for {record.frames} frames, one in {stride}, which make {-(-record.frames // stride)}")
         entries[key] = Entry(path, record, rows)
     return ShardIndex(header, entries, widths)
+
+
+def seal(group: h5py.Group) -> None:
+    """Attribute `seal`, the hash of all others as they read back: HDF5 has checksums for arrays, none for attributes."""
+    group.attrs["seal"] = seal_of(_attributes(group, group.name))
 
 
 def _refuse(where: str, what: str) -> NoReturn:

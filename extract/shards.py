@@ -1,9 +1,10 @@
 """The shard: what stage one leaves behind, and the only thing later stages read.
 
-    /                attrs: format "aadc-shard", version, fingerprint, models (JSON), sampling (JSON), created_by
+    /                attrs: format "aadc-shard", version, fingerprint, models (JSON), sampling (JSON), created_by, seal
     /videos/<key>    attrs: video, split, labels (JSON list), frames, frames_expected, decode_errors, fps, width, height,
-                     rotation, sha256, size, mtime_ns; datasets by snippet (T rows, T = ceil(frames / stride)), N kept boxes a
-                     frame, C CLIP width, D detector width:
+                     rotation, sha256, size, mtime_ns, cut_off, seal (hash of all other attributes; not in earlier shards);
+                     datasets by snippet (T rows, T = ceil(frames / stride)), N kept boxes a frame, C CLIP width, D
+                     detector width:
       frame  int32 (T,)       index of the sampled frame            time   float64 (T,)     its presentation time, seconds
       scene  float16 (T, C)   CLIP embedding of the whole frame     detr   float16 (T, D)   mean encoder feature
       count  int16 (T,)       boxes kept; rows past it are zero     box    float32 (T, N, 4) cx cy w h, relative
@@ -37,6 +38,7 @@ from aadc.extract.shard_layout import (
     ShardIndex,
     key_of,
     look_over,
+    seal,
 )
 from aadc.extract.video_features import VideoFeatures, labels_json
 from aadc.manifests.errors import UserError
@@ -88,7 +90,9 @@ class ShardWriter:
 
     def describe(self, video: VideoFeatures) -> None:
         """Set the attributes of a video whose rows are in."""
-        self._videos[video.key].attrs.update(video.attributes())
+        group = self._videos[video.key]
+        group.attrs.update(video.attributes())
+        seal(group)
 
     def drop(self, key: str) -> None:
         """Forget what there is of a video, whose end turned out to be unusable. Its room in the file stays taken."""
@@ -110,6 +114,7 @@ class ShardWriter:
         with open_shard(source) as shard:
             shard.copy(shard["videos"][key if of is None else key_of(of)], self._videos, name=key)
         self._videos[key].attrs.update(split=split, labels=labels_json(labels), **(other or {}))
+        seal(self._videos[key])
 
 
 @contextmanager
@@ -129,6 +134,7 @@ def new_shard(path: Path, header: ShardHeader) -> Iterator[ShardWriter]:
                 sampling=json.dumps(header.sampling),
                 created_by=f"aadc-net {version('aadc-net')}",
             )
+            seal(file)
             yield ShardWriter(file, beside)
             file.flush()
             size = file.id.get_filesize()

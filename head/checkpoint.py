@@ -22,11 +22,12 @@ from aadc.head.beside_clip import BesideClip
 from aadc.head.calibration import Calibration, evidence
 from aadc.head.config import HeadConfig
 from aadc.head.model import AnomalyHead
-from aadc.head.published import RECORD, Sealed, publish, sha256_of, weights_of
+from aadc.head.published import RECORD, publish, sha256_of, weights_of
 from aadc.head.window import Window
 from aadc.manifests import records
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import Sealed
 
 FORMAT, VERSION = "aadc-head", 1
 AGAIN = "train it again with aadc-train-head --restart"

@@ -10,37 +10,16 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ModelWrapValidatorHandler, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason, replace_file, replacing, sync_folder
-from aadc.manifests.records import Record
+from aadc.manifests.records import seal_of
 
 WEIGHTS, RECORD = "model.safetensors", "config.json"
-
-
-class Sealed(Record):
-    """A record with the hash of all that it says (`seal`), since a flipped bit leaves numbers numbers and words words.
-    Records of earlier versions have none."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _as_written(cls, values: Any, handler: ModelWrapValidatorHandler) -> Any:
-        found = handler(values)  # first, for what is wrong with a field is the better sentence
-        if isinstance(values, dict) and "seal" in values and values["seal"] != seal_of(values):
-            raise ValueError("not as it was written, something in it has been changed since")
-        return found
-
-
-def seal_of(record: Mapping) -> str:
-    """SHA-256 of what a record says, whatever the layout of the file."""
-    plain = json.loads(json.dumps({name: value for name, value in record.items() if name != "seal"}))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def publish(folder: Path, tensors: Mapping[str, torch.Tensor], record: Mapping) -> None:

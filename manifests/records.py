@@ -5,12 +5,13 @@ the records of heads and describers, class cards. A record may be missing, torn,
 deep, as large as the disk; the reader says which file it is, what is wrong and what to do.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from aadc.manifests.errors import UserError
 
@@ -21,6 +22,25 @@ class Record(BaseModel):
     """What a file of ours says, and must say. Further keys are let be: a later version may have written them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Sealed(Record):
+    """A record with the hash of all that it says (`seal`), since a flipped bit leaves numbers numbers and words words.
+    Records of earlier versions have none."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_written(cls, values: Any, handler: ModelWrapValidatorHandler) -> Any:
+        found = handler(values)  # first, for what is wrong with a field is the better sentence
+        if isinstance(values, dict) and "seal" in values and values["seal"] != seal_of(values):
+            raise ValueError("not as it was written, something in it has been changed since")
+        return found
+
+
+def seal_of(record: Mapping) -> str:
+    """SHA-256 of what a record says, whatever the layout of the file."""
+    plain = json.loads(json.dumps({name: value for name, value in record.items() if name != "seal"}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 R = TypeVar("R", bound=BaseModel)

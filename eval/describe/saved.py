@@ -18,9 +18,10 @@ from aadc.eval.describe.llm import Llm
 from aadc.eval.describe.projector import Projector
 from aadc.head.checkpoint import MadeWith
 from aadc.head.checkpoint import read_record as read_head_record
-from aadc.head.published import RECORD, Sealed, publish, sha256_of, weights_of
+from aadc.head.published import RECORD, publish, sha256_of, weights_of
 from aadc.manifests import records
 from aadc.manifests.errors import UserError
+from aadc.manifests.records import Sealed
 
 FORMAT, VERSION = "aadc-describer", 1
 AGAIN = "train it again with aadc-train-describer --restart"

@@ -142,6 +142,7 @@ def fill(run: RunFolder, rows: list[Row], **attributes) -> None:
     write_shard(path, ShardHeader("f" * 16, {}, {"stride": 16}), made)
     with h5py.File(path, "r+") as shard:  # by hand: the writer would refuse it
         group = shard["videos"][made[-1].key]
+        group.attrs.pop("seal")
         for name, value in attributes.items():
             if name in group:
                 group[name][:] = value

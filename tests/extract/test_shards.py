@@ -1,6 +1,7 @@
 """A shard is whole or not there, tells when it is damaged, and cannot be made to lead anywhere else."""
 
 import dataclasses
+import json
 import os
 import re
 import resource
@@ -134,6 +135,37 @@ def test_every_flipped_bit_in_the_data_is_found(tmp_path):
         verify_shard(path)
 
 
+def test_every_attribute_that_was_changed_is_told(tmp_path):
+    """By a flipped bit, or by hand; also after a video was taken over into another shard with other labels."""
+    first, path = tmp_path / ".first.h5", tmp_path / "00000.h5"
+    write_shard(first, HEADER, [features()])
+    with new_shard(path, HEADER) as shard:
+        shard.copy(first, "a%2Fb.mp4", "test", ("fall",), {"mtime_ns": 7})
+    assert ShardSet(tmp_path).entries["a%2Fb.mp4"].record.mtime_ns == 7
+    whole = path.read_bytes()
+    places = {"fps": np.float64(25.0).tobytes(), "labels": b'["fall"]', "models": json.dumps(HEADER.models).encode()}
+    for name, written in places.items():
+        assert whole.count(written) >= 1, name
+        data = bytearray(whole)
+        for found in re.finditer(re.escape(written), whole):
+            data[found.start() + (6 if name == "fps" else 3)] ^= 1  # a number stays one, a letter too
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="00000.h5.*not as it was written"):
+            ShardSet(tmp_path)
+    with h5py.File(first, "r") as file:
+        names = {"/": list(file.attrs), "/videos/a%2Fb.mp4": list(file["videos/a%2Fb.mp4"].attrs)}
+    assert "rotation" in names["/videos/a%2Fb.mp4"] and "created_by" in names["/"]
+    for group, name in [(group, name) for group, its in names.items() for name in its]:
+        path.write_bytes(whole)
+        with h5py.File(path, "a") as file:
+            value = file[group].attrs[name]
+            file[group].attrs[name] = value + "x" if isinstance(value, str) else value + np.asarray(1).astype(value.dtype)
+        with pytest.raises(UserError, match="00000.h5"):
+            ShardSet(tmp_path)
+    path.write_bytes(whole)
+    ShardSet(tmp_path)
+
+
 def test_blocks_of_rows_that_hdf5_cannot_find_are_told(tmp_path):
     """One flipped bit in the index of a dataset's chunks: HDF5 gives zeros for rows whose chunk it does not find."""
     path = tmp_path / "00000.h5"
@@ -170,9 +202,12 @@ def test_shards_of_two_fingerprints_and_a_video_twice_are_refused(tmp_path):
 
 
 def hostile(path, change) -> None:
+    """A shard of who does not seal attributes: an earlier version, or another program."""
     write_shard(path, HEADER, [features()])
     with h5py.File(path, "a") as file:
         video = file["videos/a%2Fb.mp4"]
+        file.attrs.pop("seal")
+        video.attrs.pop("seal")
         change(file, video)
 
 
