@@ -42,6 +42,9 @@ class DataFolder:
                 f"{path}: there are clips, but no {STORE} with their events, so all of them would be removed; "
                 f"put it back, or move {path / CLIPS} away, and start again"
             )
+        for part, kind in ((STATUS, "file"), (CLIPS, "folder")):  # else nothing would be said, and nothing kept there
+            if os.path.lexists(path / part) and (path / part).is_dir() != (kind == "folder"):
+                raise UserError(f"{path / part}: is no {kind}, and aadc-live needs one there; move it away, and start again")
         try:
             if not marker.is_file() or not marker.read_bytes().strip():
                 replace_file(marker, f"{_SAYS}{secrets.token_hex(8)}\n")

@@ -86,8 +86,8 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
         if decision not in DECISIONS:
             raise RefusedError(400, f"decision must be one of {', '.join(DECISIONS)}")
         if category is not None:
-            category = text_of(category, 100, "category")
-        if (decision == "renamed") != (category is not None):
+            category = text_of(category, 100, "category").strip()
+        if (decision == "renamed") != bool(category):
             raise RefusedError(400, "a category goes with renamed, and with nothing else")
         if not isinstance(new, bool):
             raise RefusedError(400, "new must be true or false")

@@ -188,6 +188,19 @@ def test_an_empty_folder_without_its_marker_is_not_taken(tmp_path):
         DataFolder(tmp_path / "file")
 
 
+@pytest.mark.parametrize(("part", "kind"), [("status.json", "file"), ("clips", "folder")])
+def test_a_part_of_another_kind_is_told_at_the_start(tmp_path, part, kind):
+    folder = DataFolder(tmp_path / "data").path
+    if kind == "file":
+        (folder / part).mkdir()
+    else:
+        (folder / part).write_text("x")
+    with pytest.raises(UserError, match=f"{part}: is no {kind}, .*move it away"):
+        DataFolder(folder)
+    (folder / part).rename(folder / "away")
+    assert DataFolder(folder).there()
+
+
 def test_a_disk_of_fifty_megabytes(disk):
     """It fills up twice over: the oldest clips go, events stay, and nothing stops."""
     folder = DataFolder(disk)

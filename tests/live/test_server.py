@@ -413,7 +413,8 @@ def test_what_is_no_object_is_refused(house, content):
 
 def test_decisions_are_known_words(house):
     reviewer = house.session("reviewer")
-    for body in ({"decision": "maybe"}, {"decision": "renamed"}, {"decision": "confirmed", "category": "fall"}, {}):
+    blank = {"decision": "renamed", "category": "  "}
+    for body in ({"decision": "maybe"}, {"decision": "renamed"}, {"decision": "confirmed", "category": "fall"}, {}, blank):
         assert house.ask("POST", "/api/events/e0/decision", reviewer, json=body).status_code == 400
     answer = house.ask("POST", "/api/events/e0/decision", reviewer, json={"decision": "renamed", "category": "<b>"})
     assert answer.json()["by"] == "reviewer"
