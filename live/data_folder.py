@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aadc.live.store import STORE
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder, reason, replace_file
+from aadc.manifests.files import make_folder, reason, regular, replace_file
 
 MARKER, CLIPS = ".aadc-live", "clips"
 STATUS = "status.json"  # how all processes and cameras are, from whoever watches or watched last; and the head's classes
@@ -52,6 +52,6 @@ class DataFolder:
     def there(self) -> bool:
         """Whether the marker is as it was: no other disk has been put there, nor this one taken away."""
         try:
-            return (self.path / MARKER).read_bytes() == self._marker
+            return regular(self.path / MARKER).read_bytes() == self._marker
         except OSError:
             return False

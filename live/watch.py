@@ -295,7 +295,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            file = held.enter_context((folder / "lock").open("w"))
+            file = held.enter_context((folder / "lock").open("a+b"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
