@@ -21,7 +21,7 @@ class DataFolder:
 
         An empty folder without the marker may be a mount point whose disk is missing, so it is not taken: whoever knows better
         makes the marker. Nor is one with clips of events that no store knows of: they are removed at a start, as what a crash
-        left, and whoever moved a damaged store away would lose them all.
+        left, and whoever moved a damaged store away, or whose disk made it an empty file, would lose them all.
 
         Raises:
             UserError: it is such a folder, or cannot be read or made.
@@ -37,7 +37,7 @@ class DataFolder:
                 f"{path}: there is no {MARKER} in it. Is its disk mounted? If it is the right folder: touch {marker}, "
                 "and start again"
             )
-        elif not os.path.lexists(path / STORE) and any((path / CLIPS).glob("*/*/*.mp4")):
+        elif not _has_store(path) and any((path / CLIPS).glob("*/*/*.mp4")):
             raise UserError(
                 f"{path}: there are clips, but no {STORE} with their events, so all of them would be removed; "
                 f"put it back, or move {path / CLIPS} away, and start again"
@@ -55,3 +55,11 @@ class DataFolder:
             return regular(self.path / MARKER).read_bytes() == self._marker
         except OSError:
             return False
+
+
+def _has_store(path: Path) -> bool:
+    """Whether there is a file in which events can be; what is in it is for the store to look at."""
+    try:
+        return (path / STORE).stat().st_size > 0
+    except OSError:
+        return False

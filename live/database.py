@@ -1,5 +1,6 @@
 """How SQLite files are opened here."""
 
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,17 @@ def connect(path: Path) -> sqlite3.Connection:
     with suppress(*UNUSABLE):  # it looks into the file already
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     return db
+
+
+def check_kind(path: Path) -> None:
+    """`UserError` where something lies at `path` that is no file: SQLite's own words for that blame one's rights."""
+    if not os.path.lexists(path) or os.path.isfile(path):
+        return
+    if os.path.islink(path) and not os.path.exists(path):
+        what = f"a link to {os.readlink(path)}, which is not there; is its disk mounted? Else remove the link"
+    else:
+        what = f"{'a folder' if os.path.isdir(path) else 'a pipe or device'}, no file; move it away"
+    raise UserError(f"{path}: is {what}, or name another data folder")
 
 
 def unusable(path: Path, error: Exception) -> UserError:

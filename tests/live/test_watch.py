@@ -212,6 +212,10 @@ def test_a_lock_that_cannot_be_is_said_and_what_fails_under_one_is_not_its_fault
     (tmp_path / "lock").mkdir()
     with pytest.raises(UserError, match=r"lock: cannot be used \(Is a directory\); name another data folder"), alone(tmp_path):
         pass
+    (tmp_path / "lock").rmdir()
+    os.mkfifo(tmp_path / "lock")  # which was waited for
+    with pytest.raises(UserError, match=r"lock: cannot be used \(.*seekable.*\); name another data folder"), alone(tmp_path):
+        pass
 
 
 def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):
