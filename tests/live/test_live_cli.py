@@ -264,3 +264,12 @@ def test_a_file_is_what_is_watched_and_no_store_is_said(tmp_path):
         with pytest.raises(UserError, match="there is no store"):
             typed(*words, "--data", str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_blanks_are_neither_words_nor_a_class(data):
+    with pytest.raises(UserError, match="there are no words to look for"):
+        typed("find", " \t ", "--data", str(data))
+    for new in ((), ("--new",)):
+        with pytest.raises(UserError, match="the class has no name"):
+            typed("rename", ids(data)[0], "  ", *new, "--data", str(data))
+    assert "open" in typed("show", ids(data)[0], "--data", str(data))[1]

@@ -275,3 +275,22 @@ def test_health_says_that_nothing_scores(house, monkeypatch):
     assert ill["utc_ns"] == utc_ns - 12 * 10**9 and well["camera"] is ill["camera"] is None
     house.scorer.beat()
     assert 'aadc_part_well{part="scoring"} 1.0' in house.server.admin.get("/metrics").text
+
+
+def test_blanks_are_neither_words_nor_a_class(house):
+    """Blanks listed every event, and an event could be renamed to nothing that one sees."""
+    http = house.server.admin
+    *_, last = messages(50, "door")
+    house.store.put(last, "somebody falls").result(20)
+    for path in ("/api/events?words=%20%20", "/api/events?words=%09"):
+        refused = http.get(path)
+        assert refused.status_code == 422 and "there are no words to look for" in refused.text
+    assert len(http.get("/api/events?words=").json()) == len(http.get("/api/events").json()) > 0, (
+        "a field that is not filled in"
+    )
+    for blank in ("", "  ", "\u00a0"):
+        asked = {"decision": "renamed", "category": blank, "new": True}
+        refused = http.post(f"/api/events/{last.after.id}/decision", json=asked)
+        assert refused.status_code == 422 and "the class has no name" in refused.text
+    asked = {"decision": "renamed", "category": " fall ", "new": True}
+    assert http.post(f"/api/events/{last.after.id}/decision", json=asked).json()["category"] == "fall"
