@@ -4,11 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+from aadc.live.database import check_clips
 from aadc.live.store import STORE
 from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder, reason, regular, replace_file
 
-MARKER, CLIPS = ".aadc-live", "clips"
+MARKER = ".aadc-live"
 STATUS = "status.json"  # how all processes and cameras are, from whoever watches or watched last; and the head's classes
 _SAYS = "aadc-live keeps events and clips here; while this file is gone, it takes the disk for unmounted and records nothing\n"
 
@@ -20,8 +21,7 @@ class DataFolder:
         """Open a data folder; one that does not exist is made.
 
         An empty folder without the marker may be a mount point whose disk is missing, so it is not taken: whoever knows better
-        makes the marker. Nor is one with clips of events that no store knows of: they are removed at a start, as what a crash
-        left, and whoever moved a damaged store away, or whose disk made it an empty file, would lose them all.
+        makes the marker. Nor is one with clips whose store is gone (`check_clips`).
 
         Raises:
             UserError: it is such a folder, or cannot be read or made.
@@ -37,11 +37,7 @@ class DataFolder:
                 f"{path}: there is no {MARKER} in it. Is its disk mounted? If it is the right folder: touch {marker}, "
                 "and start again"
             )
-        elif not _has_store(path) and any((path / CLIPS).glob("*/*/*.mp4")):
-            raise UserError(
-                f"{path}: there are clips, but no {STORE} with their events, so all of them would be removed; "
-                f"put it back, or move {path / CLIPS} away, and start again"
-            )
+        check_clips(path / STORE)
         try:
             if not marker.is_file() or not marker.read_bytes().strip():
                 replace_file(marker, f"{_SAYS}{secrets.token_hex(8)}\n")
@@ -55,11 +51,3 @@ class DataFolder:
             return regular(self.path / MARKER).read_bytes() == self._marker
         except OSError:
             return False
-
-
-def _has_store(path: Path) -> bool:
-    """Whether there is a file in which events can be; what is in it is for the store to look at."""
-    try:
-        return (path / STORE).stat().st_size > 0
-    except OSError:
-        return False
