@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -661,3 +662,17 @@ def test_a_body_that_does_not_come_is_not_waited_for(house, monkeypatch):
 
     anyio.run(ask)
     assert sent[0]["status"] == 408
+
+
+def test_a_list_of_users_that_is_damaged_under_way_is_one_sentence(house, monkeypatch, caplog):
+    """For who asks and in the log; nobody is let in meanwhile."""
+    viewer = house.session("viewer")
+
+    def damaged(*_):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(house.access, "session", damaged)
+    answer = house.ask("GET", "/api/cameras", viewer)
+    assert answer.status_code == 503 and "the list of users cannot be used" in answer.text and "malformed" not in answer.text
+    assert "the list of users cannot be used (database disk image is malformed)" in caplog.text
+    assert "Traceback" not in caplog.text
