@@ -13,7 +13,7 @@ from pydantic import Field
 
 from aadc.eval.field_protocols import SNIPPET
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason
+from aadc.manifests.files import reason, regular
 from aadc.manifests.npy import OBJECTS, NpyError, is_of_objects, map_npy
 from aadc.manifests.records import Record, parse_record
 from aadc.manifests.shown import shown
@@ -116,7 +116,7 @@ def _real(array: np.ndarray, where: str) -> np.ndarray:
 def _npz(path: Path) -> GivenScores:
     arrays: dict[str, np.ndarray] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(regular(path), allow_pickle=False) as file:
             for name in file.files:
                 if not isinstance(array := file[name], np.ndarray):
                     raise UserError(f"{path}: {shown(name)} in it is no array; save it anew with numpy.savez")
@@ -142,7 +142,7 @@ def _hdf5(path: Path) -> GivenScores:
 
     arrays, classes = {}, {}
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(regular(path), "r") as file:
             names = [_text(name) for name in np.atleast_1d(file.attrs["classes"])] if "classes" in file.attrs else None
             made = file.attrs.get("made_with", "{}")
             for key in file:
@@ -184,7 +184,7 @@ def _text(name: object) -> str:
 
 def _parsed(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes(), object_pairs_hook=_each_once)
+        return json.loads(regular(path).read_bytes(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); write it anew") from None
 
@@ -266,7 +266,7 @@ def _csv(path: Path) -> GivenScores:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             for number, cells in enumerate(csv.reader(file), 1):
                 if any(cell.strip() for cell in cells):
                     yield number, cells

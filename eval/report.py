@@ -31,7 +31,7 @@ from aadc.extract.decode_child import DecodeChild
 from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason
+from aadc.manifests.files import reason, regular
 from aadc.manifests.manifest import video_path
 from aadc.manifests.shown import shown
 
@@ -308,7 +308,7 @@ def _squares(split: ScoredSplit, figures: dict, threshold: float) -> list[Square
 def scores_shown(page: Path) -> str | None:
     """The digest of the scores that a report shows (see `made_with.digest_of`); None where there is no page, or no digest."""
     try:
-        with page.open("rb") as file:
+        with regular(page).open("rb") as file:
             found = re.search(rb'<meta name="aadc-scores" content="([0-9a-f]{64})">', file.read(4096))
     except OSError:
         return None

@@ -22,7 +22,7 @@ from aadc.extract.run_folder import RunFolder
 from aadc.extract.shards import ShardSet
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import replace_file
+from aadc.manifests.files import regular, replace_file
 from aadc.manifests.shown import say
 
 DESCRIPTIONS, METRICS, REPORT, MADE_WITH = "descriptions.jsonl", "metrics.json", "report.html", "made_with.json"
@@ -58,6 +58,8 @@ def score_split(
     shards = ShardSet(run.shards)
     caution = say_caution(shards, manifest.card.source)
     with writing_to(choice.folder(run)) as folder:
+        if open_describer:
+            _check_descriptions(folder / DESCRIPTIONS)
         with Progress(console=STDERR, transient=True) as bar:
             task = bar.add_task("scoring", total=len(rows))
             scored = scores.score_split(
@@ -106,6 +108,13 @@ def score_split(
     _say_what_is_next(run, choice, wanted, open_describer is not None)
 
 
+def _check_descriptions(path: Path) -> None:
+    """`UserError` where there is something that no descriptions can be written into: scoring and language models take hours."""
+    from aadc.eval.describe.videos import read_rows
+
+    read_rows(path)
+
+
 def _keep(folder: Path, record: dict, texts_too: bool) -> None:
     """Replace metrics.json; what the one before had beyond this one stays where it was made with the same."""
     path = folder / METRICS
@@ -122,7 +131,7 @@ def _keep(folder: Path, record: dict, texts_too: bool) -> None:
 def _read(path: Path) -> dict:
     """A metrics.json as it is, or nothing: it is about to be replaced, so one that cannot be read is no loss."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

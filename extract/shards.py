@@ -42,7 +42,7 @@ from aadc.extract.shard_layout import (
 )
 from aadc.extract.video_features import VideoFeatures, labels_json
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason, replacing
+from aadc.manifests.files import reason, regular, replacing
 
 _CHUNK_ROWS = 64
 _SLACK = 2**20  # bytes for HDF5's own records
@@ -174,7 +174,7 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
         UserError: it is none, is torn, or tries to lead elsewhere.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(regular(path), "r")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable shard ({reason(error)}); remove it and run aadc-extract again") from error
     with file:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder, reason, replace_file, replacing, sync_folder
+from aadc.manifests.files import make_folder, reason, regular, replace_file, replacing, sync_folder
 from aadc.manifests.records import seal_of
 
 WEIGHTS, RECORD = "model.safetensors", "config.json"
@@ -59,7 +59,7 @@ def replace_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: M
 
 def sha256_of(path: Path) -> str:
     """Of a file, in hex."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

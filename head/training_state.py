@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from aadc.head.published import replace_tensors
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import regular
 from aadc.manifests.records import Record, parse_record
 from aadc.manifests.shown import say
 
@@ -77,7 +78,7 @@ def read_state_record(folder: Path) -> StateRecord | None:
     if not os.path.lexists(path):
         return None
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(regular(path), "pt") as file:
             text, count = (file.metadata() or {}).get("record", ""), len(file.keys())
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {ANEW}") from error
@@ -109,7 +110,7 @@ def load_state(
     if not fits(progress):
         raise UserError(f"{path}: its progress is none of this training; {ANEW}")
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(regular(path), "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
             said = file.metadata()
     except (OSError, SafetensorError, ValueError) as error:

@@ -82,9 +82,13 @@ class Access:
                 self._db.execute("BEGIN IMMEDIATE")
                 version = self._db.execute("PRAGMA user_version").fetchone()[0]
                 if version == 0:
+                    if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                        raise sqlite3.DatabaseError("it is another program's database")
                     for statement in _TABLES.split(";"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            if version == _VERSION:
+                self._db.execute("SELECT * FROM users").fetchall()  # damage is told now, not to who logs in
         except UNUSABLE as error:
             self._db.close()
             raise UserError(f"{path}: is no list of users ({reason(error)}); move it away for a new one") from error

@@ -18,7 +18,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from aadc.live.clip_file import ClipFile, cut_torn, frame_times, make_thumbnail
-from aadc.live.data_folder import CLIPS
+from aadc.live.database import CLIPS
 from aadc.live.event import Ending, Event, EventMessage, Kind, State
 from aadc.live.reader import Reader
 from aadc.live.seen_boxes import Box, SeenBoxes

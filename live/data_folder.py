@@ -4,11 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+from aadc.live.database import CLIPS, check_clips
 from aadc.live.store import STORE
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import make_folder, reason, replace_file
+from aadc.manifests.files import make_folder, reason, regular, replace_file
 
-MARKER, CLIPS = ".aadc-live", "clips"
+MARKER = ".aadc-live"
 STATUS = "status.json"  # how all processes and cameras are, from whoever watches or watched last; and the head's classes
 _SAYS = "aadc-live keeps events and clips here; while this file is gone, it takes the disk for unmounted and records nothing\n"
 
@@ -20,8 +21,7 @@ class DataFolder:
         """Open a data folder; one that does not exist is made.
 
         An empty folder without the marker may be a mount point whose disk is missing, so it is not taken: whoever knows better
-        makes the marker. Nor is one with clips of events that no store knows of: they are removed at a start, as what a crash
-        left, and whoever moved a damaged store away would lose them all.
+        makes the marker. Nor is one with clips whose store is gone (`check_clips`).
 
         Raises:
             UserError: it is such a folder, or cannot be read or made.
@@ -37,14 +37,9 @@ class DataFolder:
                 f"{path}: there is no {MARKER} in it. Is its disk mounted? If it is the right folder: touch {marker}, "
                 "and start again"
             )
-        elif not os.path.lexists(path / STORE) and any((path / CLIPS).glob("*/*/*.mp4")):
-            raise UserError(
-                f"{path}: there are clips, but no {STORE} with their events, so all of them would be removed; "
-                f"put it back, or move {path / CLIPS} away, and start again"
-            )
-        for part, kind in ((STATUS, "file"), (CLIPS, "folder")):  # else nothing would be said, and nothing kept there
-            if os.path.lexists(path / part) and (path / part).is_dir() != (kind == "folder"):
-                raise UserError(f"{path / part}: is no {kind}, and aadc-live needs one there; move it away, and start again")
+        if os.path.lexists(path / CLIPS) and not (path / CLIPS).is_dir():  # else each event would have none
+            raise UserError(f"{path / CLIPS}: is no folder, and aadc-live needs one there; move it away, and start again")
+        check_clips(path / STORE)
         try:
             if not marker.is_file() or not marker.read_bytes().strip():
                 replace_file(marker, f"{_SAYS}{secrets.token_hex(8)}\n")
@@ -55,6 +50,6 @@ class DataFolder:
     def there(self) -> bool:
         """Whether the marker is as it was: no other disk has been put there, nor this one taken away."""
         try:
-            return (self.path / MARKER).read_bytes() == self._marker
+            return regular(self.path / MARKER).read_bytes() == self._marker
         except OSError:
             return False

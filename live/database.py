@@ -1,5 +1,6 @@
 """How SQLite files are opened here."""
 
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from aadc.manifests.errors import UserError
 from aadc.manifests.files import reason
 
 UNUSABLE = sqlite3.Error, ValueError  # the latter: what stands in the file is no text, or no event
+CLIPS = "clips"  # the folder beside the store that they are in
 _CACHE_KB = 512  # of a connection; SQLite's own 2 MB fill in hours, and the system keeps what was read anyway
 
 
@@ -21,6 +23,35 @@ def connect(path: Path) -> sqlite3.Connection:
     with suppress(*UNUSABLE):  # it looks into the file already
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     return db
+
+
+def check_kind(path: Path) -> None:
+    """`UserError` where something lies at `path` that is no file: SQLite's own words for that blame one's rights."""
+    if not os.path.lexists(path) or os.path.isfile(path):
+        return
+    if os.path.islink(path) and not os.path.exists(path):
+        what = f"a link to {os.readlink(path)}, which is not there; is its disk mounted? Else remove the link"
+    else:
+        what = f"{'a folder' if os.path.isdir(path) else 'a pipe or device'}, no file; move it away"
+    raise UserError(f"{path}: is {what}, or name another data folder")
+
+
+def check_clips(path: Path) -> None:
+    """`UserError` where there is no store at `path`, or an empty file, but clips of its events beside it.
+
+    A new store knows none of them, and a start removes what no event has, as what a crash left: whoever moved a damaged store
+    away, or whose disk made it an empty file, would lose them all.
+    """
+    try:
+        there = path.stat().st_size > 0
+    except OSError:
+        there = False
+    clips = path.with_name(CLIPS)
+    if not there and any(clips.glob("*/*/*.mp4")):
+        raise UserError(
+            f"{path.parent}: there are clips, but no {path.name} with their events, so all of them would be removed; "
+            f"put it back, or move {clips} away, and start again"
+        )
 
 
 def unusable(path: Path, error: Exception) -> UserError:

@@ -15,6 +15,7 @@ from aadc.live.accounts import json_of
 from aadc.live.guard import Guard, Needs, RefusedError, Who, route, text_of
 from aadc.live.rights import Role
 from aadc.live.served import EventSource
+from aadc.manifests.errors import UserError
 
 DECISIONS = ("confirmed", "dismissed", "renamed", "open")
 MOST_FOLLOWERS = 64
@@ -86,8 +87,8 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
         if decision not in DECISIONS:
             raise RefusedError(400, f"decision must be one of {', '.join(DECISIONS)}")
         if category is not None:
-            category = text_of(category, 100, "category").strip()
-        if (decision == "renamed") != bool(category):
+            category = text_of(category, 100, "category")
+        if (decision == "renamed") != (category is not None):
             raise RefusedError(400, "a category goes with renamed, and with nothing else")
         if not isinstance(new, bool):
             raise RefusedError(400, "new must be true or false")
@@ -115,7 +116,10 @@ def event_routes(guard: Guard, events: EventSource | None) -> list[Route]:
                     if rights is None:
                         return
                     who, asked_s = who._replace(rights=rights), now
-                found = await run_in_threadpool(source().changes, after, _MOST)
+                try:
+                    found = await run_in_threadpool(source().changes, after, _MOST)
+                except UserError:  # the store cannot be read; the answer has begun, so no other one can be given
+                    return  # the page asks again, and what else it asks for says what is wrong
                 for after, event in found:
                     if who.sees(event["camera"]):
                         yield f"id: {after}\ndata: {json.dumps(event)}\n\n"

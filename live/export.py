@@ -26,6 +26,7 @@ from aadc.manifests.manifest import Manifest, Row, Segment, video_path, video_ro
 from aadc.manifests.records import Record, check_record, read_record
 
 _EVENT = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")  # an event's id (`event.event_id`)
+_BEFORE = "before/"
 VIDEOS, MANIFEST, LABEL_STUDIO = "videos", "feedback.csv", "label_studio.json"
 
 
@@ -250,11 +251,19 @@ def _label(one: KeptEvent, normal: str) -> str | None:
 
 
 def _rows_before(before: Manifest, kept: Sequence[Row], out: Path) -> list[Row]:
+    """Rows of an older set with their videos below `before/`, as which those that lie there in it already keep their names:
+    else each export onto an export would put them one folder deeper."""
     root = video_root(before, None)
+    taken = {row.video for row in kept if row.video.startswith(_BEFORE)}
     rows = []
     for row in kept:
-        _link(video_path(root, row.video), out / VIDEOS / "before" / row.video)
-        rows.append(row.model_copy(update={"video": f"before/{row.video}"}))
+        name = row.video
+        if not name.startswith(_BEFORE):
+            while name == row.video or name in taken:
+                name = _BEFORE + name
+            taken.add(name)
+        _link(video_path(root, row.video), out / VIDEOS / name)
+        rows.append(row.model_copy(update={"video": name}))
     return rows
 
 

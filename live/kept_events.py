@@ -52,7 +52,9 @@ class KeptEvents:
     ) -> list[dict[str, Any]]:
         """Newest first, of these cameras (None: all), older than the event of that id; that have all the words, are of that
         category, were decided so (`confirmed`, `dismissed`, `renamed`, `open` for not at all), and began at `start_ns` (UTC) or
-        later."""
+        later. `UserError` where words are asked for and there are none: blanks are no wish to see all."""
+        if words is not None and not words.strip():
+            raise UserError("there are no words to look for")
         number = None
         if before is not None:
             last = self._reader.event(before)
@@ -121,8 +123,10 @@ class KeptEvents:
         Args:
             category: the class that it is `renamed` to; `new`: also one that the head does not know.
         Raises:
-            UserError: there is no such event, no such class, or its disk takes nothing.
+            UserError: there is no such event, no such class, a class without a name, or its disk takes nothing.
         """
+        if category is not None and not (category := category.strip()):
+            raise UserError("the class has no name; an event is renamed to a word")
         classes = self.classes()
         if category is not None and classes and category not in classes and not new:
             raise UnknownClassError(f"{category!r} is none of the head's classes, which are {', '.join(classes)}")

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aadc.live.database import UNUSABLE, connect, unusable
+from aadc.live.database import UNUSABLE, check_kind, connect, unusable
 from aadc.live.event import Event, State
+from aadc.live.schema import check_version
 from aadc.manifests.errors import UserError
 
 
@@ -101,8 +102,9 @@ class Reader:
         """Open a store.
 
         Raises:
-            UserError: there is none, or it cannot be read.
+            UserError: there is none, it cannot be read, or a newer program wrote it.
         """
+        check_kind(path)
         if not os.path.isfile(path):
             raise UserError(f"{path}: there is no store of events; aadc-live CAMERAS.toml makes one")
         self._lock, self._path = threading.Lock(), path
@@ -110,6 +112,8 @@ class Reader:
             # mode=ro is not enough: it cannot open the file after a crash, when the log must be played back first.
             self._db = connect(path)
             self._db.execute("PRAGMA query_only = ON")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            check_version(version, path)
             self._db.execute("SELECT 1 FROM events LIMIT 1")
         except UNUSABLE as error:
             raise unusable(path, error) from error

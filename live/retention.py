@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aadc.live.clips import remove_clip
-from aadc.live.data_folder import CLIPS, DataFolder
+from aadc.live.data_folder import DataFolder
+from aadc.live.database import CLIPS
 from aadc.live.reader import Reader
 from aadc.live.store import Store
 from aadc.live.timeline import WALL_OFF_NS

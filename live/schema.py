@@ -84,7 +84,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring a file, new or old, to today's version, each step whole or not at all.
 
     Raises:
-        UserError: a newer program wrote it.
+        UserError: a newer program wrote it, or another one, whose tables stay as they are.
     """
     while True:
         db.execute("BEGIN IMMEDIATE")
@@ -92,6 +92,9 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         if not 0 <= version < VERSION:
             db.execute("ROLLBACK")
             break
+        if version == 0 and db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            db.execute("ROLLBACK")
+            raise _no_store(path)
         try:
             for statement in _STEPS[version].split(";"):
                 db.execute(statement)
@@ -100,7 +103,20 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         except BaseException:
             db.execute("ROLLBACK")
             raise
+    check_version(version, path)
+
+
+def check_version(version: int, path: Path) -> None:
+    """`UserError` where a file of this `user_version` is no store of events, or a newer program's."""
+    if version == 0:
+        raise _no_store(path)
     if version < 0:
         raise UserError(f"{path}: is no store of events (its version is {version}); name another data folder")
     if version > VERSION:
         raise UserError(f"{path}: was written by a newer aadc-net (version {version}, this one knows {VERSION}); update")
+
+
+def _no_store(path: Path) -> UserError:
+    return UserError(
+        f"{path}: holds no events, it is empty or another program's; put a copy of the store back, or name another data folder"
+    )

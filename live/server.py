@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,11 +197,22 @@ def create_app(
     async def unusable(request: Request, error: Exception) -> Response:
         return problem(422, str(error))
 
+    async def unreadable(request: Request, error: Exception) -> Response:
+        _log.error("the list of users cannot be used (%s)", reason(error))
+        return problem(503, "the list of users cannot be used; the server's log says why", {"Retry-After": "60"})
+
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(Shield, secure=settings.secure)],
-        exception_handlers={RefusedError: refused, UserError: unusable, 404: missing, 405: missing, 500: missing},
+        exception_handlers={
+            RefusedError: refused,
+            UserError: unusable,
+            sqlite3.Error: unreadable,  # the store of events has sentences of its own
+            404: missing,
+            405: missing,
+            500: missing,
+        },
     )
     app.state.guard = guard
     app.state.media = media

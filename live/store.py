@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aadc.live.database import UNUSABLE, connect, unusable
+from aadc.live.database import UNUSABLE, check_clips, check_kind, connect, unusable
 from aadc.live.event import Ending, Event, EventMessage, Kind
 from aadc.live.schema import migrate
 from aadc.manifests.files import reason
@@ -58,6 +58,8 @@ class Store:
         self._shred = False
         self.problem = ""  # why nothing can be written at the moment
         self.written_ns = 0  # when something was, last (UTC)
+        check_kind(path)
+        check_clips(path)
         try:
             with suppress(FileExistsError):  # before SQLite makes it, for everyone to read
                 # Never opened where it is there: closing it would take this process's locks away (POSIX), and with them, once

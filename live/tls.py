@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from aadc.live.host_names import host_of
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason, replace_file
+from aadc.manifests.files import reason, regular, replace_file
 
 _DAYS = 825  # longer ones some browsers refuse
 
@@ -27,7 +27,7 @@ def certificate(folder: Path, names: list[str]) -> tuple[Path, Path]:
     path, key_path = folder / "certificate.pem", folder / "key.pem"
     if path.exists() and key_path.exists():
         try:
-            there = x509.load_pem_x509_certificate(path.read_bytes())
+            there = x509.load_pem_x509_certificate(regular(path).read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: is no certificate ({reason(error)}); remove it for a new one") from error
         if there.not_valid_after_utc > datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30):

@@ -82,7 +82,7 @@ class Watch:
         self._words = self._words_child(path, read.text) if self._config.words.asked else None
         self._stop = False
         self._states: dict[str, tuple[str, str]] = {}
-        self._problem = ""
+        self._problem = self._unwritten = ""
         self._status_at = self._behind_at = 0.0
 
     def run(self) -> None:
@@ -160,8 +160,16 @@ class Watch:
                 )
         if time.monotonic() - self._status_at > STATUS_EVERY_S:
             self._status_at = time.monotonic()
-            with suppress(UserError):  # a full disk is the store's to tell
+            try:
                 self._write_status(statuses, scored)
+                unwritten = ""
+            except UserError as error:
+                unwritten = reason(error.__cause__ or error)
+            if unwritten != self._unwritten and not (unwritten and self._problem):  # a full disk is the store's to tell
+                path = self._config.data / STATUS
+                old = "what it says is old; make room for it, or remove what lies there"
+                self._say(f"{path}: cannot be written ({unwritten}); {old}" if unwritten else f"{path}: is written again")
+                self._unwritten = unwritten
 
     def _write_status(self, statuses: dict[str, CameraStatus], scored: dict) -> None:
         """What `status.json` says: of all processes and cameras, as of now."""
@@ -295,7 +303,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            file = held.enter_context((folder / "lock").open("w"))
+            file = held.enter_context((folder / "lock").open("a+b"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(

@@ -16,6 +16,7 @@ from aadc.live.settings import FileCamera, Settings
 from aadc.live.store import STORE, Store
 from aadc.live.text_tower import TextTower
 from aadc.live.web_job import WebJob
+from aadc.manifests.errors import UserError
 from aadc.manifests.files import make_folder
 
 SILENT_S = 10.0  # without a sign of life, of what scores; a round of it takes seconds on a slow machine
@@ -61,10 +62,14 @@ class SlotCameras:
 
     def health(self) -> list[dict[str, Any]]:
         """What the store knows of the parts of the system; and how itself and scoring are, which it could not keep while they
-        are ill."""
-        parts, told, silent_s = self._events.health(), self._told(), self._silent_s()
-        if told:
-            problem = told.get("problem", "")
+        are ill. A store that cannot be read is ill, too: who asks for health is told so, and not refused."""
+        told, silent_s, unread = self._told(), self._silent_s(), ""
+        try:
+            parts = self._events.health()
+        except UserError as error:
+            parts, unread = [], str(error)
+        if told or unread:
+            problem = unread or told.get("problem", "")
             parts.append({"name": "store", "ok": not problem, "told": problem, "utc_ns": told.get("written_ns", 0)})
         if silent_s is not None:
             ill = f"gave no sign of life for {silent_s:.0f} s" if silent_s > SILENT_S else ""

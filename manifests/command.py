@@ -42,8 +42,9 @@ class _App(typer.Typer):
 
 def _plain(params: list[Any]) -> list[Any]:
     for one in params:
-        if isinstance(one, TyperArgument) and one.metavar is None and one.name:
-            one.metavar = one.name.upper()
+        if isinstance(one, TyperArgument) and one.name:
+            one.metavar = one.metavar or one.name.upper()
+            vars(one)["display_type_rich"] = lambda ctx: None  # newer Typers add Python's name of the type: <list[Path]>
         elif isinstance(one, TyperOption) and one.name in ("install_completion", "show_completion"):
             one.hidden = True  # they work, but four lines in each help are too many
     return params

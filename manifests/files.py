@@ -1,6 +1,8 @@
 """Files that are replaced whole: the old one or the new one, never half of either, whatever happens meanwhile."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,6 +53,21 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: the folder cannot be made ({reason(error)}); name another one") from error
+
+
+def regular(path: Path) -> Path:
+    """The path, to be opened for reading at once.
+
+    A pipe would wait for ever for somebody to write into it, and some devices have no end; so neither is opened. Those below
+    /dev were named on purpose (a shell's `<(command)` is one).
+
+    Raises:
+        OSError: such a thing lies there, or nothing that can be looked at.
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and os.path.abspath(path).split(os.sep)[1] != "dev":
+        raise OSError(errno.EINVAL, "it is a pipe or device, no file", str(path))
+    return path
 
 
 def sync_folder(path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aadc.manifests.files import reason
+from aadc.manifests.files import reason, regular
 
 OBJECTS = "holds Python objects or is no .npy file; those are never opened here, since that could run a program"
 
@@ -21,7 +21,7 @@ def is_of_objects(error: Exception) -> bool:
 def map_npy(path: Path) -> np.ndarray:
     """The array of a file, whatever numbers it is of, mapped and not read. `NpyError` if there is none."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(regular(path), mmap_mode="r", allow_pickle=False)
     except Exception as error:  # whatever numpy, and zipfile behind it, make of a damaged or foreign file
         raise NpyError(OBJECTS if is_of_objects(error) else f"cannot be read ({reason(error)})") from None
     if not isinstance(array, np.ndarray):

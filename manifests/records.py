@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import regular
 
 MOST_BYTES = 64 * 2**20
 
@@ -57,7 +58,7 @@ def read_record(path: Path, kind: type[R], way_out: str, parse: Callable[[str], 
         UserError: the file is not there, cannot be read, or holds no such record.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; {way_out}") from None

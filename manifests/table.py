@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aadc.manifests.errors import UserError
+from aadc.manifests.files import regular
 from aadc.manifests.shown import INDENT, shown
 
 
@@ -20,7 +21,7 @@ class Problem(NamedTuple):
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark, line ends as they are. `UserError` if there is none."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return regular(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except OSError as error:

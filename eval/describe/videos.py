@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from aadc.eval.describe.reading import Vocabulary, vocabulary
 from aadc.eval.scores import Scored
 from aadc.head.checkpoint import LoadedHead
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import reason, replace_file
+from aadc.manifests.files import reason, regular, replace_file
 from aadc.manifests.records import Record, parse_record
 
 
@@ -71,12 +71,11 @@ def describe_into(
             rows[place] = {**row, "spans": list(map(event_record, fact.events))}
             tell()
     todo = [place for place in range(len(videos)) if place not in rows]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n")  # ends a line that a kill has torn
+    with _added_to(path) as add:
+        add("\n")  # ends a line that a kill has torn
         for place, found in zip(todo, describer([videos[place] for place in todo]), strict=True):
             rows[place] = _row(videos[place].features.video, found, facts[place], describer.made_with)
-            file.write(_line(rows[place]))
-            file.flush()
+            add(_line(rows[place]))
             tell()
     every |= {row["video"]: row for row in rows.values()}
     replace_file(path, "".join(map(_line, every.values())).encode())
@@ -133,6 +132,33 @@ def _line(row: Mapping) -> str:
     return json.dumps(row) + "\n"
 
 
+@contextmanager
+def _added_to(path: Path) -> Iterator[Callable[[str], None]]:
+    """Gives what puts a text at the end of a file, where it is as soon as that returns. `UserError` where it cannot be put."""
+    try:
+        file = path.open("ab", buffering=0)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+    def add(text: str) -> None:
+        left = memoryview(text.encode())
+        try:
+            while left:  # a disk that fills up takes a part at first
+                left = left[file.write(left) :]
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+    with file:
+        yield add
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path}: could not be written ({reason(error)}); free some space or name another folder with --out, and start the "
+        "command again: what it holds is kept"
+    )
+
+
 class Refused(Record):
     """An answer that was turned down, and why."""
 
@@ -155,9 +181,13 @@ class DescriptionRow(Record):
 
 def read_rows(path: Path) -> list[dict]:
     """Rows of a `descriptions.jsonl`, one a video, the last if it has several; none where there is no file. What is no row (a
-    kill tore it, a person edited it) is left out."""
+    kill tore it, a person edited it) is left out.
+
+    Raises:
+        UserError: it cannot be read, or is somebody else's file by the same name, which is about to be replaced.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = regular(path).read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -167,7 +197,21 @@ def read_rows(path: Path) -> list[dict]:
         with suppress(UserError):
             row = parse_record(line, str(path), DescriptionRow, "remove it")
             rows[row.video] = row.model_dump()
+    if not rows and (foreign := next(filter(_foreign, lines), None)) is not None:
+        start = foreign[:40].decode(errors="replace")
+        raise UserError(
+            f"{path}: holds no descriptions of aadc-describe ({start} …); move it away, or name another folder with --out"
+        )
     return list(rows.values())
+
+
+def _foreign(line: bytes) -> bool:
+    """Whether a line is whole JSON, and not what a row of ours became, or was in an earlier version."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return not (isinstance(found, dict) and "video" in found and ("text" in found or "facts" in found))
 
 
 def summary(rows: Sequence[Mapping]) -> str:

@@ -1,12 +1,12 @@
 """Feature files and the rows of a manifest, joined by name."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from aadc.extract.published.folder import FeatureFile, FeatureFolder
-from aadc.extract.published.names import read_name
+from aadc.extract.published.names import Named, crop_named, read_name
 from aadc.manifests.errors import UserError
 from aadc.manifests.manifest import Manifest, Row
 from aadc.manifests.video_suffixes import is_video_name
@@ -44,15 +44,16 @@ def join(folder: FeatureFolder, manifest: Manifest) -> Joined:
     same bytes, the first; else neither, for nothing says which is right.
 
     Raises:
-        UserError: no file fits any row.
+        UserError: no file fits any row, or one is of either of two: `x__0.npy` of the video x__0, or a crop of the video x.
     """
     rows: dict[str, list[Row]] = {}
     for listed, called in zip(manifest.rows, names_of(manifest.rows), strict=True):
         rows.setdefault(called.name, []).append(listed)
     joined = Joined()
     candidates: dict[tuple[str, int], tuple[Row, list[FeatureFile]]] = {}
+    stems = {file.stem for file in folder.files}
     for file in folder.files:
-        name, crop = read_name(file.stem, rows)
+        name, crop = _sure(file, read_name(file.stem, rows), rows, stems)
         if (row := _row_of(file, rows.get(name, []))) is not None:
             candidates.setdefault((row.key, crop or 0), (row, []))[1].append(file)
         else:
@@ -71,6 +72,22 @@ def join(folder: FeatureFolder, manifest: Manifest) -> Joined:
             f"one, and the manifest {ours}: is it the manifest of this data set?"
         )
     return joined
+
+
+def _sure(file: FeatureFile, read: Named, rows: Container[str], stems: Container[str]) -> Named:
+    """What a file is of where the manifest has a video whose name ends as crops do, `x__0`, beside the video `x`.
+
+    The other files tell: with `x.npy`, names say no crops, with `x__0__0.npy` they do.
+    """
+    as_crop = crop_named(file.stem)
+    if read.crop is not None or as_crop is None or as_crop.video not in rows or as_crop.video in stems:
+        return read
+    if any(f"{read.video}__{crop}" in stems for crop in range(10)):
+        return as_crop
+    raise UserError(
+        f"{file.below}: may be of the video {read.video} or crop {as_crop.crop} of {as_crop.video}, and the manifest has both; "
+        f"name it {read.video}__0 if it is of {read.video}, else rename that video, in the manifest, too"
+    )
 
 
 def _row_of(file: FeatureFile, rows: Sequence[Row]) -> Row | None:

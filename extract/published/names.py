@@ -41,6 +41,12 @@ def read_name(stem: str, videos: Container[str]) -> Named:
     return next((one for one in every if one.video in videos), crops[-1] if _CROP.search(stem) else every[0])
 
 
+def crop_named(stem: str) -> Named | None:
+    """A name that ends in `__<digit>` as that of a crop; None for others."""
+    crop = _CROP.search(stem)
+    return Named(stem[: crop.start()], int(crop[1])) if crop else None
+
+
 def is_other_kind(stem: str) -> bool:
     """Whether a file holds captions or sound of a video (`_emb`, `__vggish`)."""
     return bool(_OTHER_KINDS.search(_CROP.sub("", stem)))

@@ -300,6 +300,23 @@ def test_a_version_that_never_was_is_no_list_of_users(tmp_path: Path):
         Access(path)
 
 
+def test_damage_within_and_another_program_s_database_are_one_sentence_at_the_start(tmp_path: Path):
+    """A page of nothing was a traceback in the first question about users; another program's tables got ours beside them."""
+    path = tmp_path / "access.sqlite"
+    Access(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+    with pytest.raises(UserError, match=r"no list of users \(.*malformed.*\); move it away"):
+        Access(path)
+    path.unlink()
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE recipes (cake)")
+    with pytest.raises(UserError, match="no list of users .it is another program's database"):
+        Access(path)
+    assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
+    db.close()
+
+
 def test_roles_are_ordered():
     order = [Role.VIEWER, Role.REVIEWER, Role.ADMINISTRATOR]
     for (a, has), (b, needs) in itertools.product(enumerate(order), repeat=2):

@@ -1,10 +1,13 @@
 """Scores and frames in; events with clip, words and notice out, and what is left after a kill."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from aadc.live.retention import Limits
 from aadc.live.rules import EventRules
 from aadc.live.scored import ScoredSnippet
 from aadc.live.seen_boxes import Box
+from aadc.live.store import Store
 from aadc.manifests.card import Card
 from aadc.manifests.errors import UserError
 
@@ -132,6 +136,33 @@ def test_a_store_that_is_gone_takes_no_clip_along(tmp_path):
         Keeping(tmp_path / "data", ["yard"], KEEP)
     assert clip.is_file() and not (tmp_path / "data" / "events.sqlite").exists()
     (tmp_path / "events.sqlite").rename(tmp_path / "data" / "events.sqlite")
+    Keeping(tmp_path / "data", ["yard"], KEEP).close()
+    assert clip.is_file()
+
+
+def test_a_store_that_the_disk_emptied_takes_no_clip_along(tmp_path):
+    """Nor one that another program's database, or a link to a disk that is away, stands in for."""
+    keeping = Keeping(tmp_path / "data", ["yard"], KEEP)
+    stream(keeping, "yard", [0.1] * 10 + [0.9] * 10 + [0.1] * 30)
+    keeping.close()
+    (clip,) = tmp_path.rglob("*.mp4")
+    path = tmp_path / "data" / "events.sqlite"
+    kept = path.read_bytes()
+    for put, told in (
+        (path.touch, "all of them would be removed; put it back, or move"),
+        (lambda: path.symlink_to(tmp_path / "away" / "events.sqlite"), "is a link to .*away|all of them would be removed"),
+        (lambda: shutil.copy(tmp_path / "data" / "theirs.sqlite", path), "holds no events, it is empty or another program's"),
+    ):
+        path.unlink()
+        with closing(sqlite3.connect(tmp_path / "data" / "theirs.sqlite")) as theirs:
+            theirs.execute("CREATE TABLE IF NOT EXISTS recipes (cake)")
+        put()
+        for opener in (Store, lambda _: Keeping(tmp_path / "data", ["yard"], KEEP)):  # the web process opens the store alone
+            with pytest.raises(UserError, match=told):
+                opener(path)
+        assert clip.is_file() and not (tmp_path / "away").exists()
+    path.unlink()
+    path.write_bytes(kept)
     Keeping(tmp_path / "data", ["yard"], KEEP).close()
     assert clip.is_file()
 

@@ -221,6 +221,25 @@ def test_an_earlier_export_is_a_set_like_any_other_and_brings_no_event_twice(dat
     assert sorted(videos) == sorted(now)
 
 
+def test_exports_onto_exports_do_not_nest(data, tmp_path):
+    """A video of the first set keeps its name below `before/`; one that would take another's goes deeper, and none is lost."""
+    kept = decided(data, [("confirmed", None), ("dismissed", None)])
+    clip = data / kept[0].clip
+    (tmp_path / "own" / "before").mkdir(parents=True)
+    for name in ("gym.mp4", "before/gym.mp4"):
+        shutil.copy(clip, tmp_path / "own" / name)
+    manifest = read_manifest(export(data, kept, CARD, tmp_path / "none", "walk", 30.0).manifest)
+    own = [manifest.rows[0].model_copy(update={"video": name}) for name in ("gym.mp4", "before/gym.mp4")]
+    write_manifest(own, manifest.card.model_copy(update={"videos": "own"}), tmp_path / "own.csv")
+    before = read_manifest(tmp_path / "own.csv")
+    for number in range(3):
+        done = export(data, kept, CARD, tmp_path / f"{number}", "walk", 30.0, before=before)
+        before = read_manifest(done.manifest)
+        old = {row.video for row in before.rows if "gym" in row.video}
+        assert done.before == 2 and old == {"before/gym.mp4", "before/before/gym.mp4"}
+        assert all((tmp_path / f"{number}" / "videos" / row.video).is_file() for row in before.rows)
+
+
 def test_an_export_again_leaves_clips_alone_and_takes_no_event_twice(data, tmp_path):
     out = tmp_path / "out"
     kept = decided(data, [("confirmed", None), ("dismissed", None)])
@@ -264,3 +283,12 @@ def test_a_file_is_what_is_watched_and_no_store_is_said(tmp_path):
         with pytest.raises(UserError, match="there is no store"):
             typed(*words, "--data", str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_blanks_are_neither_words_nor_a_class(data):
+    with pytest.raises(UserError, match="there are no words to look for"):
+        typed("find", " \t ", "--data", str(data))
+    for new in ((), ("--new",)):
+        with pytest.raises(UserError, match="the class has no name"):
+            typed("rename", ids(data)[0], "  ", *new, "--data", str(data))
+    assert "open" in typed("show", ids(data)[0], "--data", str(data))[1]

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -464,3 +466,59 @@ def test_an_end_whose_beginning_was_lost_is_kept(store, reader):
     kinds = [one.kind for one in store.unsent("mqtt").result()]
     assert kinds == [Kind.new, Kind.end] and not list(itertools.filterfalse(lambda one: isinstance(one, Kind), kinds))
     assert isinstance(messages(0)[0], EventMessage)
+
+
+def test_what_lies_in_its_place_is_named(tmp_path):
+    """SQLite says of all of these that it cannot open them, as if it were for want of rights."""
+    path = tmp_path / "events.sqlite"
+    for make, told in (
+        (path.mkdir, "is a folder, no file; move it away"),
+        (lambda: os.mkfifo(path), "is a pipe or device, no file; move it away"),
+        (
+            lambda: path.symlink_to("gone/events.sqlite"),
+            "is a link to gone/events.sqlite, which is not there; is its disk mounted",
+        ),
+        (lambda: path.symlink_to("events.sqlite"), "is a link to events.sqlite, which is not there"),
+    ):
+        make()
+        for opener in (Store, Reader):
+            with pytest.raises(UserError, match=rf"events\.sqlite: {told}"):
+                opener(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_another_program_s_database_stays_as_it_is(tmp_path):
+    """Nor does its log, left beside a store, make a new store of it."""
+    path = tmp_path / "events.sqlite"
+    theirs = sqlite3.connect(path)
+    theirs.execute("CREATE TABLE recipes (cake)")
+    theirs.close()
+    before = path.read_bytes()
+    for opener in (Store, Reader):
+        with pytest.raises(UserError, match="holds no events, it is empty or another program's; put a copy"):
+            opener(path)
+    assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
+    assert len(path.read_bytes()) == len(before)
+    path.unlink()
+    store = Store(path)
+    put(store, *messages(0))
+    store.close()
+    theirs = sqlite3.connect(tmp_path / "other.sqlite")
+    theirs.execute("PRAGMA journal_mode = WAL")
+    theirs.execute("CREATE TABLE recipes (cake)")
+    shutil.copy(tmp_path / "other.sqlite-wal", tmp_path / "events.sqlite-wal")
+    for opener in (Reader, Store):
+        with pytest.raises(UserError, match="holds no events"):
+            opener(path)
+    theirs.close()
+
+
+def test_a_newer_program_s_store_is_not_read_by_chance(tmp_path):
+    path = tmp_path / "events.sqlite"
+    store = Store(path)
+    put(store, *messages(0))
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    with pytest.raises(UserError, match="newer aadc-net"):
+        Reader(path)

@@ -212,6 +212,28 @@ def test_a_lock_that_cannot_be_is_said_and_what_fails_under_one_is_not_its_fault
     (tmp_path / "lock").mkdir()
     with pytest.raises(UserError, match=r"lock: cannot be used \(Is a directory\); name another data folder"), alone(tmp_path):
         pass
+    (tmp_path / "lock").rmdir()
+    os.mkfifo(tmp_path / "lock")  # which was waited for
+    with pytest.raises(UserError, match=r"lock: cannot be used \(.*seekable.*\); name another data folder"), alone(tmp_path):
+        pass
+
+
+def test_a_status_that_cannot_be_written_is_said_once(tmp_path, watching, trained):
+    """What other programs read there would be old in silence."""
+    folder, run, _, _ = trained
+    video = sorted((folder / "demo" / "videos").glob("test-*"))[0]
+    (tmp_path / "live" / "status.json").mkdir(parents=True)
+    (tmp_path / "live" / ".aadc-live").touch()
+    live = watching(tmp_path, f'run = "{run.path}"\n[[camera]]\nname = "a"\nsource = "{video}"\nloop = true\n')
+    told = f"{tmp_path / 'live' / 'status.json'}: cannot be written (Is a directory); what it says is old; make room for it, or"
+    wait_until(lambda: told in live.log.read_text(), 30)
+    time.sleep(5)  # twice more it is tried
+    assert live.log.read_text().count("cannot be written") == 1
+    (tmp_path / "live" / "status.json").rmdir()
+    wait_until(lambda: "status.json: is written again" in live.log.read_text(), 20)
+    assert live.status["cameras"]["a"]
+    live.process.terminate()
+    assert live.process.wait(30) == 0
 
 
 def test_recordings_are_watched_to_their_end(tmp_path, watching, trained):

@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -275,3 +277,43 @@ def test_health_says_that_nothing_scores(house, monkeypatch):
     assert ill["utc_ns"] == utc_ns - 12 * 10**9 and well["camera"] is ill["camera"] is None
     house.scorer.beat()
     assert 'aadc_part_well{part="scoring"} 1.0' in house.server.admin.get("/metrics").text
+
+
+def test_blanks_are_neither_words_nor_a_class(house):
+    """Blanks listed every event, and an event could be renamed to nothing that one sees."""
+    http = house.server.admin
+    *_, last = messages(50, "door")
+    house.store.put(last, "somebody falls").result(20)
+    for path in ("/api/events?words=%20%20", "/api/events?words=%09"):
+        refused = http.get(path)
+        assert refused.status_code == 422 and "there are no words to look for" in refused.text
+    assert len(http.get("/api/events?words=").json()) == len(http.get("/api/events").json()) > 0, (
+        "a field that is not filled in"
+    )
+    for blank in ("", "  ", "\u00a0"):
+        asked = {"decision": "renamed", "category": blank, "new": True}
+        refused = http.post(f"/api/events/{last.after.id}/decision", json=asked)
+        assert refused.status_code == 422 and "the class has no name" in refused.text
+    asked = {"decision": "renamed", "category": " fall ", "new": True}
+    assert http.post(f"/api/events/{last.after.id}/decision", json=asked).json()["category"] == "fall"
+
+
+def test_a_store_that_was_damaged_meanwhile_is_told_and_ends_nothing(tmp_path):
+    """Whoever asks for health is told that there is trouble, and not where files lie; who follows events is answered in full
+    by nobody, and the server's log has no fault of the server's."""
+    with closing(Store(tmp_path / STORE)) as store:
+        for number in range(60):
+            for message in messages(number, "door", curve=((number * 60.0, 0.6),) * 50):
+                store.put(message)
+        store.log("anna", "was here").result(20)
+    server = Server(tmp_path, {"data": str(tmp_path), "cameras": ["door"], "views": {}, "jobs": {}})
+    path = tmp_path / STORE
+    os.truncate(path, path.stat().st_size // 2)
+    anybody = httpx.get(f"{server.url}/health")
+    assert anybody.status_code == 200 and anybody.json() == {"status": "trouble"}
+    assert 'aadc_part_well{part="store"} 0.0\n' in server.admin.get("/metrics").text
+    asked = server.admin.get("/api/events")
+    assert asked.status_code == 422 and "put a copy of it back" in asked.text
+    assert server.admin.get("/api/events/changes", timeout=20).text.strip() == ": here"
+    assert server.admin.get("/api/cameras").status_code == 200
+    server.ends_well()

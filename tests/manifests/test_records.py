@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from aadc.manifests.errors import UserError
-from aadc.manifests.files import clear_torn, replace_file, replacing
+from aadc.manifests.files import clear_torn, regular, replace_file, replacing
 from aadc.manifests.records import Record, parse_record, read_record
 from aadc.manifests.shown import shown
+from aadc.manifests.table import read_text
 
 
 class Run(Record):
@@ -210,3 +212,26 @@ def test_streams_that_are_closed(tmp_path, shell):
 @pytest.mark.parametrize(("name", "told"), [("quiet", "OSError"), ("memory", "out of memory")])
 def test_errors_without_a_text_still_say_something(tmp_path, name, told):
     assert f"aadc-x: {told}" in go(name, tmp_path).stderr.decode()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_neither_a_pipe_nor_a_device_is_waited_for(tmp_path, make):
+    """Nobody ever writes into the pipe, and the device never ends: each is one sentence."""
+    path = tmp_path / "run.json"
+    make(path)
+    with pytest.raises(UserError, match=r"json: cannot be read \(it is a pipe or device, no file\); run aadc-extract again"):
+        read_record(path, Run, WAY_OUT)
+    with pytest.raises(UserError, match=r"run\.json: cannot be read \(it is a pipe or device, no file\)"):
+        read_text(path)
+
+
+def test_what_a_shell_hands_over_as_a_file_is_read(tmp_path):
+    """`<(command)`: a pipe below /dev, named on purpose."""
+    reading, writing = os.pipe()
+    os.write(writing, b"a,b\n")
+    os.close(writing)
+    assert read_text(Path(f"/dev/fd/{reading}")) == "a,b\n"
+    os.close(reading)
+    assert regular(tmp_path) == tmp_path  # folders are told of by whoever opens them
+    with pytest.raises(FileNotFoundError):
+        regular(tmp_path / "none")

@@ -122,6 +122,7 @@ def test_helps_name_arguments_plainly_and_fit_a_terminal(monkeypatch):
             told = CliRunner().invoke(app, [*words, "--help"], prog_name=script.name)
             assert told.exit_code == 0 and told.stdout.startswith(f"Usage: {script.name}")
             assert "{" not in told.stdout and "--show-completion" not in told.stdout, told.stdout
+            assert "list[" not in told.stdout and "str>" not in told.stdout.partition("Options:")[0], told.stdout
             assert max(map(len, told.stdout.splitlines())) <= 80, told.stdout
             seen += 1
         assert any(one.name == "install_completion" for one in command.params)

@@ -307,3 +307,19 @@ def test_without_a_describer_the_facts_alone_are_given(untrained, tiny_chat_llam
     status, out, _ = call(describe_main, "--run", str(copy), "--llm", str(tiny_chat_llama))
     assert status == 0 and "8 descriptions" in out
     assert {row["made_with"]["projector"] for row in read_rows(copy / "eval" / "descriptions.jsonl")} == {None}
+
+
+def test_a_file_that_cannot_be_written_into_is_told_before_any_work(untrained):
+    """Scoring, and a language model, may take hours."""
+    untrained.eval.mkdir(exist_ok=True)
+    path = untrained.eval / "descriptions.jsonl"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    (untrained.eval / "metrics.json").unlink(missing_ok=True)
+    status, _, told = call(describe_main, "--run", str(untrained.path))
+    assert status == 2 and "descriptions.jsonl: cannot be read (it is a pipe or device, no file); remove it" in told
+    assert not (untrained.eval / "metrics.json").exists()
+    path.unlink()
+    os.mkfifo(untrained.eval / "metrics.json")  # this one is replaced whatever it was
+    assert call(describe_main, "--run", str(untrained.path))[0] == 0
+    assert (untrained.eval / "metrics.json").is_file()

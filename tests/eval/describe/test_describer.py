@@ -1,7 +1,9 @@
 """Nothing false goes out, whatever the model says; what is finished is kept."""
 
 import json
+import os
 import random
+import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -280,3 +282,41 @@ def test_a_refused_text_is_kept_with_its_faults(tmp_path):
     assert rows[0]["how"] == "composed" and [one["text"] for one in rows[0]["refused"]] == ["Rain.", "Rain."]
     assert rows[0]["text"] == "Yes, the video shows abnormal activity: fall from 00:00 to 00:02 with 2 persons."
     assert Description("x", How.first).refused == () and Event(1, 2, "a", 0.5).times == ("00:01", "00:02")
+
+
+def test_somebody_else_s_file_by_that_name_is_not_written_over(tmp_path):
+    path, video = tmp_path / "descriptions.jsonl", scored("a.mp4", [span(1, 2)])
+    theirs = '{"id": 1, "caption": "a dog"}\n'
+    path.write_text(theirs)
+    with pytest.raises(UserError, match=r'holds no descriptions of aadc-describe \(\{"id": 1, .* …\); move it'):
+        describe_into(path, describer(None), [video])
+    assert path.read_text() == theirs
+    for torn in ("", '\n{"video": "a.mp4", "te', "\0" * 4096, '{"video": "a.mp4", "text": "of an earlier version"}\n'):
+        path.write_text(torn)
+        (row,) = describe_into(path, describer(None), [video])
+        assert read_rows(path) == [row]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/full", path), os.mkdir])
+def test_what_is_no_file_is_told_of_at_once(tmp_path, make):
+    path = tmp_path / "descriptions.jsonl"
+    make(path)
+    with pytest.raises(UserError, match=r"descriptions\.jsonl: cannot be read \((it is a pipe or device|Is a directory)"):
+        describe_into(path, describer(None), [])
+
+
+def test_a_disk_that_fills_up_keeps_the_rows_that_were_written(tmp_path):
+    path = tmp_path / "descriptions.jsonl"
+    describe_into(path, describer(None), [scored("first.mp4", [span(1, 2)])])
+    (first,) = read_rows(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 900, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"descriptions\.jsonl: could not be written \(File too large\); free some space"):
+            describe_into(path, describer(None), [scored(f"{n}.mp4", [span(1, 2)]) for n in range(9)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    rows = read_rows(path)
+    assert rows[0] == first and 1 < len(rows) < 10
+    assert len(describe_into(path, describer(None), [scored(f"{n}.mp4", [span(1, 2)]) for n in range(9)])) == 9
+    assert read_rows(path)[0] == first and len(read_rows(path)) == 10

@@ -377,6 +377,35 @@ def test_cameras_with_equal_names_are_told_apart_by_their_folders(tmp_path):
     }
 
 
+def test_a_video_that_is_called_as_a_crop_of_another_is_told_apart_or_refused(tmp_path):
+    """`x__0.npy` was taken for the video x__0 in silence, also where the field's layout means the first crop of x."""
+    rows = [Row(video=f"{name}.mp4", split="train", labels=("Normal",)) for name in ("x", "x__0", "y")]
+    write_manifest(rows, CARD, tmp_path / "m.csv")
+
+    def brought(*names: str) -> dict[str, float]:
+        folder = tmp_path / "-".join(names)
+        for number, name in enumerate(names, 1):
+            save(folder / f"{name}.npy", np.full((5, 512), number, np.float16))
+        run_import(folder, tmp_path / "m.csv", folder / "run")
+        shards = ShardSet(folder / "run" / "shards")
+        return {entry.video: float(shards.read(key).scene[0, 0]) for key, entry in shards.entries.items()}
+
+    assert brought("x", "x__0", "y") == {"x.mp4": 1, "x__0.mp4": 2, "y.mp4": 3}
+    assert brought("x__0", "x__0__0", "y__0") == {"x.mp4": 1, "x__0.mp4": 2, "y.mp4": 3}
+    assert brought("x__0__0", "y") == {"x__0.mp4": 1, "y.mp4": 2}
+    with pytest.raises(
+        UserError, match=r"x__0\.npy: may be of the video x__0 or crop 0 of x, and the manifest has both; name it"
+    ):
+        brought("x__0", "y__0")
+    run = RunFolder(tmp_path / "x-x__0-y" / "run")  # what this program writes out comes back as it was
+    export_npy(run, tmp_path / "out", pooled=False)
+    run_import(tmp_path / "out", tmp_path / "m.csv", tmp_path / "again")
+    shards = ShardSet(tmp_path / "again" / "shards")
+    assert {one.video: shards.read(key).scene[0, 0] for key, one in shards.entries.items()} == {
+        "x.mp4": 1, "x__0.mp4": 2, "y.mp4": 3,
+    }  # fmt: skip
+
+
 def test_features_of_two_kinds_are_not_mixed(tmp_path, manifest):
     vadclip(tmp_path / "f")
     run_import(tmp_path / "f", manifest, tmp_path / "run", crop="0")
