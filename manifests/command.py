@@ -80,11 +80,10 @@ def run_command(app: typer.Typer, name: str) -> NoReturn:
 
 
 def _refuse_empty_words(arguments: Sequence[str]) -> None:
-    """An empty word, or one of spaces, is a variable of a script that was not set; as a path it would mean the folder that one
-    is in, as words to look for all there are."""
+    """An empty word is a variable of a script that was not set, and as a path it would mean the folder that one is in."""
     for word in arguments:
-        if not word.strip() or (word.startswith("--") and word.rstrip().endswith("=")):
-            raise UserError(f"{word.strip() or 'a word of the command'} is empty; is a variable in it not set?")
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise UserError(f"{word or 'a word of the command'} is empty; is a variable in it not set?")
 
 
 def _sentence(error: BaseException) -> str:
