@@ -97,4 +97,4 @@ check-weights: $(VENV)/.installed
 	$(BIN)/python -m aadc.extract.check_weights
 
 clean:
-	rm -rf demo demo-* live-demo soak soak-slow kills runs/demo runs/demo-*
+	rm -rf demo demo-* live-demo soak soak-slow late-words kills runs/demo runs/demo-*

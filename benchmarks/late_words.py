@@ -4,8 +4,8 @@
     python benchmarks/late_words.py --minutes 20 --llm none    # what the cameras alone come to
 
 Says when the model described its first event, and of all events that ended with enough time left: how many got its words, how
-long after their end in the store they came (p50, p95), and how many kept the composed ones; the share of due snippets that was
-scored meanwhile, and how old a frame was as its score was known.
+long after their end in the store they came (p50, p95); the share of due snippets that was scored meanwhile, and how old a frame
+was as its score was known.
 """
 
 import argparse

@@ -62,7 +62,10 @@ def unusable(path: Path, error: Exception) -> UserError:
 
 
 _NOT_OURS = "do this as the user whose aadc-live watches, who may write to it and to its folder"
-_DAMAGED = "put a copy of it back, or move it away together with the clips"
+_DAMAGED = (
+    "put a copy of it back (clips of events that the copy does not know are removed at the next start: keep them elsewhere "
+    "first), or move it away together with the clips"
+)
 _WAYS_OUT = {
     sqlite3.SQLITE_PERM: _NOT_OURS,
     sqlite3.SQLITE_READONLY: _NOT_OURS,

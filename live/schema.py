@@ -118,5 +118,6 @@ def check_version(version: int, path: Path) -> None:
 
 def _no_store(path: Path) -> UserError:
     return UserError(
-        f"{path}: holds no events, it is empty or another program's; put a copy of the store back, or name another data folder"
+        f"{path}: holds no events, it is empty or another program's; put a copy of the store back (clips "
+        "of events that the copy does not know are removed at the next start), or name another data folder"
     )
